@@ -1,0 +1,27 @@
+import { z } from 'zod';
+
+/** Requests of people, as the CLI sends them to the agent over the local socket. */
+const name = z.string().min(1).max(128);
+const by = z.string().min(1).max(256);
+
+export const requestSchema = z.discriminatedUnion('verb', [
+	z.strictObject({ verb: z.literal('start'), vm: name, by, acceptStale: z.boolean() }),
+	z.strictObject({ verb: z.literal('stop'), vm: name, by }),
+	z.strictObject({ verb: z.literal('move'), vm: name, to: name.nullable(), by }),
+	z.strictObject({ verb: z.literal('takeover'), confirmDead: name, by }),
+	z.strictObject({ verb: z.literal('arm'), by, reason: z.string().max(1024) }),
+	z.strictObject({ verb: z.literal('disarm'), by, reason: z.string().min(1).max(1024) }),
+	z.strictObject({ verb: z.literal('leave'), by }),
+]);
+
+export type Request = Readonly<z.infer<typeof requestSchema>>;
+
+/** The answer to a request: what happened or why it was refused, and what to do next. */
+export interface Reply {
+	readonly status: 'done' | 'accepted' | 'refused';
+	/** Stable kebab-case reason for `--json`; `done` and `accepted` have one too. */
+	readonly code: string;
+	readonly message: string;
+	/** The next step for the person; empty when there is none. */
+	readonly next: string;
+}

@@ -1,0 +1,76 @@
+import type { Reply } from '#src/api/request.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import type { HostName, ResourceName, VmName } from '#src/ports.ts';
+
+/** Fields of every action that is carried out by a driver and ends exactly once. */
+interface Carried {
+	readonly id: number;
+	/** The loop reports `unknown` when the driver has not answered this long after the start. */
+	readonly limitMs: number;
+}
+
+/** Acts on one resource under the record generation it was decided with. */
+interface ResourceAction extends Carried {
+	readonly resource: ResourceName;
+	readonly generation: number;
+}
+
+interface VmAction extends Carried {
+	readonly vm: VmName;
+	readonly generation: number;
+}
+
+/** What the engine asks for. The executor table in `loop.ts` has one entry per type. */
+export type CarriedAction =
+	/** `drbdadm up`: attach and connect, never promote. */
+	| ({ readonly type: 'resource-up' } & ResourceAction)
+	/** Connect again after DRBD went StandAlone because a resync was refused. */
+	| ({ readonly type: 'resource-connect' } & ResourceAction)
+	| ({ readonly type: 'promote' } & ResourceAction)
+	| ({ readonly type: 'demote' } & ResourceAction)
+	/** Mark the own, unconnected Secondary's disk Outdated; succeeded only when read back as Outdated. */
+	| ({ readonly type: 'outdate' } & ResourceAction)
+	| ({ readonly type: 'resume-io' } & ResourceAction)
+	/** Takes a resource of a leaving host down. */
+	| ({ readonly type: 'resource-down' } & ResourceAction)
+	/** Value of the outcome: `VolumeGeneration[]`. */
+	| ({ readonly type: 'read-generations' } & ResourceAction)
+	/** Creates the VM paused; the agent unpauses it. */
+	| ({ readonly type: 'create-vm' } & VmAction)
+	| ({ readonly type: 'unpause-vm' } & VmAction)
+	| ({ readonly type: 'pause-vm' } & VmAction)
+	/** Asks the guest to shut down; ends when asked, not when it is down. */
+	| ({ readonly type: 'shutdown-vm' } & VmAction)
+	| ({ readonly type: 'destroy-vm' } & VmAction)
+	/** Power status of a host, over every device of its level. Value: `PowerState`; `off` only when all say off. */
+	| ({ readonly type: 'query-power'; readonly host: HostName } & Carried)
+	/** `off` on every device of the level; the status is asked again afterwards by `query-power`. */
+	| ({ readonly type: 'power-off'; readonly host: HostName } & Carried)
+	| ({ readonly type: 'power-on'; readonly host: HostName } & Carried);
+
+/** Done at once by the loop; they do not end. */
+export type ImmediateAction =
+	/** Send this document to the peer now and after every reconnect until a newer one replaces it. */
+	| { readonly type: 'publish'; readonly document: PeerDocument }
+	/** Exit code for a waiting DRBD handler: 4, 7 or 1. */
+	| {
+			readonly type: 'answer-handler';
+			readonly call: string;
+			readonly exitCode: 1 | 4 | 7;
+			readonly reason: string;
+	  }
+	| { readonly type: 'reply'; readonly request: string; readonly reply: Reply }
+	/** Stretch the detection time while our own resync or migration loads the links. */
+	| { readonly type: 'stretch-detection'; readonly factor: 1 | 3 }
+	/** Called once after a clean leave: the agent may stop. */
+	| { readonly type: 'leave-complete' };
+
+export type Action = CarriedAction | ImmediateAction;
+export type CarriedType = CarriedAction['type'];
+
+/** A sentence of the log: constant message plus fields. `warn`: degraded but handled. `error`: a person must act. */
+export interface Note {
+	readonly level: 'debug' | 'info' | 'warn' | 'error';
+	readonly message: string;
+	readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+}

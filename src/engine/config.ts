@@ -1,0 +1,71 @@
+import type { HostName, ResourceName, VmName } from '#src/ports.ts';
+
+/** The timing table; every number derives from the detection time D (`src/config/timing.ts`). Milliseconds. */
+export interface Timing {
+	/** Time without any beat on any link after which the peer counts as silent. */
+	readonly detectionMs: number;
+	readonly beatIntervalMs: number;
+	/** Silence after which the peer is suspect: three beats. */
+	readonly suspectMs: number;
+	/** Between two power-status queries of a suspect. */
+	readonly powerQueryMs: number;
+	/** A peer whose agent is dead but whose kernel answered is lost after this long without replication (L9). */
+	readonly agentDownLostMs: number;
+	/** A fence-peer handler is answered at the latest after this long; DRBD's own limit is 121 s for a promote. */
+	readonly handlerMs: number;
+}
+
+export interface EngineVm {
+	readonly vm: VmName;
+	readonly resource: ResourceName;
+	/** Higher starts first and weighs more in the fencing order. */
+	readonly priority: number;
+	/** VMs that are started before this one, where they are to run on the same host. */
+	readonly after: readonly VmName[];
+	readonly memoryMib: number;
+	/** Where it is created first when nothing is known yet. */
+	readonly preferredHost: HostName;
+	/** How long a guest may take to shut down before it is destroyed. */
+	readonly shutdownMs: number;
+	/** Crash and start-failure budget: at most `restartsMax` starts in `restartWindowMs`. */
+	readonly restartsMax: number;
+	readonly restartWindowMs: number;
+}
+
+export interface EngineLink {
+	readonly link: string;
+	/** False for a direct cable: its carrier drops when the peer dies, so it says nothing of this host (L4). */
+	readonly switched: boolean;
+}
+
+export interface EngineFencing {
+	/** Number of `off` attempts against the peer before a person is paged. */
+	readonly attempts: number;
+	/** Upper bound of one `off` or `status` call over every device of the level. */
+	readonly callMs: number;
+	/** The longest a device may hold back an `off` before it takes effect (V12). */
+	readonly lateMs: number;
+	readonly perHourMax: number;
+	/** What happens to the fenced host afterwards. */
+	readonly afterFence: 'on' | 'off';
+}
+
+/** What the engine needs of the configuration. Equal inputs on both hosts except `self` and `peer`. */
+export interface EngineConfig {
+	readonly pairId: string;
+	readonly self: HostName;
+	readonly peer: HostName;
+	readonly arbiter: 'fencing' | 'person';
+	readonly timing: Timing;
+	readonly links: readonly EngineLink[];
+	/** Null when no fence device is configured (arbiter person). */
+	readonly fencing: EngineFencing | null;
+	readonly vms: readonly EngineVm[];
+	/** Memory that must stay free on a host after a start. */
+	readonly reservedMemoryMib: number;
+	/** At most this many VMs are started at a time. */
+	readonly startsAtOnce: number;
+	/** Hash of what must be equal on both hosts. */
+	readonly digest: string;
+	readonly version: string;
+}

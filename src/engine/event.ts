@@ -1,0 +1,47 @@
+import type { Request } from '#src/api/request.ts';
+import type { EngineConfig } from '#src/engine/config.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import type {
+	HandlerCall,
+	Hearing,
+	HypervisorObservation,
+	LinkObservation,
+	Outcome,
+	ResourceObservation,
+} from '#src/ports.ts';
+
+/** What happened or was seen. Observations are whole: a lost or repeated one is harmless. */
+export type Event =
+	/** Time has passed; sent at least once a second and at `wakeAtMs`. */
+	| { readonly type: 'tick' }
+	| { readonly type: 'config-changed'; readonly config: EngineConfig }
+	/** Everything DRBD shows; null when DRBD could not be asked in time (unknown, not "nothing"). */
+	| {
+			readonly type: 'replication-observed';
+			readonly resources: readonly ResourceObservation[] | null;
+	  }
+	| { readonly type: 'hypervisor-observed'; readonly observation: HypervisorObservation | null }
+	| {
+			readonly type: 'links-observed';
+			readonly links: readonly LinkObservation[];
+			/** False when the gateway was asked and did not answer; null when none is configured. */
+			readonly gatewayAnswers: boolean | null;
+	  }
+	| {
+			readonly type: 'hearing-changed';
+			readonly hearing: Hearing;
+			/** Boot id of the peer accepted in a handshake that answered our nonce; null before the first. */
+			readonly bootId: string | null;
+			/** True while the peer echoes our beats: both directions work. */
+			readonly echoed: boolean;
+			/** The peer's main-loop lag as it reports it, ms. */
+			readonly peerLagMs: number;
+	  }
+	| { readonly type: 'document-received'; readonly document: PeerDocument }
+	| { readonly type: 'handler-called'; readonly call: HandlerCall }
+	/** The handler's client went away; its answer is not awaited any more. */
+	| { readonly type: 'handler-gone'; readonly call: string }
+	/** Preflight findings that forbid arming, as sentences with remedies; empty when all is well. */
+	| { readonly type: 'preflight-observed'; readonly blockers: readonly string[] }
+	| { readonly type: 'requested'; readonly id: string; readonly request: Request }
+	| { readonly type: 'action-ended'; readonly id: number; readonly outcome: Outcome };

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import { pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
+
+/**
+ * The document each agent publishes to its peer: its durable records, what it sees, what it asks and
+ * what it answers. It is whole every time (a lost or repeated one is harmless) and is sent only after
+ * everything in it is durable, so a record seen in the peer's document is the peer's durable answer.
+ */
+export const protocolVersion = 1;
+
+const name = z.string().min(1).max(128);
+const id = z.string().min(1).max(64);
+const diskState = z.enum([
+	'Diskless',
+	'Attaching',
+	'Detaching',
+	'Failed',
+	'Negotiating',
+	'Inconsistent',
+	'Outdated',
+	'DUnknown',
+	'Consistent',
+	'UpToDate',
+]);
+
+/** What the sender sees of one VM and its resource right now. */
+const sightSchema = z.strictObject({
+	/** Null while the resource is down or unknown on the sender. */
+	role: z.enum(['Primary', 'Secondary', 'Unknown']).nullable(),
+	/** The lowest disk state of its volumes. */
+	disk: diskState.nullable(),
+	connected: z.boolean(),
+	frozen: z.boolean(),
+	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
+});
+
+/** "Please outdate your copy": asked by the owner for one loss of replication, with the record that follows. */
+const outdateRequestSchema = z.strictObject({
+	resource: name,
+	/** Counts the asker's losses of replication in this boot; an answer to another loss is dropped (V5). */
+	loss: z.int().min(1),
+	proposal: resourceRecordSchema,
+});
+
+const outdateAnswerSchema = z.strictObject({
+	resource: name,
+	loss: z.int().min(1),
+	/** Boot of the asker that is answered. */
+	bootId: id,
+	/** `outdated`: the disk was read back Outdated and the proposal is durable here. */
+	answer: z.enum(['outdated', 'refused']),
+	reason: z.string().max(512),
+});
+
+/** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
+const forwardedRequestSchema = z.strictObject({
+	id,
+	verb: z.enum(['start', 'stop', 'move']),
+	vm: name,
+	/** Move only. */
+	to: name.nullable(),
+	by: z.string().max(256),
+});
+
+const forwardedReplySchema = z.strictObject({
+	id,
+	accepted: z.boolean(),
+	reason: z.string().max(1024),
+});
+
+export const peerDocumentSchema = z.strictObject({
+	protocolVersion: z.int().min(1),
+	pairId: z.string().min(1).max(128),
+	host: name,
+	/** Kernel boot id; `session` names one run of the agent; `seq` counts documents of that run. */
+	bootId: id,
+	session: id,
+	seq: z.int().min(1),
+	/** The newest document of yours that I have merged and made durable, or null. */
+	heard: z.strictObject({ bootId: id, session: id, seq: z.int().min(1) }).nullable(),
+	joined: z.boolean(),
+	/** This host is leaving for good (clean shutdown); `left` is its goodbye. */
+	leaving: z.boolean(),
+	left: z.boolean(),
+	pair: pairRecordSchema,
+	/** Hash of everything in the configuration that must be equal on both hosts. */
+	configDigest: z.string().max(128),
+	version: z.string().max(64),
+	freeMemoryMib: z.number(),
+	records: z.record(name, resourceRecordSchema),
+	sights: z.record(name, sightSchema),
+	/** The target of a power-off whose outcome the sender does not know. */
+	openFence: z.strictObject({ target: name, targetBootId: id.nullable() }).nullable(),
+	outdateRequests: z.array(outdateRequestSchema).max(1024),
+	outdateAnswers: z.array(outdateAnswerSchema).max(1024),
+	forwarded: z.array(forwardedRequestSchema).max(64),
+	forwardedReplies: z.array(forwardedReplySchema).max(64),
+});
+
+export type Sight = Readonly<z.infer<typeof sightSchema>>;
+export type OutdateRequest = Readonly<z.infer<typeof outdateRequestSchema>>;
+export type OutdateAnswer = Readonly<z.infer<typeof outdateAnswerSchema>>;
+export type ForwardedRequest = Readonly<z.infer<typeof forwardedRequestSchema>>;
+export type ForwardedReply = Readonly<z.infer<typeof forwardedReplySchema>>;
+export type PeerDocument = Readonly<z.infer<typeof peerDocumentSchema>>;

@@ -1,0 +1,147 @@
+import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts';
+import type { Event } from '#src/engine/event.ts';
+import type { Step, State } from '#src/engine/state.ts';
+import { step } from '#src/engine/step.ts';
+import type { MonotonicMs, Outcome } from '#src/ports.ts';
+import type { Persisted } from '#src/store/record.ts';
+import { assert } from '#src/std/assert.ts';
+import { messageOf } from '#src/std/error.ts';
+
+/**
+ * The seam between the policy and a world: the real one (`agent.ts`) or the simulated one (`sim/`).
+ * Everything is callbacks, so that a simulation runs without promises and repeats exactly.
+ */
+export interface World {
+	nowMs(): MonotonicMs;
+	/** Makes the record durable, then calls `done`; with an error when that failed. */
+	persist(record: Persisted, done: (error: Error | null) => void): void;
+	/** Starts an action and calls `done` at most once. The loop itself watches `limitMs`. */
+	execute(action: CarriedAction, done: (outcome: Outcome) => void): void;
+	/** Carries out an action that has no outcome. */
+	perform(action: ImmediateAction): void;
+	/** One line of the log. */
+	note(note: Note): void;
+	/** Calls `callback` at or after `atMs`; the returned function cancels it. */
+	schedule(atMs: MonotonicMs, callback: () => void): () => void;
+	/** Called after every step, for views, conditions and checks. */
+	stepped(state: State, event: Event): void;
+	/** The loop stopped for good: nothing may be trusted any more, the process should exit. */
+	failed(error: Error): void;
+}
+
+/** More waiting events than this means the world is reported faster than it can be decided: a bug. */
+const queueMax = 10_000;
+const tickMs = 1000;
+
+/** Queue, step, make durable, execute: the only owner of time and concurrency. */
+export class Loop {
+	#state: State;
+	readonly #world: World;
+	readonly #queue: Event[] = [];
+	readonly #running = new Map<number, () => void>();
+	#busy = false;
+	#stopped = false;
+	#cancelWake: () => void = () => {};
+
+	constructor(state: State, world: World) {
+		this.#state = state;
+		this.#world = world;
+	}
+
+	get state(): State {
+		return this.#state;
+	}
+
+	/** Hands one event to the engine. Events are taken in the order they come. */
+	post(event: Event): void {
+		if (this.#stopped) return;
+		assert(this.#queue.length < queueMax, 'the event queue is bounded');
+		this.#queue.push(event);
+		this.#drain();
+	}
+
+	/** No event is taken and no action started any more; actions under way are left alone. */
+	stop(): void {
+		this.#stopped = true;
+		this.#cancelWake();
+		for (const cancel of this.#running.values()) cancel();
+		this.#running.clear();
+	}
+
+	#drain(): void {
+		while (!this.#busy && !this.#stopped) {
+			const event = this.#queue.shift();
+			if (event === undefined) return;
+			this.#busy = true;
+			this.#take(event);
+		}
+	}
+
+	#take(event: Event): void {
+		let result: Step;
+		try {
+			result = step(this.#state, event, this.#world.nowMs());
+		} catch (error) {
+			this.#fail(error);
+			return;
+		}
+		this.#state = result.state;
+		for (const note of result.notes) this.#world.note(note);
+		if (result.persist === null) {
+			this.#act(result, event);
+			return;
+		}
+		// What is decided is durable before any action of the same step starts (invariant I5).
+		this.#world.persist(result.persist, (error) => {
+			if (this.#stopped) return;
+			if (error === null) this.#act(result, event);
+			else this.#fail(error);
+			this.#drain();
+		});
+	}
+
+	#act(result: Step, event: Event): void {
+		for (const action of result.actions) {
+			if ('id' in action) this.#start(action);
+			else this.#world.perform(action);
+		}
+		this.#wake(result.wakeAtMs);
+		this.#world.stepped(this.#state, event);
+		this.#busy = false;
+	}
+
+	/** Every action ends exactly once: by its driver, or as unknown when its limit has passed. */
+	#start(action: CarriedAction): void {
+		const end = (outcome: Outcome) => {
+			const cancel = this.#running.get(action.id);
+			if (cancel === undefined) {
+				this.#world.note({
+					level: 'warn',
+					message: 'an action answered after its time limit; its effect will be observed',
+					fields: { action: action.type, id: action.id, result: outcome.result },
+				});
+				return;
+			}
+			cancel();
+			this.#running.delete(action.id);
+			this.post({ type: 'action-ended', id: action.id, outcome });
+		};
+		const limit = this.#world.schedule(this.#world.nowMs() + action.limitMs, () =>
+			end({ result: 'unknown', detail: `no answer within ${action.limitMs} ms` }),
+		);
+		this.#running.set(action.id, limit);
+		this.#world.execute(action, end);
+	}
+
+	#wake(atMs: MonotonicMs | null): void {
+		this.#cancelWake();
+		const now = this.#world.nowMs();
+		const next = Math.max(now + 1, Math.min(atMs ?? Infinity, now + tickMs));
+		this.#cancelWake = this.#world.schedule(next, () => this.post({ type: 'tick' }));
+	}
+
+	#fail(thrown: unknown): void {
+		this.stop();
+		this.#world.failed(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
+	}
+}

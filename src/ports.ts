@@ -1,0 +1,146 @@
+/**
+ * What the world looks like to the engine and to the drivers, as plain data. Drivers turn tools'
+ * output into these shapes; the simulator produces the same shapes; the engine reads nothing else.
+ * Words that come from DRBD keep DRBD's spelling.
+ */
+
+/** A host's configured name. */
+export type HostName = string;
+/** A VM's configured name. */
+export type VmName = string;
+/** A DRBD resource's name. One resource per VM. */
+export type ResourceName = string;
+/** Milliseconds on this host's monotonic clock. */
+export type MonotonicMs = number;
+
+export type Role = 'Primary' | 'Secondary' | 'Unknown';
+
+export type DiskState =
+	| 'Diskless'
+	| 'Attaching'
+	| 'Detaching'
+	| 'Failed'
+	| 'Negotiating'
+	| 'Inconsistent'
+	| 'Outdated'
+	| 'DUnknown'
+	| 'Consistent'
+	| 'UpToDate';
+
+export type ConnectionState =
+	| 'StandAlone'
+	| 'Disconnecting'
+	| 'Unconnected'
+	| 'Timeout'
+	| 'BrokenPipe'
+	| 'NetworkFailure'
+	| 'ProtocolError'
+	| 'TearDown'
+	| 'Connecting'
+	| 'Connected';
+
+export type ReplicationState =
+	| 'Off'
+	| 'Established'
+	| 'StartingSyncS'
+	| 'StartingSyncT'
+	| 'WFBitMapS'
+	| 'WFBitMapT'
+	| 'WFSyncUUID'
+	| 'SyncSource'
+	| 'SyncTarget'
+	| 'VerifyS'
+	| 'VerifyT'
+	| 'PausedSyncS'
+	| 'PausedSyncT'
+	| 'Ahead'
+	| 'Behind';
+
+/** Why DRBD holds back I/O; empty when it does not. */
+export type Suspension = 'user' | 'no-data' | 'fencing' | 'quorum';
+
+export interface VolumeObservation {
+	readonly volume: number;
+	readonly disk: DiskState;
+	readonly peerDisk: DiskState;
+	readonly replication: ReplicationState;
+	/** KiB that differ between the hosts; null when DRBD does not say. */
+	readonly outOfSyncKib: number | null;
+}
+
+/** One resource as DRBD shows it on this host. A resource that is down is not listed at all. */
+export interface ResourceObservation {
+	readonly resource: ResourceName;
+	readonly role: Role;
+	readonly suspended: readonly Suspension[];
+	readonly connection: ConnectionState;
+	readonly peerRole: Role;
+	readonly volumes: readonly VolumeObservation[];
+}
+
+/**
+ * What a VM's domain is doing.
+ * - `running`: its vCPUs may run. `paused`: the hypervisor's pause flag is set, nothing else counts.
+ * - `stopped`: it has shut down (see `reason`) and waits to be destroyed.
+ * - `dying`: it is being torn down, or devices of it are left; its disks may still be in use.
+ */
+export type Presence = 'running' | 'paused' | 'stopped' | 'dying';
+
+export type ShutdownReason = 'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog' | 'soft-reset';
+
+/** One managed VM's domain on this host. A VM without domain and without left-over devices is not listed. */
+export interface VmObservation {
+	readonly vm: VmName;
+	readonly presence: Presence;
+	/** Set when `presence` is `stopped`. */
+	readonly reason: ShutdownReason | null;
+	/** Names this very domain: another start of the VM has another instance. */
+	readonly instance: string;
+}
+
+export interface HypervisorObservation {
+	readonly vms: readonly VmObservation[];
+	readonly freeMemoryMib: number;
+}
+
+/** A data generation of one volume: DRBD's current UUID as 16 hex digits, lowest bit (role) masked to 0. */
+export interface VolumeGeneration {
+	readonly volume: number;
+	readonly uuid: string;
+	/** DRBD's own note that the peer's disk is outdated or inconsistent. */
+	readonly peerOutdated: boolean;
+}
+
+export type PowerState = 'on' | 'off';
+
+/**
+ * How an action ended. Every action ends exactly once. A time-out is `unknown`, never `failed`:
+ * it may still take effect.
+ */
+export type Outcome<Value = unknown> =
+	| { readonly result: 'succeeded'; readonly value: Value }
+	| { readonly result: 'failed'; readonly code: string; readonly detail: string }
+	| { readonly result: 'unknown'; readonly detail: string };
+
+/** What the failure detector makes of the beats on all links together. */
+export type Hearing = 'online' | 'suspect' | 'silent';
+
+/** One heartbeat link as this host sees it. */
+export interface LinkObservation {
+	readonly link: string;
+	/** `up`: beats arrive. `silent`: connected or connecting, but no beats. */
+	readonly state: 'up' | 'silent';
+	/** False when the network device lost carrier, null when that cannot be known. */
+	readonly carrier: boolean | null;
+	/** True when the peer's kernel refused the last connection: the host lives, its agent does not. */
+	readonly refused: boolean;
+	/** Round trip of the last echoed beat in ms; null before the first. */
+	readonly rttMs: number | null;
+}
+
+/** A handler that DRBD called and that waits for its exit code. */
+export interface HandlerCall {
+	readonly id: string;
+	readonly handler: 'fence-peer';
+	readonly resource: ResourceName;
+}

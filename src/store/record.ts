@@ -1,0 +1,92 @@
+import { z } from 'zod';
+
+/**
+ * What is remembered (docs/protocol.md, section 1), durable on this host before anything acts on it.
+ * The format carries a version from the first release: an older agent refuses a newer file.
+ */
+export const stateFormat = 1;
+
+const name = z.string().min(1).max(128);
+const bootId = z.string().min(1).max(64);
+
+/** An open planned hand-over of a VM: stop on `from`, start on `to`. Nothing else may start the VM meanwhile. */
+export const journalSchema = z.strictObject({
+	kind: z.literal('handover'),
+	from: name,
+	to: name,
+	/** True when the VM shall run on `to` afterwards. */
+	start: z.boolean(),
+});
+
+/** The record of one resource, equal on both hosts while they are together. */
+export const resourceRecordSchema = z.strictObject({
+	/** Grows by one with every change; a lower one is never adopted. */
+	generation: z.int().min(1),
+	/** The one host that may have the VM's vCPUs runnable, or null. */
+	owner: name.nullable(),
+	/** Hosts whose copy holds every acknowledged write, sorted. */
+	inSync: z.array(name).max(2),
+	/**
+	 * DRBD's current UUID per volume (index), masked, read back after the thaw or promote that followed
+	 * the last exclusion; null until read: until then nobody starts alone.
+	 */
+	uuids: z.array(z.string().regex(/^[0-9A-F]{16}$/)).max(64).nullable(),
+	/** What the people want of the VM. */
+	wanted: z.enum(['running', 'stopped']),
+	journal: journalSchema.nullable(),
+});
+
+/** This host's own addition to a resource's record: never sent as truth about the other host. */
+export const localResourceSchema = z.strictObject({
+	record: resourceRecordSchema,
+	/**
+	 * This host's own copy is known to miss writes (its disk failed); set before anything else happens,
+	 * cleared only when the owner's record counts this host in again. Holds the generation it was set at.
+	 */
+	selfExcludedAt: z.int().min(1).nullable(),
+});
+
+/** The pair's own record. */
+export const pairRecordSchema = z.strictObject({
+	generation: z.int().min(0),
+	armed: z.boolean(),
+	/** Who changed `armed` last and why, for status. */
+	by: z.string().max(256),
+	reason: z.string().max(1024),
+	/** Wall-clock time of that change, ISO 8601, only for people. */
+	at: z.string().max(64),
+});
+
+/** An `off` command whose outcome is unknown: it may still land (protocol rule V12). */
+export const openFenceSchema = z.strictObject({
+	target: name,
+	/** The boot of the target it was sent against. */
+	targetBootId: bootId.nullable(),
+	/** Boot and monotonic time of the sender when it was sent. */
+	bootId,
+	atMs: z.number().min(0),
+});
+
+export const persistedSchema = z.strictObject({
+	format: z.literal(stateFormat),
+	pairId: z.string().min(1).max(128),
+	host: name,
+	/** Kernel boot id of this host when the file was written. */
+	bootId,
+	/** The boot in which this host joined; joined only while it is the present one. */
+	joinedBootId: bootId.nullable(),
+	/** Boot ids of the peer ever seen, oldest first; the last one is the present one. */
+	peerBootIds: z.array(bootId).max(256),
+	pair: pairRecordSchema,
+	resources: z.record(name, localResourceSchema),
+	openFence: openFenceSchema.nullable(),
+	/** `off` commands sent, newest last, for the hourly limit. */
+	fences: z.array(z.strictObject({ bootId, atMs: z.number().min(0) })).max(64),
+});
+
+export type Journal = Readonly<z.infer<typeof journalSchema>>;
+export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;
+export type LocalResource = Readonly<z.infer<typeof localResourceSchema>>;
+export type PairRecord = Readonly<z.infer<typeof pairRecordSchema>>;
+export type OpenFence = Readonly<z.infer<typeof openFenceSchema>>;
+export type Persisted = Readonly<z.infer<typeof persistedSchema>>;
