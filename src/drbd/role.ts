@@ -1,0 +1,124 @@
+import type { DiskState, ReplicationState, ResourceObservation } from '#src/ports.ts';
+
+/**
+ * What DRBD's states mean for a resource as a whole. A VM needs all its volumes, so one bad volume
+ * makes the resource bad: every predicate speaks of the worst volume.
+ */
+
+/** The kernel's own order, worst first (`enum drbd_disk_state` in drbd.h; `Detaching` is DRBD 9's). */
+const diskOrder: readonly DiskState[] = [
+	'Diskless',
+	'Attaching',
+	'Detaching',
+	'Failed',
+	'Negotiating',
+	'Inconsistent',
+	'Outdated',
+	'DUnknown',
+	'Consistent',
+	'UpToDate',
+];
+
+const resyncStates: ReadonlySet<ReplicationState> = new Set([
+	'StartingSyncS',
+	'StartingSyncT',
+	'WFBitMapS',
+	'WFBitMapT',
+	'WFSyncUUID',
+	'SyncSource',
+	'SyncTarget',
+	'PausedSyncS',
+	'PausedSyncT',
+	// Ahead and Behind: replication is given up for now and a resync follows.
+	'Ahead',
+	'Behind',
+]);
+
+const rank = (disk: DiskState): number => diskOrder.indexOf(disk);
+
+const worst = (disks: readonly DiskState[], none: DiskState): DiskState =>
+	disks.reduce((low, disk) => (rank(disk) < rank(low) ? disk : low), disks[0] ?? none);
+
+const best = (disks: readonly DiskState[], none: DiskState): DiskState =>
+	disks.reduce((high, disk) => (rank(disk) > rank(high) ? disk : high), disks[0] ?? none);
+
+const ownDisks = (observation: ResourceObservation): DiskState[] =>
+	observation.volumes.map((volume) => volume.disk);
+
+const peerDisks = (observation: ResourceObservation): DiskState[] =>
+	observation.volumes.map((volume) => volume.peerDisk);
+
+/** The worst own disk of all volumes; `Diskless` when there is no volume. */
+export const lowestDisk = (observation: ResourceObservation): DiskState =>
+	worst(ownDisks(observation), 'Diskless');
+
+/** The best own disk of all volumes; `Diskless` when there is no volume. */
+export const highestDisk = (observation: ResourceObservation): DiskState =>
+	best(ownDisks(observation), 'Diskless');
+
+/** The worst peer disk of all volumes; `DUnknown` when there is no volume. */
+export const lowestPeerDisk = (observation: ResourceObservation): DiskState =>
+	worst(peerDisks(observation), 'DUnknown');
+
+/** The best peer disk of all volumes; `DUnknown` when there is no volume. The peer is outdated only when this is. */
+export const highestPeerDisk = (observation: ResourceObservation): DiskState =>
+	best(peerDisks(observation), 'DUnknown');
+
+/** True while the two kernels talk to each other about this resource. */
+export const isConnected = (observation: ResourceObservation): boolean =>
+	observation.connection === 'Connected';
+
+/** True when both copies of every volume are current and every write goes to both. */
+export const isEstablishedUpToDate = (observation: ResourceObservation): boolean =>
+	isConnected(observation) &&
+	observation.volumes.length > 0 &&
+	observation.volumes.every(
+		(volume) =>
+			volume.replication === 'Established' &&
+			volume.disk === 'UpToDate' &&
+			volume.peerDisk === 'UpToDate',
+	);
+
+/** True while a resync of any volume runs, is about to start or is paused. A verify is not a resync. */
+export const isResyncing = (observation: ResourceObservation): boolean =>
+	observation.volumes.some((volume) => resyncStates.has(volume.replication));
+
+/** True while DRBD holds back the guest's writes because it does not know that the peer is out. */
+export const isFrozen = (observation: ResourceObservation): boolean =>
+	observation.suspended.includes('fencing');
+
+/**
+ * True when DRBD gave the connection up for good: split brain, a refused resync or a refused
+ * configuration. Only the kernel's log tells which; it does not connect again by itself.
+ */
+export const isSplitBrainSuspected = (observation: ResourceObservation): boolean =>
+	observation.connection === 'StandAlone';
+
+/** KiB still to be resynced over all volumes; null when DRBD does not say for one of them. */
+export const outOfSyncKib = (observation: ResourceObservation): number | null =>
+	observation.volumes.reduce<number | null>(
+		(sum, { outOfSyncKib: kib }) => (sum === null || kib === null ? null : sum + kib),
+		0,
+	);
+
+/**
+ * - `now`: the kernel promotes without asking anybody.
+ * - `handler`: it asks our fence-peer handler first and goes on only with its 4 or 7.
+ * - `never`: it refuses whatever the handler says; only `--force` would do it, and we never use that.
+ */
+export type Promotable = 'now' | 'handler' | 'never';
+
+/**
+ * What `drbdadm primary` would do under `fencing resource-and-stonith` with our handler. It says
+ * nothing of whether promoting is right: a `Consistent` disk may be stale, only the record knows.
+ */
+export const promotable = (observation: ResourceObservation): Promotable => {
+	if (observation.role === 'Primary') return 'now';
+	const disk = lowestDisk(observation);
+	if (isConnected(observation)) {
+		return disk === 'UpToDate' && observation.peerRole !== 'Primary' ? 'now' : 'never';
+	}
+	if (disk === 'Consistent') return 'handler';
+	if (disk !== 'UpToDate') return 'never';
+	return rank(highestPeerDisk(observation)) <= rank('Outdated') ? 'now' : 'handler';
+};
