@@ -1,0 +1,218 @@
+import { z } from 'zod';
+
+/**
+ * What `vmpair status` shows and `--json` prints. The shape is stable: fields are added, never
+ * renamed or reused, unless `apiVersion` grows. Every observed fact carries its age; an age of null
+ * means "never seen", and its value is then `unknown` or null, never a guess.
+ */
+export const apiVersion = 1;
+
+const name = z.string().min(1).max(128);
+const ageMs = z.number().min(0);
+/** Sentences for people; the engine writes them, the CLI prints them as they are. */
+const sentence = z.string().max(1024);
+
+/**
+ * The one word that comes first.
+ * - `protected`: every VM that shall run runs, and would run again if its host died now.
+ * - `degraded`: every VM that shall run runs, but the failover of at least one would not work now.
+ * - `unprotected`: no VM would be failed over now (peer out, arbiter person, not joined, ...).
+ * - `failing-over`: a takeover is under way.
+ * - `holding`: VMs are down or frozen and nothing more happens until a person acts.
+ * - `disarmed`: people switched automatic action off.
+ */
+const verdict = z.enum([
+	'protected',
+	'degraded',
+	'unprotected',
+	'failing-over',
+	'holding',
+	'disarmed',
+]);
+
+const hostSchema = z.strictObject({
+	host: name,
+	self: z.boolean(),
+	/** `online` for this host itself. `unknown` until the peer was heard or proven out once. */
+	state: z.enum(['online', 'suspect', 'agent-down', 'lost', 'left', 'out', 'unknown']),
+	/** How long it has been in this state. */
+	ageMs,
+	/** Why that is believed: the proof when `out`, the sign of life when `agent-down`; empty when online. */
+	reason: sentence,
+	/** Age of the last document merged from it; 0 for this host, null when none came in this boot. */
+	heardAgeMs: ageMs.nullable(),
+	bootId: z.string().nullable(),
+	version: z.string().nullable(),
+	joined: z.boolean().nullable(),
+	/** Lag of its main loop, ms. */
+	lagMs: z.number().nullable(),
+	freeMemoryMib: z.number().nullable(),
+	/** Whether its configuration agrees with this host's where both must be equal. */
+	configAgrees: z.boolean().nullable(),
+});
+
+const linkSchema = z.strictObject({
+	link: name,
+	state: z.enum(['up', 'silent', 'unknown']),
+	/** How long it has been in this state. */
+	ageMs: ageMs.nullable(),
+	rttMs: z.number().nullable(),
+	carrier: z.boolean().nullable(),
+	/** The peer's kernel refused the last connection: host alive, agent not. */
+	refused: z.boolean(),
+	switched: z.boolean(),
+});
+
+const fencingSchema = z.strictObject({
+	/** The host the devices can power off: the peer. */
+	target: name,
+	/** The last answer of all its devices together, and how old it is. */
+	power: z.enum(['on', 'off', 'unknown']),
+	powerAgeMs: ageMs.nullable(),
+	/** An `off` whose outcome is unknown: it may still land. */
+	openFence: z.strictObject({ target: name, ageMs: ageMs.nullable() }).nullable(),
+	/** `off` commands of the present attempt to take the peer out. */
+	attempts: z.int().min(0),
+	attemptsMax: z.int().min(0),
+	lastHour: z.int().min(0),
+	perHourMax: z.int().min(0),
+	/** This host waits this long for the other to fence first when all links fail; 0 when it goes first. */
+	delayMs: z.number().min(0),
+});
+
+const sightSchema = z.strictObject({
+	host: name,
+	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
+	role: z.enum(['Primary', 'Secondary', 'Unknown']).nullable(),
+	/** Lowest disk state of its volumes, in DRBD's words; null while unknown or the resource is down. */
+	disk: z.string().nullable(),
+	connected: z.boolean(),
+	/** DRBD holds back the guest's writes. */
+	frozen: z.boolean(),
+	/** Age of this sight: of the own observation, or of the peer's last document. */
+	ageMs: ageMs.nullable(),
+});
+
+const vmSchema = z.strictObject({
+	vm: name,
+	resource: name,
+	priority: z.number(),
+	/** The one host that may run it, from the durable record. */
+	owner: name.nullable(),
+	wanted: z.enum(['running', 'stopped']),
+	/** What it is doing, judged from both sights. `down`: shall run and does not. */
+	state: z.enum([
+		'running',
+		'stopped',
+		'starting',
+		'stopping',
+		'moving',
+		'frozen',
+		'paused',
+		'down',
+		'unknown',
+	]),
+	/** Where it was seen with a domain; null when nowhere. */
+	runsOn: name.nullable(),
+	/** How long it has been in this state there; null when unknown. */
+	ageMs: ageMs.nullable(),
+	/** This host first, then the peer. */
+	sights: z.array(sightSchema).max(2),
+	/** Hosts whose copy holds every acknowledged write. */
+	inSync: z.array(name).max(2),
+	generation: z.int().min(0),
+	/** What is going on with it at this moment, as a sentence; empty when nothing is. */
+	activity: sentence,
+	/** Set while a resync runs. */
+	resync: z
+		.strictObject({
+			outOfSyncKib: z.number().min(0).nullable(),
+			/** Of the most that was seen out of sync since it began; null when not known. */
+			donePercent: z.number().min(0).max(100).nullable(),
+		})
+		.nullable(),
+	/** Would it run again if its host died now? */
+	failover: z.strictObject({
+		ready: z.boolean(),
+		/** The host it would run on. */
+		to: name.nullable(),
+		/** Why not, as a sentence; empty when ready. */
+		blocker: sentence,
+		/** The next command or step; empty when there is none. */
+		next: sentence,
+	}),
+});
+
+/** The engine's part of the status. */
+export const statusViewSchema = z.strictObject({
+	apiVersion: z.literal(apiVersion),
+	pairId: name,
+	self: name,
+	peer: name,
+	verdict,
+	/** One sentence that says why the verdict is what it is. */
+	reason: sentence,
+	/** The one next step for the person; empty when there is none. */
+	next: sentence,
+	arbiter: z.enum(['fencing', 'person']),
+	/** Pair-wide. `at` is wall-clock time, for people. */
+	armed: z.strictObject({
+		armed: z.boolean(),
+		by: z.string(),
+		reason: z.string(),
+		at: z.string(),
+	}),
+	/** Preflight findings that forbid arming. */
+	preflight: z.array(sentence),
+	/** This host first, then the peer. */
+	hosts: z.array(hostSchema).length(2),
+	links: z.array(linkSchema),
+	/** Null when no fence device is configured. */
+	fencing: fencingSchema.nullable(),
+	/** Highest priority first, then by name. */
+	vms: z.array(vmSchema),
+	timing: z.strictObject({
+		detectionMs: z.number(),
+		beatIntervalMs: z.number(),
+		suspectMs: z.number(),
+		powerQueryMs: z.number(),
+		agentDownLostMs: z.number(),
+		handlerMs: z.number(),
+	}),
+});
+
+const conditionSchema = z.strictObject({
+	key: z.string(),
+	name: z.string(),
+	subject: z.string(),
+	severity: z.enum(['critical', 'warning', 'info']),
+	summary: sentence,
+	next: sentence,
+	/** How long it has lasted. */
+	ageMs,
+});
+
+/** What the agent itself adds to the engine's view. */
+export const statusSchema = statusViewSchema.extend({
+	/** Wall-clock time of this status, ISO 8601, for people. */
+	at: z.string(),
+	conditions: z.array(conditionSchema),
+	agent: z.strictObject({
+		version: z.string(),
+		pid: z.int(),
+		session: z.string(),
+		uptimeMs: ageMs,
+		/** Alerts that wait for their receiver. */
+		alertsPending: z.int().min(0),
+	}),
+});
+
+export type Verdict = z.infer<typeof verdict>;
+export type HostView = Readonly<z.infer<typeof hostSchema>>;
+export type LinkView = Readonly<z.infer<typeof linkSchema>>;
+export type FencingView = Readonly<z.infer<typeof fencingSchema>>;
+export type SightView = Readonly<z.infer<typeof sightSchema>>;
+export type VmView = Readonly<z.infer<typeof vmSchema>>;
+export type StatusView = Readonly<z.infer<typeof statusViewSchema>>;
+export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;
+export type Status = Readonly<z.infer<typeof statusSchema>>;
