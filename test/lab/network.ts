@@ -1,0 +1,55 @@
+/** One network namespace: a bridge per network, a tap per host and network. Nothing in it leads out. */
+import { run } from './tool.ts';
+import { hosts, networks, outerAddress, type LabHost, type Network } from './world.ts';
+
+export const tapOf = (network: Network, host: LabHost): string => `${network}${host.index}`;
+const bridgeOf = (network: Network): string => `br-${network}`;
+
+/** The command line that runs something inside the namespace. */
+export const inside = (namespace: string, ...command: string[]): [string, string[]] => [
+	'ip',
+	['netns', 'exec', namespace, ...command],
+];
+
+/** Makes the namespace with its bridges, taps and addresses. */
+export async function createNetwork(namespace: string): Promise<void> {
+	await run('ip', ['netns', 'add', namespace]);
+	const ip = (...args: string[]): Promise<unknown> => run('ip', ['-n', namespace, ...args]);
+	await ip('link', 'set', 'lo', 'up');
+	for (const network of networks) {
+		const bridge = bridgeOf(network);
+		await ip('link', 'add', bridge, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0');
+		await ip('address', 'add', `${outerAddress[network]}/24`, 'dev', bridge);
+		await ip('link', 'set', bridge, 'up');
+		for (const host of hosts) {
+			const tap = tapOf(network, host);
+			await ip('tuntap', 'add', tap, 'mode', 'tap');
+			await ip('link', 'set', tap, 'master', bridge);
+			await ip('link', 'set', tap, 'up');
+		}
+	}
+	for (const host of hosts) {
+		await ip('address', 'add', `${host.bmc}/24`, 'dev', bridgeOf('management'));
+	}
+}
+
+/** Cuts or heals one host's link on one network: the host still sees its carrier, as behind a switch. */
+export async function setLink(
+	namespace: string,
+	network: Network,
+	host: LabHost,
+	state: 'up' | 'down',
+): Promise<void> {
+	await run('ip', ['-n', namespace, 'link', 'set', tapOf(network, host), state]);
+}
+
+/** Removes the namespace and with it every bridge and tap; no error when it is gone already. */
+export async function removeNetwork(namespace: string): Promise<void> {
+	await run('ip', ['netns', 'delete', namespace], { anyCode: true });
+}
+
+/** The namespaces that exist now. */
+export async function namespaces(): Promise<string[]> {
+	const { stdout } = await run('ip', ['netns', 'list'], { anyCode: true });
+	return stdout.split('\n').map((line) => line.split(' ')[0] ?? '');
+}
