@@ -1,0 +1,168 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * Builds `dist/vmpair_<version>_<arch>.deb`: the bundled program, its own Node, the DRBD handler and
+ * the systemd unit. Needs dpkg-deb; uses strip when it is there.
+ */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const lib = 'usr/lib/vmpair';
+const doc = 'usr/share/doc/vmpair';
+
+interface Manifest {
+	readonly version: string;
+	readonly description: string;
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+
+const architecture = (): { readonly debian: string; readonly node: string } => {
+	const debian = new Map([
+		['x64', 'amd64'],
+		['arm64', 'arm64'],
+	]).get(process.arch);
+	if (debian === undefined) throw new Error(`no package is built on ${process.arch}`);
+	return { debian, node: join(root, `node_modules/node-linux-${process.arch}/bin/node`) };
+};
+
+/** Worker threads are files of their own in the bundle; the URL that names one gets its bundled name. */
+const workers: Plugin = {
+	name: 'workers',
+	setup(context) {
+		context.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+			const text = readFileSync(path, 'utf8');
+			const contents = text.replaceAll(
+				/new URL\('\.\/worker\.ts', import\.meta\.url\)/g,
+				"new URL('./worker.js', import.meta.url)",
+			);
+			return { contents, loader: 'ts' };
+		});
+	},
+};
+
+/** Lazily imported verbs become chunks of their own, so that `vmpair status` loads little. */
+const bundle = async (outdir: string): Promise<void> => {
+	const worker = join(root, 'src/heartbeat/worker.ts');
+	await build({
+		entryPoints: [join(root, 'src/main.ts'), ...(existsSync(worker) ? [worker] : [])],
+		entryNames: '[name]',
+		chunkNames: 'chunk-[name]-[hash]',
+		outdir,
+		bundle: true,
+		splitting: true,
+		platform: 'node',
+		target: 'node24',
+		format: 'esm',
+		// Some dependencies are CommonJS and call require for Node's own modules.
+		banner: {
+			js: "import { createRequire as vmpairCreateRequire } from 'node:module'; const require = vmpairCreateRequire(import.meta.url);",
+		},
+		define: { 'process.env.VMPAIR_VERSION': JSON.stringify(manifest.version) },
+		plugins: [workers],
+		logLevel: 'warning',
+		legalComments: 'none',
+		// ws uses these two when they are installed; we never install them.
+		external: ['bufferutil', 'utf-8-validate'],
+	});
+	writeFileSync(join(outdir, 'package.json'), '{ "type": "module" }\n');
+};
+
+const install = (from: string, to: string, mode: number): void => {
+	mkdirSync(dirname(to), { recursive: true, mode: 0o755 });
+	cpSync(from, to);
+	chmodSync(to, mode);
+};
+
+const runtime = (from: string, to: string): void => {
+	install(from, to, 0o755);
+	try {
+		execFileSync('strip', [to], { stdio: 'ignore' });
+	} catch {
+		console.error('strip is missing: the package is larger than it needs to be');
+	}
+};
+
+const sizeKib = (folder: string): number =>
+	readdirSync(folder, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile())
+		.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0) >> 10;
+
+const control = (tree: string, debian: string): string =>
+	[
+		'Package: vmpair',
+		`Version: ${manifest.version}`,
+		`Architecture: ${debian}`,
+		'Maintainer: vmpair developers <vmpair@localhost>',
+		`Installed-Size: ${sizeKib(tree)}`,
+		'Depends: libc6 (>= 2.28), libstdc++6, perl-base, systemd',
+		'Recommends: drbd-utils, ipmitool, openssl',
+		'Suggests: fence-agents',
+		'Section: admin',
+		'Priority: optional',
+		`Description: ${manifest.description}`,
+		' One agent on each of two Xen hosts. It restarts virtual machines on the surviving',
+		' host when the other is proven dead, and never runs two copies of one.',
+		'',
+	].join('\n');
+
+const assemble = async (tree: string, node: string): Promise<void> => {
+	const files: readonly (readonly [string, string, number])[] = [
+		['deploy/debian/vmpair', 'usr/bin/vmpair', 0o755],
+		['deploy/systemd/vmpair.service', 'lib/systemd/system/vmpair.service', 0o644],
+		['deploy/debian/needrestart.conf', 'etc/needrestart/conf.d/vmpair.conf', 0o644],
+		['deploy/drbd/drbd-handler', `${lib}/drbd-handler`, 0o755],
+		['deploy/vmpair.yaml.example', 'etc/vmpair/vmpair.yaml.example', 0o644],
+		['README.md', `${doc}/README.md`, 0o644],
+		['LICENSE', `${doc}/copyright`, 0o644],
+		['CHANGELOG.md', `${doc}/changelog.md`, 0o644],
+	];
+	await bundle(join(tree, lib));
+	runtime(node, join(tree, lib, 'node'));
+	for (const [from, to, mode] of files) {
+		if (existsSync(join(root, from))) install(join(root, from), join(tree, to), mode);
+		else console.error(`${from} is missing and left out`);
+	}
+	const snippets = join(root, 'deploy/drbd');
+	for (const name of existsSync(snippets) ? readdirSync(snippets) : []) {
+		if (name === 'drbd-handler') continue;
+		install(join(snippets, name), join(tree, doc, 'examples', name), 0o644);
+	}
+};
+
+const metadata = (tree: string, debian: string): void => {
+	const folder = join(tree, 'DEBIAN');
+	mkdirSync(folder, { mode: 0o755 });
+	writeFileSync(join(folder, 'control'), control(tree, debian));
+	const conffiles = ['etc/vmpair/vmpair.yaml.example', 'etc/needrestart/conf.d/vmpair.conf']
+		.filter((path) => existsSync(join(tree, path)))
+		.map((path) => `/${path}\n`);
+	writeFileSync(join(folder, 'conffiles'), conffiles.join(''));
+	for (const script of ['postinst', 'prerm', 'postrm']) {
+		install(join(root, 'deploy/debian', script), join(folder, script), 0o755);
+	}
+};
+
+const main = async (): Promise<void> => {
+	const { debian, node } = architecture();
+	const dist = join(root, 'dist');
+	const tree = join(dist, 'tree');
+	rmSync(tree, { recursive: true, force: true });
+	mkdirSync(tree, { recursive: true, mode: 0o755 });
+	await assemble(tree, node);
+	metadata(tree, debian);
+	const target = join(dist, `vmpair_${manifest.version}_${debian}.deb`);
+	// A moderate level: the package is built in seconds, and xz is read by every dpkg.
+	execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z1', '--build', tree, target], {
+		stdio: ['ignore', 'ignore', 'inherit'],
+	});
+	rmSync(tree, { recursive: true, force: true });
+	console.log(target);
+};
+
+process.umask(0o022);
+await main();

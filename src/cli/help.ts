@@ -1,0 +1,1 @@
+export const help = async (): Promise<number> => { console.log('vmpair'); return 0; };
