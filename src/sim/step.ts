@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { parseDuration } from '#src/std/duration.ts';
+
+/**
+ * The verbs of a scenario: faults, repairs and requests of people, at a time or once something is
+ * seen. One vocabulary for the simulator and for the lab; docs/scenario-format.md explains each word.
+ */
+
+/** A name of a host, VM, network or step. */
+export const nameSchema = z
+	.string()
+	.regex(
+		/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/,
+		'must be a name of letters, digits, "_", "." and "-"',
+	);
+
+/** A duration such as `500ms`, `3s` or `1m30s`; milliseconds after parsing. */
+export const durationSchema = z
+	.string()
+	.regex(/^(\d{1,9}(d|h|m|s|ms)){1,5}$/, 'must be a duration such as "500ms", "3s" or "1m30s"')
+	.transform((text, context) => {
+		const ms = parseDuration(text);
+		if (ms !== null) return ms;
+		context.issues.push({ code: 'custom', message: 'is not a duration', input: text });
+		return z.NEVER;
+	});
+
+const diskSchema = z.enum([
+	'Diskless',
+	'Negotiating',
+	'Inconsistent',
+	'Outdated',
+	'Consistent',
+	'UpToDate',
+]);
+
+/** Something that can be seen in the world. All fields that are given must hold at the same time. */
+export const sightSchema = z
+	.strictObject({
+		vm: nameSchema.optional(),
+		host: nameSchema.optional(),
+		/** The VM's vCPUs run on this host. */
+		runsOn: nameSchema.optional(),
+		/** The VM runs on some host (true) or on none (false). */
+		runs: z.boolean().optional(),
+		/** The number of hosts on which the VM's vCPUs run. */
+		copies: z.int().min(0).max(2).optional(),
+		/** DRBD's view of the VM's resource on `host`. */
+		role: z.enum(['Primary', 'Secondary']).optional(),
+		disk: diskSchema.optional(),
+		connection: z.enum(['Connected', 'Connecting', 'StandAlone']).optional(),
+		/** True while DRBD holds back the VM's writes on `host`. */
+		frozen: z.boolean().optional(),
+		/** The guest's writes are being acknowledged. */
+		writing: z.boolean().optional(),
+		/** The in-sync set of the VM's durable record on `host`. */
+		inSync: z.array(nameSchema).max(2).optional(),
+		/** The owner in the VM's durable record on `host`; null for none. */
+		owner: nameSchema.nullable().optional(),
+		/** Whether `host` has power. */
+		power: z.enum(['on', 'off']).optional(),
+		/** Whether the agent on `host` runs. */
+		agent: z.enum(['running', 'down']).optional(),
+		/** Name of an alert condition open on `host`, or on any host. */
+		condition: z.string().min(1).optional(),
+		/** Part of a log message that was written on `host`, or on any host. */
+		note: z.string().min(1).optional(),
+		/** Every acknowledged write is there, in order, written by one copy at a time. */
+		ledger: z.literal('intact').optional(),
+		/** A request of this scenario (its step's `id`) got this answer. */
+		reply: nameSchema.optional(),
+		status: z.enum(['done', 'accepted', 'refused']).optional(),
+	})
+	.refine((sight) => Object.keys(sight).length > 0, 'must say what to see');
+
+const host = { host: nameSchema };
+const vm = { vm: nameSchema };
+const onVm = { host: nameSchema, vm: nameSchema };
+
+const cut = {
+	network: nameSchema,
+	/** Only what this host sends is lost; absent: both ways. */
+	from: nameSchema.optional(),
+	/** What is lost: everything, DRBD's connection alone, or the agents' beats alone. */
+	traffic: z.enum(['all', 'replication', 'heartbeat']).default('all'),
+};
+
+const action = <Verb extends string, Shape extends z.ZodRawShape>(verb: Verb, shape: Shape) =>
+	z.strictObject({ do: z.literal(verb), ...stepCommon, ...shape });
+
+const stepCommon = {
+	/** Names this step for expectations and for `reply`. */
+	id: nameSchema.optional(),
+	/** Time since the start of the scenario. */
+	at: durationSchema.optional(),
+	/** Wait for this sight first. */
+	when: sightSchema.optional(),
+	/** Give up on `when` after this long: the scenario has failed. */
+	within: durationSchema.optional(),
+	/** Time after the step before this one, or after `when` was seen. */
+	after: durationSchema.optional(),
+};
+
+export const deviceBehaviours = ['ok', 'dead', 'slow', 'late', 'lying', 'wrong-host'] as const;
+
+/** What happens, in the order it is written. */
+export const stepSchema = z.discriminatedUnion('do', [
+	action('power-cut', { ...host, bmcToo: z.boolean().default(false) }),
+	action('power-on', host),
+	action('crash', host),
+	action('hang', host),
+	action('resume', host),
+	action('agent-crash', { ...host, restartAfter: durationSchema.nullable().default(1000) }),
+	action('agent-start', host),
+	action('agent-stop', host),
+	action('agent-continue', host),
+	action('cut', cut),
+	action('mend', cut),
+	action('carrier-lost', { ...host, network: nameSchema }),
+	action('carrier-back', { ...host, network: nameSchema }),
+	action('gateway', { ...host, answers: z.boolean() }),
+	action('disk-fail', onVm),
+	action('disk-replace', onVm),
+	action('store-full', host),
+	action('store-free', host),
+	action('state-save', { ...host, as: nameSchema }),
+	action('state-restore', { ...host, from: nameSchema }),
+	action('state-lose', host),
+	action('state-corrupt', host),
+	action('xl-hang', { ...host, for: durationSchema }),
+	action('drbd-hang', { ...host, for: durationSchema }),
+	action('guest', { ...vm, does: z.enum(['poweroff', 'reboot', 'crash']) }),
+	action('guest-ignores-shutdown', vm),
+	action('create-fails', { ...onVm, times: z.int().min(1).max(100).default(1) }),
+	action('late-promote', { ...onVm, by: durationSchema }),
+	action('device', {
+		...host,
+		behaviour: z.enum(deviceBehaviours),
+		/** How long a slow device takes to answer, or a late one holds an `off` back. */
+		by: durationSchema.optional(),
+		/** Index of the device in the host's level; absent: all of them. */
+		device: z.int().min(0).max(7).optional(),
+	}),
+	action('outlet-off', { ...host, device: z.int().min(0).max(7) }),
+	action('operator-promote', { ...onVm, force: z.boolean().default(false) }),
+	action('stale-document', host),
+	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
+	action('stop', onVm),
+	action('move', { ...onVm, to: nameSchema.nullable().default(null) }),
+	action('takeover', { ...host, confirmDead: nameSchema }),
+	action('arm', host),
+	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
+	action('leave', host),
+	action('nothing', {}),
+]);
+
+export type Sight = Readonly<z.infer<typeof sightSchema>>;
+export type ScenarioStep = Readonly<z.infer<typeof stepSchema>>;
+export type StepVerb = ScenarioStep['do'];
