@@ -1,0 +1,25 @@
+import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
+
+/**
+ * The toolstack that runs VMs on this host. Every call ends exactly once and within its limit; none
+ * rejects. `limitMs` bounds one call; without it the driver's own limit counts.
+ */
+export interface Hypervisor {
+	/**
+	 * Reports what the managed VMs' domains do, at each change and at least every few seconds; null when the
+	 * toolstack did not answer in time (unknown, not "nothing"). The returned function ends the watch.
+	 */
+	watch(onObserved: (observation: HypervisorObservation | null) => void): () => void;
+	/** Creates the VM's domain paused, without any monitor that would restart it. Value: its instance. */
+	create(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Lets the VM run: succeeded when the pause flag was seen gone. */
+	unpause(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Succeeded when the pause flag was seen set. */
+	pause(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Asks the guest to shut down; ends when asked, not when it is down. */
+	shutdown(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Succeeded when the domain and every device of it were seen gone; also when there was none. */
+	destroy(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** What forbids arming, as sentences with remedies; empty when all is well. */
+	preflight(): Promise<string[]>;
+}

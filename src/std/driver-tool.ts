@@ -1,0 +1,110 @@
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import type { Follower, ToolCall, ToolEnd, Tools } from '#src/std/tool.ts';
+
+/** More output than this is not kept; no tool we call comes near it. */
+const outputCharactersMax = 4_000_000;
+
+/**
+ * A program that is stuck in the kernel cannot be ended. The call does not wait for it any longer than
+ * this after its limit.
+ */
+const lingerMs = 1000;
+
+const common = {
+	reject: false,
+	// The programs' words are parsed, so they must not be translated.
+	env: { LC_ALL: 'C' },
+	// A program's own children (an agent's ipmitool, for instance) end with it: what is left of a call
+	// that ran out of time must not act later, when something else has been decided.
+	killDescendants: true,
+	killSignal: 'SIGKILL',
+	stripFinalNewline: false,
+} as const;
+
+const environmentOf = (call: { readonly environment?: Readonly<Record<string, string>> }) => ({
+	...common.env,
+	...call.environment,
+});
+
+/** Only what execa's result says without its message, which would repeat the arguments. */
+interface Ended {
+	readonly exitCode?: number | undefined;
+	readonly signal?: string | undefined;
+	readonly timedOut: boolean;
+	readonly isCanceled: boolean;
+	readonly isMaxBuffer: boolean;
+	readonly code?: string | undefined;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+const endOf = (call: ToolCall, result: Ended): ToolEnd => {
+	const unknown = (detail: string): ToolEnd => ({
+		end: 'unknown',
+		detail: `${call.file} ${detail}`,
+	});
+	if (result.timedOut) return unknown(`did not answer within ${call.limitMs} ms`);
+	if (result.isCanceled) return unknown('was called off');
+	if (result.isMaxBuffer) return unknown('wrote more than can be read');
+	if (result.exitCode !== undefined) {
+		const { exitCode, stdout, stderr } = result;
+		return { end: 'exited', exitCode, stdout, stderr };
+	}
+	if (result.signal !== undefined) return unknown(`was ended by ${result.signal}`);
+	const reason = result.code === 'ENOENT' ? 'is not installed' : `cannot be run (${result.code})`;
+	return { end: 'not-started', detail: `${call.file} ${reason}` };
+};
+
+const run = async (call: ToolCall): Promise<ToolEnd> => {
+	const subprocess = execa(call.file, [...call.args], {
+		...common,
+		env: environmentOf(call),
+		timeout: call.limitMs,
+		maxBuffer: outputCharactersMax,
+		input: call.input ?? '',
+		...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
+	});
+	let timer: NodeJS.Timeout | undefined;
+	const stuck = new Promise<ToolEnd>((resolve) => {
+		const detail = `${call.file} did not answer within ${call.limitMs} ms and cannot be ended`;
+		timer = setTimeout(() => resolve({ end: 'unknown', detail }), call.limitMs + lingerMs);
+	});
+	try {
+		return await Promise.race([subprocess.then((result) => endOf(call, result)), stuck]);
+	} finally {
+		clearTimeout(timer);
+	}
+};
+
+const follow: Tools['follow'] = (call, follower: Follower) => {
+	const subprocess = execa(call.file, [...call.args], {
+		...common,
+		env: environmentOf(call),
+		stdin: 'ignore',
+		stderr: 'ignore',
+		buffer: false,
+	});
+	let stopped = false;
+	const lines = createInterface({ input: subprocess.stdout });
+	lines.on('line', (line) => {
+		if (!stopped) follower.onLine(line);
+	});
+	void subprocess.then((result) => {
+		lines.close();
+		if (stopped) return;
+		stopped = true;
+		follower.onEnd(
+			result.exitCode === undefined
+				? `${call.file} ended: ${result.signal ?? result.code ?? 'not started'}`
+				: `${call.file} ended with exit code ${result.exitCode}`,
+		);
+	});
+	return () => {
+		stopped = true;
+		subprocess.kill();
+	};
+};
+
+/** Runs programs of this machine. */
+export const tools: Tools = { run, follow };

@@ -1,0 +1,50 @@
+/** One call of an external program. No shell is involved: `args` reach it as they are. */
+export interface ToolCall {
+	/** A name in the search path, or an absolute path. */
+	readonly file: string;
+	readonly args: readonly string[];
+	/** The program and everything it started is ended after this long; the call is then `unknown`. */
+	readonly limitMs: number;
+	/** Added to the own environment; `LC_ALL=C` always is. A secret belongs here or into `input`. */
+	readonly environment?: Readonly<Record<string, string>>;
+	/** Written to its standard input, which is then closed. Without it the input is empty. */
+	readonly input?: string;
+	/** Ends the program early; the call is then `unknown`. */
+	readonly signal?: AbortSignal;
+}
+
+/**
+ * How a call ended. `not-started`: the program was not found or may not be run, so nothing happened.
+ * `unknown`: out of time, ended by a signal, or it wrote more than is kept: it may have done its work.
+ */
+export type ToolEnd =
+	| {
+			readonly end: 'exited';
+			readonly exitCode: number;
+			readonly stdout: string;
+			readonly stderr: string;
+	  }
+	| { readonly end: 'not-started'; readonly detail: string }
+	| { readonly end: 'unknown'; readonly detail: string };
+
+/** What a followed program reports: each line it writes, and once its end. */
+export interface Follower {
+	onLine(line: string): void;
+	onEnd(detail: string): void;
+}
+
+/** Runs external programs; drivers are given one, so that each has a time limit and one way to end. */
+export interface Tools {
+	/** Never rejects. Resolves within `limitMs` and two seconds, even when the program cannot be ended. */
+	run(call: ToolCall): Promise<ToolEnd>;
+	/** Follows a program that does not end by itself. The returned function ends it; `onEnd` is not called then. */
+	follow(call: Omit<ToolCall, 'limitMs' | 'signal' | 'input'>, follower: Follower): () => void;
+}
+
+/** The last lines a program wrote, as one line for a `detail`: the reason usually stands at the end. */
+export const lastWords = (stdout: string, stderr: string, charactersMax = 300): string => {
+	const text = (stderr.trim() === '' ? stdout : stderr).trim().replaceAll(/\s*\n\s*/g, '; ');
+	// oxlint-disable-next-line no-control-regex -- a tool's output must not steer the reader's terminal
+	const printable = text.replaceAll(/[\u0000-\u001f\u007f]/g, ' ');
+	return printable.length > charactersMax ? `…${printable.slice(-charactersMax)}` : printable;
+};
