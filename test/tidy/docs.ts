@@ -1,0 +1,80 @@
+import { type Problem, type Source, problemAt } from '#test/tidy/source.ts';
+
+const capturesOf = (text: string, pattern: RegExp): string[] =>
+	[...text.matchAll(pattern)].flatMap(({ 1: capture }) => (capture === undefined ? [] : [capture]));
+
+/** What one list has and the other lacks, said both ways. */
+const compare = (
+	found: ReadonlySet<string>,
+	documented: ReadonlySet<string>,
+	where: { readonly found: string; readonly documented: string },
+): Problem[] => [
+	...[...found]
+		.filter((item) => !documented.has(item))
+		.map((item) => ({ path: where.documented, line: 0, message: `does not tell of ${item}` })),
+	...[...documented]
+		.filter((item) => !found.has(item))
+		.map((item) => ({
+			path: where.documented,
+			line: 0,
+			message: `${item} is not in ${where.found}`,
+		})),
+];
+
+/** The verbs that `src/main.ts` answers to. */
+export const verbsOf = (main: Source): Set<string> =>
+	new Set(capturesOf(main.text, /^\t'?([a-z][a-z-]*)'?: async \(\) =>/gm));
+
+/** Every verb stands in the help text and in a document, as a person types it. */
+export const checkVerbs = (main: Source, documents: readonly Source[]): Problem[] => {
+	const verbs = verbsOf(main);
+	if (verbs.size === 0) return [problemAt(main, 0, 'no verb was found; has the table moved?')];
+	return documents.flatMap((document) =>
+		[...verbs]
+			.filter((verb) => !new RegExp(`(?:vmpair|^\\s+) ?${verb}\\b`, 'm').test(document.text))
+			.map((verb) => problemAt(document, 0, `does not show "vmpair ${verb}"`)),
+	);
+};
+
+/** Every code of a `VmpairError` is in the table, every row of the table is in use. */
+export const checkErrorCodes = (sources: readonly Source[], table: Source): Problem[] => {
+	const codes = new Set(
+		sources.flatMap(({ text }) => capturesOf(text, /\bnew VmpairError\(\s*'([a-z0-9-]+)'/g)),
+	);
+	const rows = new Set(capturesOf(table.text, /^\| `([a-z0-9-]+)`/gm));
+	const computed = sources.flatMap((source) =>
+		[...source.text.matchAll(/\bnew VmpairError\(\s*(?!['\s])/g)].map(({ index }) =>
+			problemAt(source, index, 'an error code must be a literal, so that it can be documented'),
+		),
+	);
+	return [...computed, ...compare(codes, rows, { found: 'src', documented: table.path })];
+};
+
+/** Every alert condition has its runbook page, and no page is left of a condition that is gone. */
+export const checkRunbook = (
+	conditions: readonly string[],
+	source: string,
+	paths: readonly string[],
+): Problem[] => {
+	const pages = paths.flatMap((file) => capturesOf(file, /^docs\/runbook\/([a-z0-9-]+)\.md$/g));
+	return compare(new Set(conditions), new Set(pages.filter((page) => page !== 'index')), {
+		found: source,
+		documented: 'docs/runbook',
+	});
+};
+
+/** Links between the documents lead somewhere. */
+export const checkLinks = (source: Source, paths: readonly string[]): Problem[] =>
+	[...source.text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap((match) => {
+		const target = match[1] ?? '';
+		if (/^(?:[a-z]+:|#)/.test(target)) return [];
+		const file = new URL(target, `file:///${source.path}`).pathname.slice(1);
+		const there = paths.some(
+			(known) => known === file || known.startsWith(file.replace(/\/?$/, '/')),
+		);
+		return there ? [] : [problemAt(source, match.index, `the link ${target} leads nowhere`)];
+	});
+
+/** A document's first line is its title. */
+export const checkTitle = (source: Source): Problem[] =>
+	/^# \S/.test(source.text) ? [] : [problemAt(source, 0, 'does not start with a title')];
