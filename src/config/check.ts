@@ -1,0 +1,273 @@
+import { pathText } from '#src/config/problem.ts';
+import type { ConfigProblem } from '#src/config/problem.ts';
+import type { Path, Source } from '#src/config/source.ts';
+import { nearest } from '#src/config/suggest.ts';
+
+/**
+ * What one value of the file says about another. These checks read the raw value and pass over whatever
+ * has the wrong shape, so that a mistake of shape in one place hides no mistake of sense in another.
+ */
+
+type Mapping = Readonly<Record<string, unknown>>;
+type Report = (path: Path, message: string, onKey?: boolean) => void;
+
+const mapping = (value: unknown): Mapping =>
+	typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
+
+const items = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+const get = (value: unknown, ...keys: readonly string[]): unknown => {
+	let here = value;
+	for (const key of keys) {
+		const level = mapping(here);
+		here = Object.hasOwn(level, key) ? level[key] : undefined;
+	}
+	return here;
+};
+
+const texts = (value: unknown): readonly string[] =>
+	items(value).filter((each) => typeof each === 'string');
+
+const quoted = (names: readonly string[]): string => names.join(' or ');
+
+const oneOf = (written: string, known: readonly string[], what: string): string => {
+	const meant = nearest(written, known);
+	const end = meant === null ? '' : `; "${meant}" was probably meant`;
+	return known.length === 0 || known.length > 12
+		? `expected ${what}, found "${written}"${end}`
+		: `expected ${what} (${quoted(known)}), found "${written}"${end}`;
+};
+
+/** Reports every value that was seen before, with the place of the first one. */
+const unique = (
+	report: Report,
+	entries: readonly (readonly [Path, unknown])[],
+	message: (value: string, first: Path) => string,
+): void => {
+	const seen = new Map<string, Path>();
+	for (const [path, value] of entries) {
+		if (typeof value !== 'string') continue;
+		const first = seen.get(value);
+		if (first === undefined) seen.set(value, path);
+		else report(path, message(value, first));
+	}
+};
+
+const checkHosts = (raw: unknown, defaultHost: string, report: Report): void => {
+	const hosts = Object.keys(mapping(get(raw, 'hosts')));
+	if (get(raw, 'hosts') !== undefined && hosts.length !== 2)
+		report(['hosts'], `expected exactly two hosts, found ${hosts.length}`, true);
+	const self = get(raw, 'host');
+	if (typeof self === 'string' && !hosts.includes(self))
+		report(['host'], oneOf(self, hosts, 'one of the hosts'));
+	if (self === undefined && hosts.length > 0 && !hosts.includes(defaultHost))
+		report(
+			['hosts'],
+			`expected this machine among the hosts (${quoted(hosts)}), found that its name is "${defaultHost}"; rename the host here or say which one this is with "host: NAME"`,
+			true,
+		);
+	unique(
+		report,
+		hosts.map((host) => {
+			const certificate = get(raw, 'hosts', host, 'certificate');
+			const digits =
+				typeof certificate === 'string' ? certificate.replaceAll(':', '').toUpperCase() : undefined;
+			return [['hosts', host, 'certificate'], digits];
+		}),
+		(_, first) => `expected a certificate of its own, found the same one as ${pathText(first)}`,
+	);
+};
+
+const checkLinks = (raw: unknown, report: Report): void => {
+	const links = mapping(get(raw, 'links'));
+	const names = Object.keys(links);
+	if (get(raw, 'links') !== undefined && (names.length < 1 || names.length > 8))
+		report(['links'], `expected one to eight links, found ${names.length}`, true);
+	const hosts = Object.keys(mapping(get(raw, 'hosts')));
+	for (const host of hosts) {
+		const own = mapping(get(raw, 'hosts', host, 'links'));
+		for (const link of names) {
+			if (Object.hasOwn(own, link)) continue;
+			report(
+				['hosts', host, 'links'],
+				`expected the address of ${host} on the link "${link}", found nothing; every host is on every link`,
+				true,
+			);
+		}
+		for (const link of Object.keys(own)) {
+			if (!Object.hasOwn(links, link))
+				report(
+					['hosts', host, 'links', link],
+					oneOf(link, names, 'a link that is listed under links'),
+					true,
+				);
+		}
+	}
+	unique(
+		report,
+		hosts.flatMap((host) =>
+			Object.entries(mapping(get(raw, 'hosts', host, 'links'))).map(([link, settings]) => {
+				const address = get(settings, 'address');
+				const port = get(settings, 'port') ?? 7400;
+				return [
+					['hosts', host, 'links', link, 'address'],
+					typeof address === 'string' ? `${address} port ${String(port)}` : undefined,
+				] as const;
+			}),
+		),
+		(value, first) =>
+			`expected an address and port of its own, found ${value}, which is ${pathText(first)} already`,
+	);
+	for (const [link, settings] of Object.entries(links)) {
+		const gateway = get(settings, 'gateway');
+		const owner = hosts.find(
+			(host) => get(raw, 'hosts', host, 'links', link, 'address') === gateway,
+		);
+		if (typeof gateway === 'string' && owner !== undefined)
+			report(
+				['links', link, 'gateway'],
+				`expected an address outside the pair, found ${gateway}, which is ${owner} itself`,
+			);
+	}
+};
+
+const checkFencing = (raw: unknown, report: Report): void => {
+	const hosts = Object.keys(mapping(get(raw, 'hosts')));
+	const devices = hosts.flatMap((host) =>
+		items(get(raw, 'hosts', host, 'fence', 'devices')).map((device, index) => ({
+			path: ['hosts', host, 'fence', 'devices', index] as Path,
+			host,
+			device,
+		})),
+	);
+	if (get(raw, 'arbiter') === 'fencing') {
+		for (const host of hosts) {
+			if (get(raw, 'hosts', host, 'fence') !== undefined) continue;
+			report(
+				['hosts', host],
+				`expected a fence device for ${host}, found none; without one nothing can prove that ${host} is out: add fence.devices or set "arbiter: person"`,
+				true,
+			);
+		}
+	}
+	unique(
+		report,
+		devices.map(({ path, device }) => [[...path, 'name'], get(device, 'name')]),
+		(value, first) =>
+			`expected a name of its own, found "${value}", which is ${pathText(first)} already`,
+	);
+	// The same BMC for both hosts would switch off the host that asks, and prove nothing of the other.
+	const owners = new Map<string, { readonly path: Path; readonly host: string }>();
+	for (const { path, host, device } of devices) {
+		const address = get(device, 'address');
+		if (get(device, 'kind') !== 'ipmi' || typeof address !== 'string') continue;
+		const key = `${address}:${String(get(device, 'port') ?? 623)}`;
+		const first = owners.get(key);
+		if (first === undefined) owners.set(key, { path, host });
+		else if (first.host !== host)
+			report(
+				[...path, 'address'],
+				`expected the BMC of ${host}, found ${address}, which is the BMC of ${first.host} (${pathText(first.path)})`,
+			);
+	}
+};
+
+/** One cycle of `after`, as the names on the way round, or null. */
+const cycleFrom = (
+	start: string,
+	after: ReadonlyMap<string, readonly string[]>,
+): readonly string[] | null => {
+	const done = new Set<string>();
+	const way: string[] = [];
+	const visit = (name: string): boolean => {
+		if (name === start && way.length > 0) return true;
+		if (done.has(name)) return false;
+		done.add(name);
+		way.push(name);
+		for (const next of after.get(name) ?? []) if (visit(next)) return true;
+		way.pop();
+		return false;
+	};
+	return visit(start) ? [...way, start] : null;
+};
+
+const checkOrder = (raw: unknown, report: Report): void => {
+	const vms = mapping(get(raw, 'vms'));
+	const names = Object.keys(vms);
+	const after = new Map(names.map((name) => [name, texts(get(vms, name, 'after'))]));
+	const told = new Set<string>();
+	for (const name of names) {
+		for (const [index, other] of items(get(vms, name, 'after')).entries()) {
+			if (typeof other !== 'string') continue;
+			const path = ['vms', name, 'after', index];
+			if (other === name) report(path, `expected another VM, found ${name} itself`);
+			else if (!after.has(other)) report(path, oneOf(other, names, 'a VM of this pair'));
+		}
+		const cycle = told.has(name) ? null : cycleFrom(name, after);
+		if (cycle === null || cycle.length <= 2) continue;
+		for (const each of cycle) told.add(each);
+		report(
+			['vms', name, 'after'],
+			`expected an order in which the VMs can start, found a circle: ${cycle.join(' after ')}`,
+		);
+	}
+};
+
+const checkVms = (raw: unknown, report: Report): void => {
+	const vms = mapping(get(raw, 'vms'));
+	const names = Object.keys(vms);
+	const hosts = Object.keys(mapping(get(raw, 'hosts')));
+	const all = (key: string) =>
+		names.map((name) => [['vms', name, key] as Path, get(vms, name, key)] as const);
+	unique(
+		report,
+		all('resource'),
+		(value, first) =>
+			`expected a resource of its own, found "${value}", which ${pathText(first)} uses already; two VMs on one resource cannot run on different hosts`,
+	);
+	unique(
+		report,
+		all('config'),
+		(value, first) =>
+			`expected a configuration file of its own, found "${value}", which ${pathText(first)} uses already`,
+	);
+	for (const [path, preferred] of all('preferred')) {
+		if (typeof preferred === 'string' && !hosts.includes(preferred))
+			report(path, oneOf(preferred, hosts, 'one of the hosts'));
+	}
+	checkOrder(raw, report);
+};
+
+const checkAlerts = (raw: unknown, report: Report): void => {
+	const webhooks = items(get(raw, 'alerts', 'webhooks'));
+	unique(
+		report,
+		webhooks.map((webhook, index) => [['alerts', 'webhooks', index, 'name'], get(webhook, 'name')]),
+		(value, first) =>
+			`expected a name of its own, found "${value}", which is ${pathText(first)} already`,
+	);
+	for (const [index, webhook] of webhooks.entries()) {
+		const url = get(webhook, 'url');
+		if (typeof url !== 'string' || !/^[a-z]+:\/\/[^/?#]*@/i.test(url)) continue;
+		report(
+			['alerts', 'webhooks', index, 'url'],
+			'expected a URL without user and password, found one with them; a secret is never written into this file',
+		);
+	}
+};
+
+/** Every mistake of sense in the file. `defaultHost` is the name of this machine. */
+export const crossProblems = (source: Source, defaultHost: string): readonly ConfigProblem[] => {
+	const problems: ConfigProblem[] = [];
+	const report: Report = (path, message, onKey = false) => {
+		const position = onKey ? source.positionOfKey(path) : source.positionOf(path);
+		problems.push({ ...position, path: pathText(path), message });
+	};
+	const raw = source.value;
+	checkHosts(raw, defaultHost, report);
+	checkLinks(raw, report);
+	checkFencing(raw, report);
+	checkVms(raw, report);
+	checkAlerts(raw, report);
+	return problems;
+};

@@ -1,0 +1,188 @@
+import type { FenceDevice } from '#src/fence/device.ts';
+import type { ConfigFile } from '#src/config/schema.ts';
+import { crossProblems } from '#src/config/check.ts';
+import { problemsOfIssue } from '#src/config/problem.ts';
+import type { ConfigProblem } from '#src/config/problem.ts';
+import { configFileSchema } from '#src/config/schema.ts';
+import { readSource } from '#src/config/source.ts';
+import { assert } from '#src/std/assert.ts';
+import type { HostName, ResourceName, VmName } from '#src/ports.ts';
+
+export interface HostLinkConfig {
+	readonly address: string;
+	readonly port: number;
+	/** Network device whose carrier is watched, or null. */
+	readonly device: string | null;
+}
+
+export interface HostConfig {
+	/** SHA-256 of the certificate as Node spells it: upper case, pairs of digits with `:`. */
+	readonly certificate: string;
+	readonly links: Readonly<Record<string, HostLinkConfig>>;
+	/** All of one level: off is only what all say is off. Empty when there is none. */
+	readonly fenceDevices: readonly FenceDevice[];
+}
+
+export interface LinkConfig {
+	readonly link: string;
+	readonly switched: boolean;
+	readonly gateway: string | null;
+}
+
+export interface VmConfig {
+	readonly vm: VmName;
+	readonly resource: ResourceName;
+	readonly configFile: string;
+	readonly priority: number;
+	readonly after: readonly VmName[];
+	/** Null when the file leaves it to the VM's own configuration; the loader fills it in. */
+	readonly memoryMib: number | null;
+	readonly preferredHost: HostName;
+	readonly shutdownMs: number;
+	readonly restartsMax: number;
+	readonly restartWindowMs: number;
+}
+
+export interface WebhookConfig {
+	readonly name: string;
+	readonly url: string;
+	readonly secretFile: string;
+	readonly minimum: 'info' | 'warning' | 'critical';
+	readonly limitMs: number;
+}
+
+/** The configuration as the agent and its drivers use it: checked, complete, with units in the names. */
+export interface Config {
+	readonly pairId: string;
+	readonly host: HostName;
+	readonly peer: HostName;
+	readonly arbiter: 'fencing' | 'person';
+	readonly detectionMs: number;
+	readonly links: readonly LinkConfig[];
+	/** The two hosts in the order of the file. */
+	readonly hostNames: readonly [HostName, HostName];
+	readonly hosts: Readonly<Record<HostName, HostConfig>>;
+	readonly fencing: {
+		readonly attempts: number;
+		readonly perHourMax: number;
+		readonly afterFence: 'on' | 'off';
+	};
+	readonly vms: readonly VmConfig[];
+	readonly webhooks: readonly WebhookConfig[];
+	readonly socketGroup: string | null;
+	readonly drbdUnverified: boolean;
+	readonly tls: { readonly certificateFile: string; readonly keyFile: string };
+	readonly stateDirectory: string;
+	readonly runtimeDirectory: string;
+	readonly reservedMemoryMib: number;
+	readonly startsAtOnce: number;
+}
+
+export interface ConfigReading {
+	/** Null when there is a problem. */
+	readonly config: Config | null;
+	/** Every problem of the file, in the order of its lines. */
+	readonly problems: readonly ConfigProblem[];
+}
+
+/** The settings of one host; both hosts are always there in a checked configuration. */
+export const hostConfig = (config: Config, host: HostName): HostConfig => {
+	const found = config.hosts[host];
+	assert(found !== undefined, 'a configuration holds both hosts');
+	return found;
+};
+
+const hostOf = (file: ConfigFile['hosts'][string]): HostConfig => ({
+	certificate: file.certificate,
+	links: Object.fromEntries(
+		Object.entries(file.links).map(([link, { address, port, device }]) => [
+			link,
+			{ address, port, device: device ?? null },
+		]),
+	),
+	fenceDevices: file.fence?.devices ?? [],
+});
+
+const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
+	const [first, second] = Object.keys(file.hosts);
+	assert(first !== undefined && second !== undefined, 'the check found two hosts');
+	const host = file.host ?? defaultHost;
+	return {
+		pairId: file.pair,
+		host,
+		peer: host === first ? second : first,
+		arbiter: file.arbiter,
+		detectionMs: file.detection,
+		links: Object.entries(file.links).map(([link, { switched, gateway }]) => ({
+			link,
+			switched,
+			gateway: gateway ?? null,
+		})),
+		hostNames: [first, second],
+		hosts: Object.fromEntries(
+			Object.entries(file.hosts).map(([name, each]) => [name, hostOf(each)]),
+		),
+		fencing: {
+			attempts: file.fencing.attempts,
+			perHourMax: file.fencing.perHour,
+			afterFence: file.fencing.afterFence,
+		},
+		vms: Object.entries(file.vms).map(([vm, each]) => ({
+			vm,
+			resource: each.resource,
+			configFile: each.config,
+			priority: each.priority,
+			after: each.after,
+			memoryMib: each.memory ?? null,
+			preferredHost: each.preferred ?? first,
+			shutdownMs: each.shutdown,
+			restartsMax: each.restarts.atMost,
+			restartWindowMs: each.restarts.within,
+		})),
+		webhooks: file.alerts.webhooks.map(({ name, url, secretFile, minimum, limit }) => ({
+			name,
+			url,
+			secretFile,
+			minimum,
+			limitMs: limit,
+		})),
+		socketGroup: file.socketGroup ?? null,
+		drbdUnverified: file.drbd.unverified,
+		tls: { certificateFile: file.tls.certificate, keyFile: file.tls.key },
+		stateDirectory: file.stateDirectory,
+		runtimeDirectory: file.runtimeDirectory,
+		reservedMemoryMib: file.reservedMemory,
+		startsAtOnce: file.startsAtOnce,
+	};
+};
+
+const inOrder = (problems: readonly ConfigProblem[]): readonly ConfigProblem[] => {
+	const seen = new Set<string>();
+	return problems
+		.filter((each) => {
+			const key = JSON.stringify(each);
+			if (seen.has(key)) return false;
+			seen.add(key);
+			return true;
+		})
+		.sort((one, other) => one.line - other.line || one.column - other.column);
+};
+
+/**
+ * Reads the text of `vmpair.yaml`. `defaultHost` is the name of this machine, used when the file does
+ * not say which host it is for. Never throws for what is in the text.
+ */
+export const readConfig = (text: string, defaultHost: HostName): ConfigReading => {
+	const source = readSource(text);
+	if (source.faults.length > 0) {
+		const problems = source.faults.map((fault) => ({ ...fault, path: '' }));
+		return { config: null, problems: inOrder(problems) };
+	}
+	const parsed = configFileSchema.safeParse(source.value);
+	const problems = [
+		...(parsed.success ? [] : parsed.error.issues.flatMap((each) => problemsOfIssue(each, source))),
+		...crossProblems(source, defaultHost),
+	];
+	if (!parsed.success || problems.length > 0) return { config: null, problems: inOrder(problems) };
+	return { config: configOf(parsed.data, defaultHost), problems: [] };
+};

@@ -1,0 +1,266 @@
+import { z } from 'zod';
+import { fenceDevice } from '#src/fence/device.ts';
+import { formatDuration, parseDuration } from '#src/std/duration.ts';
+
+/**
+ * The shape of `vmpair.yaml`. Every message here starts with `expected `, so that a problem can be told
+ * as "expected ..., found ..." with the line it stands on. What one value says about another is checked
+ * in `check.ts`.
+ *
+ * There is no key for the hypervisor and none that simulates one: a file that an admin can install must
+ * never make an agent believe in VMs that do not exist. The demo composes its own world in code.
+ */
+
+const text = (expected: string, pattern: RegExp) =>
+	z.string({ error: `expected ${expected}` }).regex(pattern, { error: `expected ${expected}` });
+
+/** Milliseconds of a text such as `3s`, within the bounds given in milliseconds. */
+const duration = (minMs: number, maxMs: number) => {
+	const expected = `expected a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as ${formatDuration(Math.min(maxMs, Math.max(minMs, 3000)))}`;
+	return z
+		.string({ error: expected })
+		.regex(/^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$/, { error: expected })
+		.transform((written, context) => {
+			const durationMs = parseDuration(written);
+			if (durationMs !== null && durationMs >= minMs && durationMs <= maxMs) return durationMs;
+			context.addIssue({ code: 'custom', message: expected });
+			return z.NEVER;
+		});
+};
+
+/** MiB of a text such as `512M` or `2G`. */
+const memory = (expected: string) =>
+	text(expected, /^[1-9][0-9]{0,6}[MG]$/).transform(
+		(written) => Number(written.slice(0, -1)) * (written.endsWith('G') ? 1024 : 1),
+	);
+
+const whole = (min: number, max: number) => {
+	const error = `expected a whole number from ${min} to ${max}`;
+	return z.int({ error }).min(min, { error }).max(max, { error });
+};
+
+const flag = (expected: string) => z.boolean({ error: `expected ${expected}` });
+
+const file = text('the absolute path of a file', /^\/[^\p{Cc}]*[^/\p{Cc}]$/u);
+const folder = text('the absolute path of a folder', /^\/[^\p{Cc}]+$/u);
+
+/** Names become keys of records; one that every object has already would find something that was never put there. */
+const reserved = new Set(Object.getOwnPropertyNames(Object.prototype));
+const name = (what: string, pattern: RegExp) =>
+	text(what, pattern).refine((value) => !reserved.has(value), {
+		error: `expected ${what} that is not a word of JavaScript`,
+	});
+
+const simpleName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const hostName = name(
+	'a host name of letters, digits, "-" and "."',
+	/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/,
+);
+const linkName = name('the name of a link', simpleName);
+const resourceName = name('the name of a DRBD resource', simpleName);
+/** Xen renames a domain to NAME--incoming and NAME--migratedaway while it moves. */
+const vmName = name('the name of a VM without "--"', /^(?!.*--)[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$/);
+
+/** Not a name: a name needs DNS, and DNS may be down, or be one of the VMs, when it is needed most. */
+const address = z
+	.union([z.ipv4(), z.ipv6()], { error: 'expected an IPv4 or IPv6 address, not a name' })
+	.describe('An IP address. Names are refused: they need a DNS server at the worst moment.');
+
+const fingerprint = text(
+	'a SHA-256 fingerprint: 64 hexadecimal digits, with or without ":"',
+	/^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/,
+).transform((written) => {
+	const digits = written.replaceAll(':', '').toUpperCase();
+	return (digits.match(/../g) ?? []).join(':');
+});
+
+const mapping = <Key extends z.ZodType<string>, Value extends z.ZodType>(
+	key: Key,
+	value: Value,
+	what: string,
+) => z.record(key, value, { error: `expected a mapping of ${what}` });
+
+const section = <Shape extends z.ZodRawShape>(shape: Shape, what: string) =>
+	z.strictObject(shape, {
+		error: (issue) => (issue.code === 'invalid_type' ? `expected ${what}` : undefined),
+	});
+
+const list = <Item extends z.ZodType>(item: Item, what: string, max: number) =>
+	z
+		.array(item, { error: `expected a list of ${what}` })
+		.max(max, { error: `expected at most ${max} ${what}` });
+
+const hostLink = section(
+	{
+		address: address.describe("This host's address on the link."),
+		port: whole(1, 65_535).default(7400).describe('TCP port of the heartbeats on this address.'),
+		device: text('the name of a network device', /^[^\s/]{1,15}$/)
+			.optional()
+			.describe('Network device whose carrier is watched, for instance eth1.'),
+	},
+	'the address of this host on the link',
+);
+
+const fence = section(
+	{
+		devices: list(fenceDevice, 'fence devices', 8)
+			.min(1, { error: 'expected at least one fence device' })
+			.describe(
+				'All of them together cut the power of this host: off is only what all say is off.',
+			),
+	},
+	'the fence devices of this host',
+);
+
+const host = section(
+	{
+		certificate: fingerprint.describe(
+			'SHA-256 fingerprint of the certificate of this host; the only one its peer accepts.',
+		),
+		links: mapping(linkName, hostLink, 'link names to addresses'),
+		fence: fence.optional().describe('How the peer cuts the power of this host.'),
+	},
+	'the settings of a host',
+);
+
+const link = section(
+	{
+		switched: flag('true for a link through a switch, false for a direct cable').describe(
+			'False for a direct cable: its carrier drops when the peer dies and says nothing of this host.',
+		),
+		gateway: address
+			.optional()
+			.describe(
+				'Asked to learn which host is cut off. It must not be one of the VMs of this pair.',
+			),
+	},
+	'the settings of a link',
+);
+
+const vm = section(
+	{
+		resource: resourceName.describe(
+			'The DRBD resource with the disks of this VM, and of no other.',
+		),
+		config: file.describe('The configuration of the VM for xl, equal on both hosts.'),
+		priority: whole(0, 1000)
+			.default(100)
+			.describe('Higher starts first, and weighs more when both hosts could fence each other.'),
+		after: list(vmName, 'VMs', 64)
+			.default([])
+			.describe('VMs that are started before this one where they run on the same host.'),
+		memory: memory('memory such as 512M or 2G')
+			.optional()
+			.describe('Memory of the VM; read from its configuration file when it is left out.'),
+		preferred: hostName
+			.optional()
+			.describe('Where it starts first when nothing is known yet; the first host when left out.'),
+		shutdown: duration(1000, 3_600_000)
+			.default(120_000)
+			.describe('How long the guest may take to shut down before it is destroyed.'),
+		restarts: section(
+			{
+				atMost: whole(0, 100).default(3).describe('Starts after a crash or a failed start ...'),
+				within: duration(10_000, 86_400_000).default(600_000).describe('... within this time.'),
+			},
+			'the restart budget',
+		)
+			.prefault({})
+			.describe('After more the VM stays down and a person is paged.'),
+	},
+	'the settings of a VM',
+);
+
+const webhook = section(
+	{
+		name: name('the name of a webhook', simpleName),
+		url: z
+			.url({ protocol: /^https?$/, error: 'expected a URL that starts with https:// or http://' })
+			.describe('Receives alerts by POST, as Standard Webhooks describes it.'),
+		secretFile: file.describe(
+			'File with the signing secret (whsec_...) on its first line; during a rotation the old one on the second.',
+		),
+		minimum: z
+			.enum(['info', 'warning', 'critical'], {
+				error: 'expected info, warning or critical',
+			})
+			.default('info')
+			.describe('The least severe alerts that are sent.'),
+		limit: duration(1000, 60_000).default(15_000).describe('Time limit of one attempt.'),
+	},
+	'the settings of a webhook',
+);
+
+const fencing = section(
+	{
+		attempts: whole(1, 10)
+			.default(3)
+			.describe('Attempts to switch the peer off before a person is paged.'),
+		perHour: whole(1, 10).default(3).describe('Never more power-offs than this in one hour.'),
+		afterFence: z
+			.enum(['on', 'off'], { error: 'expected on or off' })
+			.default('on')
+			.describe('Whether the fenced host is switched on again once its VMs run here.'),
+	},
+	'the settings of fencing',
+);
+
+const folders = {
+	stateDirectory: folder
+		.default('/var/lib/vmpair')
+		.describe('Durable state, event journal and waiting alerts of this host.'),
+	runtimeDirectory: folder.default('/run/vmpair').describe('The local socket of the agent.'),
+};
+
+export const configFileSchema = section(
+	{
+		pair: name('the name of the pair', simpleName).describe(
+			'Names this pair in alerts and state; never change it on a running pair.',
+		),
+		host: hostName.optional().describe("This host; the machine's host name when left out."),
+		arbiter: z
+			.enum(['fencing', 'person'], { error: 'expected fencing or person' })
+			.describe(
+				'Who decides that the peer is out: a verified power-off (fencing) or a person on call (person).',
+			),
+		detection: duration(1000, 60_000)
+			.default(3000)
+			.describe('The detection time D; every other time derives from it.'),
+		links: mapping(linkName, link, 'link names to settings').describe(
+			'The networks that carry heartbeats, management and replication at least.',
+		),
+		hosts: mapping(hostName, host, 'the two host names to settings').describe('The two hosts.'),
+		fencing: fencing.prefault({}),
+		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
+		alerts: section(
+			{ webhooks: list(webhook, 'webhooks', 16).default([]).describe('Receivers of alerts.') },
+			'the receivers of alerts',
+		).prefault({}),
+		socketGroup: text('the name of a group', /^[a-z_][a-z0-9_-]{0,31}$/)
+			.optional()
+			.describe('Members of this group may use the local socket; root alone when left out.'),
+		drbd: section(
+			{
+				unverified: flag('true or false')
+					.default(false)
+					.describe('Allows arming on DRBD 9, which has not been proven on real hosts yet.'),
+			},
+			'the settings of DRBD',
+		).prefault({}),
+		tls: section(
+			{
+				certificate: file.default('/etc/vmpair/host.crt').describe('Certificate of this host.'),
+				key: file.default('/etc/vmpair/host.key').describe('Its key, readable by root alone.'),
+			},
+			'the files of the certificate and its key',
+		).prefault({}),
+		...folders,
+		reservedMemory: memory('memory such as 256M')
+			.prefault('256M')
+			.describe('Memory that stays free on a host after a VM was started.'),
+		startsAtOnce: whole(1, 32).default(4).describe('VMs that are started at the same time.'),
+	},
+	'a mapping with the settings of the pair',
+).describe('Configuration of vmpair, the same file on both hosts.');
+
+export type ConfigFile = z.output<typeof configFileSchema>;
