@@ -4,7 +4,7 @@ import type { Presence, ShutdownReason, VmName, VmObservation } from '#src/ports
 /** One row of `xl list -v`. */
 export interface Domain {
 	readonly domid: number;
-	/** Null when xenstore does not know the domain's name any more: it is being torn down. */
+	/** Null when xenstore does not know the domain's name: while it is torn down, for instance. */
 	readonly name: string | null;
 	/** In lower case. */
 	readonly uuid: string;
@@ -24,12 +24,12 @@ export interface DomainList {
 }
 
 /**
- * A row from the right, because a name may hold spaces: ID, Mem, VCPUs, state letters, Time(s), UUID,
+ * A row from the right, because a name may hold anything (so `.*` is greedy): ID, Mem, VCPUs, state letters, Time(s), UUID,
  * reason code, then columns that differ by version (security label, CPU pool, claim).
  * Format: tools/xl/xl_info.c list_domains, Xen 4.17.
  */
 const row =
-	/^(.*?)\s+(\d{1,7})\s+(\d{1,15})\s+(\d{1,7})\s+([r-])([b-])([p-])([s-])(.)([d-])\s+\d+\.\d\s+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s+(-|[0-9a-f]+)(?:\s.*)?$/i;
+	/^(.*)\s(\d{1,7})\s+(\d{1,15})\s+(\d{1,7})\s+([r-])([b-])([p-])([s-])(.)([d-])\s+\d+\.\d\s+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s+(-|[0-9a-f]+)(?:\s.*)?$/i;
 
 const header = /^Name\s+ID\s+Mem\s+VCPUs\s+State\s+Time\(s\)\s+UUID\s+Reason-Code/;
 
@@ -57,12 +57,15 @@ const reasonByLetter: Readonly<Record<string, ShutdownReason>> = {
 const reasonOf = (letter: string, code: string): ShutdownReason =>
 	reasonByCode[code] ?? reasonByLetter[letter] ?? 'crash';
 
+/** Longer lines are no rows; it also bounds what the expression above may cost. */
+const lineCharactersMax = 1000;
+
 const domainOf = (line: string): Domain | null => {
-	const match = row.exec(line);
+	const match = line.length > lineCharactersMax ? null : row.exec(line);
 	if (match === null) return null;
 	const [
 		,
-		name = '',
+		paddedName = '',
 		domid,
 		memory,
 		,
@@ -75,6 +78,7 @@ const domainOf = (line: string): Domain | null => {
 		uuid = '',
 		code = '',
 	] = match;
+	const name = paddedName.trimEnd();
 	return {
 		domid: Number(domid),
 		name: name === '(null)' || name === '' ? null : name,
@@ -110,7 +114,7 @@ export const parseDomainList = (text: string): DomainList | null => {
  * `paused` (V18); a shut-down domain is `stopped` even under it, because someone must destroy it.
  */
 export const presenceOf = (domain: Domain): Presence => {
-	if (domain.dying || domain.name === null) return 'dying';
+	if (domain.dying) return 'dying';
 	if (domain.shutdown) return 'stopped';
 	return domain.paused ? 'paused' : 'running';
 };
