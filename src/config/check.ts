@@ -28,6 +28,11 @@ const get = (value: unknown, ...keys: readonly string[]): unknown => {
 const texts = (value: unknown): readonly string[] =>
 	items(value).filter((each) => typeof each === 'string');
 
+const portOf = (value: unknown, standard: number): number => {
+	const port = get(value, 'port');
+	return typeof port === 'number' ? port : standard;
+};
+
 const quoted = (names: readonly string[]): string => names.join(' or ');
 
 const oneOf = (written: string, known: readonly string[], what: string): string => {
@@ -108,10 +113,10 @@ const checkLinks = (raw: unknown, report: Report): void => {
 		hosts.flatMap((host) =>
 			Object.entries(mapping(get(raw, 'hosts', host, 'links'))).map(([link, settings]) => {
 				const address = get(settings, 'address');
-				const port = get(settings, 'port') ?? 7400;
+				const port = portOf(settings, 7400);
 				return [
 					['hosts', host, 'links', link, 'address'],
-					typeof address === 'string' ? `${address} port ${String(port)}` : undefined,
+					typeof address === 'string' ? `${address} port ${port}` : undefined,
 				] as const;
 			}),
 		),
@@ -161,7 +166,7 @@ const checkFencing = (raw: unknown, report: Report): void => {
 	for (const { path, host, device } of devices) {
 		const address = get(device, 'address');
 		if (get(device, 'kind') !== 'ipmi' || typeof address !== 'string') continue;
-		const key = `${address}:${String(get(device, 'port') ?? 623)}`;
+		const key = `${address}:${portOf(device, 623)}`;
 		const first = owners.get(key);
 		if (first === undefined) owners.set(key, { path, host });
 		else if (first.host !== host)

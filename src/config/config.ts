@@ -5,6 +5,7 @@ import { problemsOfIssue } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import { configFileSchema } from '#src/config/schema.ts';
 import { readSource } from '#src/config/source.ts';
+import type { Source } from '#src/config/source.ts';
 import { assert } from '#src/std/assert.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
@@ -83,6 +84,8 @@ export interface ConfigReading {
 	readonly config: Config | null;
 	/** Every problem of the file, in the order of its lines. */
 	readonly problems: readonly ConfigProblem[];
+	/** Where things stand, for problems that are found later. */
+	readonly source: Source;
 }
 
 /** The settings of one host; both hosts are always there in a checked configuration. */
@@ -176,13 +179,14 @@ export const readConfig = (text: string, defaultHost: HostName): ConfigReading =
 	const source = readSource(text);
 	if (source.faults.length > 0) {
 		const problems = source.faults.map((fault) => ({ ...fault, path: '' }));
-		return { config: null, problems: inOrder(problems) };
+		return { config: null, problems: inOrder(problems), source };
 	}
 	const parsed = configFileSchema.safeParse(source.value);
 	const problems = [
 		...(parsed.success ? [] : parsed.error.issues.flatMap((each) => problemsOfIssue(each, source))),
 		...crossProblems(source, defaultHost),
 	];
-	if (!parsed.success || problems.length > 0) return { config: null, problems: inOrder(problems) };
-	return { config: configOf(parsed.data, defaultHost), problems: [] };
+	if (!parsed.success || problems.length > 0)
+		return { config: null, problems: inOrder(problems), source };
+	return { config: configOf(parsed.data, defaultHost), problems: [], source };
 };

@@ -20,7 +20,5 @@ export const nearest = (written: string, known: readonly string[]): string | nul
 		.map((name) => ({ name, edits: distance(written.toLowerCase(), name.toLowerCase()) }))
 		.sort((one, other) => one.edits - other.edits);
 	const best = ranked[0];
-	return best !== undefined && best.edits <= Math.ceil(written.length / 3)
-		? best.name
-		: null;
+	return best !== undefined && best.edits <= Math.ceil(written.length / 3) ? best.name : null;
 };

@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { configChange } from '#src/config/change.ts';
+import type { ConfigChange } from '#src/config/change.ts';
+import { hostConfig, readConfig } from '#src/config/config.ts';
+import type { Config, VmConfig } from '#src/config/config.ts';
+import { guestMemoryMib } from '#src/config/guest-memory.ts';
+import { pathText, problemText } from '#src/config/problem.ts';
+import type { ConfigProblem } from '#src/config/problem.ts';
+import type { Path, Source } from '#src/config/source.ts';
+import { digestText } from '#src/config/policy.ts';
+import { messageOf, VmpairError } from '#src/std/error.ts';
+
+/** Where the configuration is when nobody says otherwise. */
+export const defaultConfigFile = '/etc/vmpair/vmpair.yaml';
+
+/** A configuration is a few kB; more is a wrong file. */
+const sizeMax = 1_048_576;
+
+export interface LoadedConfig {
+	readonly file: string;
+	readonly config: Config;
+	/** SHA-256 in hex of everything that must be equal on both hosts. */
+	readonly digest: string;
+}
+
+export interface LoadOptions {
+	/** Name of this machine; the real one when left out. */
+	readonly hostName?: string;
+	/** False leaves alone every file that the configuration names, to check it on another machine. */
+	readonly files?: boolean;
+}
+
+/** `loaded` is null when there is a problem. */
+export interface LoadResult {
+	readonly file: string;
+	readonly loaded: LoadedConfig | null;
+	readonly problems: readonly ConfigProblem[];
+}
+
+interface FileProblem {
+	readonly path: Path;
+	readonly message: string;
+}
+
+interface FileText {
+	readonly text: string;
+	/** Permission bits. */
+	readonly mode: number;
+}
+
+/** Reads a small file; the size is checked first, so that a wrong path cannot fill the memory. */
+const readSmall = async (file: string): Promise<FileText> => {
+	// Without O_NONBLOCK a named pipe in the place of the file would hang the agent.
+	await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+	const { size, mode } = await handle.stat();
+	if (size > sizeMax) throw new Error(`${file} has ${size} bytes; at most ${sizeMax} are read`);
+	return { text: await handle.readFile('utf8'), mode: mode & 0o777 };
+};
+
+/** What stands in the way of reading a file, in words. */
+const obstacle = (file: string, error: unknown): string => {
+	const code = error instanceof Error && 'code' in error ? error.code : undefined;
+	if (code === 'ENOENT') return `found no file at ${file}`;
+	if (code === 'EACCES') return `found that ${file} may not be read by this user`;
+	return `found ${messageOf(error)}`;
+};
+
+const tryRead = async (path: Path, file: string): Promise<FileText | FileProblem> => {
+	try {
+		return await readSmall(file);
+	} catch (error) {
+		return { path, message: `expected a readable file, ${obstacle(file, error)}` };
+	}
+};
+
+/** A file with a secret must be there and be closed to everybody but its owner. */
+const checkSecret = async (path: Path, file: string): Promise<readonly FileProblem[]> => {
+	const read = await tryRead(path, file);
+	if ('message' in read) return [read];
+	if ((read.mode & 0o077) === 0) return [];
+	const mode = read.mode.toString(8);
+	const message = `expected a file that only its owner may read, found mode ${mode}; run: chmod 600 ${file}`;
+	return [{ path, message }];
+};
+
+/** The secrets that this host reads; the devices it uses are those of its peer. */
+const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
+	const devices = hostConfig(config, config.peer).fenceDevices;
+	return [
+		[['tls', 'key'], config.tls.keyFile],
+		...config.webhooks.map((each, index): readonly [Path, string] => [
+			['alerts', 'webhooks', index, 'secretFile'],
+			each.secretFile,
+		]),
+		...devices.flatMap((device, index): readonly (readonly [Path, string])[] => {
+			const path = ['hosts', config.peer, 'fence', 'devices', index];
+			if (device.kind === 'ipmi') return [[[...path, 'passwordFile'], device.passwordFile]];
+			return Object.entries(device.secretParameters).map(([name, file]) => [
+				[...path, 'secretParameters', name],
+				file,
+			]);
+		}),
+	];
+};
+
+const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
+	const path = ['vms', vm.vm, 'config'];
+	const read = await tryRead(path, vm.configFile);
+	if ('message' in read) return read;
+	const memoryMib = vm.memoryMib ?? guestMemoryMib(read.text);
+	if (memoryMib !== null) return { ...vm, memoryMib };
+	const message = `expected "memory = MIB" in ${vm.configFile}, found none; add it there or set vms.${vm.vm}.memory here`;
+	return { path, message };
+};
+
+/** Reads what the configuration names: secrets, the certificate, and the memory of the VMs. */
+const withFiles = async (
+	config: Config,
+): Promise<{ readonly config: Config; readonly problems: readonly FileProblem[] }> => {
+	const [certificate, secrets, vms] = await Promise.all([
+		tryRead(['tls', 'certificate'], config.tls.certificateFile),
+		Promise.all(secretFiles(config).map(([path, file]) => checkSecret(path, file))),
+		Promise.all(config.vms.map(checkVm)),
+	]);
+	return {
+		config: { ...config, vms: vms.filter((each): each is VmConfig => !('message' in each)) },
+		problems: [
+			...('message' in certificate ? [certificate] : []),
+			...secrets.flat(),
+			...vms.filter((each) => 'message' in each),
+		],
+	};
+};
+
+const placed = (problem: FileProblem, source: Source): ConfigProblem => ({
+	...source.positionOf(problem.path),
+	path: pathText(problem.path),
+	message: problem.message,
+});
+
+/** SHA-256 in hex of everything that must be equal on both hosts. */
+export const configDigest = (config: Config): string =>
+	createHash('sha256').update(digestText(config)).digest('hex');
+
+/** Reads and checks a configuration file; every problem is in the result. Only a bug makes it throw. */
+export const readConfigFile = async (
+	file: string,
+	{ hostName = hostname(), files = true }: LoadOptions = {},
+): Promise<LoadResult> => {
+	const read = await tryRead([], file);
+	if ('message' in read) {
+		const problem = { line: 1, column: 1, path: '', message: read.message };
+		return { file, loaded: null, problems: [problem] };
+	}
+	const { config, problems, source } = readConfig(read.text, hostName);
+	if (config === null) return { file, loaded: null, problems };
+	if (!files) return { file, loaded: { file, config, digest: configDigest(config) }, problems: [] };
+	const complete = await withFiles(config);
+	if (complete.problems.length > 0) {
+		const found = complete.problems.map((each) => placed(each, source));
+		return { file, loaded: null, problems: found.sort((one, other) => one.line - other.line) };
+	}
+	const digest = configDigest(complete.config);
+	return { file, loaded: { file, config: complete.config, digest }, problems: [] };
+};
+
+/** Loads a configuration, or throws `config-invalid` with every problem on a line of its own. */
+export const loadConfig = async (
+	file: string = defaultConfigFile,
+	options: LoadOptions = {},
+): Promise<LoadedConfig> => {
+	const { loaded, problems } = await readConfigFile(file, options);
+	if (loaded !== null) return loaded;
+	const lines = problems.map((each) => problemText(file, each));
+	throw new VmpairError('config-invalid', `The configuration is not usable:\n${lines.join('\n')}`, {
+		next: `Mend the lines above, then run: vmpair config check --file ${file}`,
+	});
+};
+
+/**
+ * Loads the file of a running configuration again. A file with a mistake throws and changes nothing: the
+ * agent goes on with what it has.
+ */
+export const reloadConfig = async (
+	current: LoadedConfig,
+	options: LoadOptions = {},
+): Promise<{ readonly loaded: LoadedConfig; readonly change: ConfigChange }> => {
+	const loaded = await loadConfig(current.file, options);
+	return { loaded, change: configChange(current.config, loaded.config) };
+};

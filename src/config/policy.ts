@@ -1,0 +1,102 @@
+import type { Config, VmConfig } from '#src/config/config.ts';
+import { hostConfig } from '#src/config/config.ts';
+import { timingTable } from '#src/config/timing.ts';
+import { assert } from '#src/std/assert.ts';
+
+/** A tool that is ended at its limit needs a moment to be reaped before its answer is known to be missing. */
+const reapMs = 500;
+
+/**
+ * What the engine needs of the fence devices: the same on both hosts, so the slowest device of either
+ * host counts. Null when a host has none: then nothing can prove by power that it is out.
+ */
+export const engineFencing = (config: Config) => {
+	const levels = config.hostNames.map((host) => hostConfig(config, host).fenceDevices);
+	if (levels.some((devices) => devices.length === 0)) return null;
+	// Devices of a level may be asked one after the other, so their limits add up.
+	const callMs = levels.map((devices) => devices.reduce((sum, each) => sum + each.limitMs, reapMs));
+	return {
+		attempts: config.fencing.attempts,
+		callMs: Math.max(...callMs),
+		lateMs: Math.max(...levels.flat().map((each) => each.lateMs)),
+		perHourMax: config.fencing.perHourMax,
+		afterFence: config.fencing.afterFence,
+	};
+};
+
+/** A VM whose memory is unknown would pass every check of memory, so it never reaches the engine. */
+const knownMemoryMib = (vm: VmConfig): number => {
+	assert(vm.memoryMib !== null, 'the loader found the memory of every VM');
+	return vm.memoryMib;
+};
+
+/**
+ * What the engine needs of the configuration. Every VM's memory must be known by now. `digest` is the
+ * hash of `digestText(config)`.
+ */
+export const engineConfig = (
+	config: Config,
+	by: { readonly version: string; readonly digest: string },
+) => {
+	const table = timingTable(config.detectionMs);
+	return {
+		pairId: config.pairId,
+		self: config.host,
+		peer: config.peer,
+		arbiter: config.arbiter,
+		timing: {
+			detectionMs: table.detectionMs,
+			beatIntervalMs: table.beatIntervalMs,
+			suspectMs: table.suspectMs,
+			powerQueryMs: table.powerQueryMs,
+			agentDownLostMs: table.agentDownLostMs,
+			handlerMs: table.handlerMs,
+		},
+		links: config.links.map(({ link, switched }) => ({ link, switched })),
+		fencing: engineFencing(config),
+		vms: config.vms.map((each) => ({
+			vm: each.vm,
+			resource: each.resource,
+			priority: each.priority,
+			after: each.after,
+			memoryMib: knownMemoryMib(each),
+			preferredHost: each.preferredHost,
+			shutdownMs: each.shutdownMs,
+			restartsMax: each.restartsMax,
+			restartWindowMs: each.restartWindowMs,
+		})),
+		reservedMemoryMib: config.reservedMemoryMib,
+		startsAtOnce: config.startsAtOnce,
+		digest: by.digest,
+		version: by.version,
+	};
+};
+
+/** JSON with the keys of every object in order, so that equal values are equal texts. */
+const canonical = (value: unknown): string =>
+	JSON.stringify(value, (_, each: unknown) =>
+		typeof each === 'object' && each !== null && !Array.isArray(each)
+			? Object.fromEntries(
+					Object.entries(each).sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0)),
+				)
+			: each,
+	);
+
+/**
+ * Everything that must be equal on both hosts, as one text to be hashed. Left out is what belongs to one
+ * host: which host it is, its folders and files, its socket and its receivers of alerts.
+ */
+export const digestText = (config: Config): string =>
+	canonical({
+		pairId: config.pairId,
+		arbiter: config.arbiter,
+		timing: timingTable(config.detectionMs),
+		links: config.links,
+		hostNames: config.hostNames,
+		hosts: config.hosts,
+		fencing: config.fencing,
+		vms: config.vms,
+		drbdUnverified: config.drbdUnverified,
+		reservedMemoryMib: config.reservedMemoryMib,
+		startsAtOnce: config.startsAtOnce,
+	});
