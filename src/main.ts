@@ -1,16 +1,98 @@
 import process from 'node:process';
+import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { messageOf, VmpairError } from '#src/std/error.ts';
 
-/** Argument list to exit code; every verb is a file of its own that is loaded when it is called. */
-type Verb = (argv: string[]) => Promise<number>;
+type Verb = (argv: string[], around: Surroundings) => Promise<number>;
 
-const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
-	help: async () => (await import('#src/cli/help.ts')).help,
+/** Each verb is loaded when it is called: `vmpair status` must answer at once, also on a loaded host. */
+const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
+	['agent', async () => (await import('#src/cli/agent.ts')).agent],
+	['arm', async () => (await import('#src/cli/arm.ts')).arm],
+	['config', async () => (await import('#src/cli/config.ts')).config],
+	['demo', async () => (await import('#src/cli/demo.ts')).demo],
+	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],
+	['help', async () => (await import('#src/cli/help.ts')).help],
+	['history', async () => (await import('#src/cli/history.ts')).history],
+	['keygen', async () => (await import('#src/cli/keygen.ts')).keygen],
+	['leave', async () => (await import('#src/cli/leave.ts')).leave],
+	['move', async () => (await import('#src/cli/move.ts')).move],
+	['reload', async () => (await import('#src/cli/reload.ts')).reload],
+	['simulate', async () => (await import('#src/cli/simulate.ts')).simulate],
+	['start', async () => (await import('#src/cli/start.ts')).start],
+	['status', async () => (await import('#src/cli/status.ts')).status],
+	['stop', async () => (await import('#src/cli/stop.ts')).stop],
+	['takeover', async () => (await import('#src/cli/takeover.ts')).takeover],
+]);
+
+/** Exit codes of errors that have one of their own. */
+const exitCodes: ReadonlyMap<string, number> = new Map([
+	['usage', exit.usage],
+	['agent-unreachable', exit.unreachable],
+	['not-permitted', exit.notPermitted],
+	['not-confirmed', exit.refused],
+	['config-invalid', exit.config],
+]);
+
+const wantsColour = (): boolean => {
+	const { NO_COLOR: never = '', FORCE_COLOR: always = '', TERM: terminal } = process.env;
+	if (never !== '') return false;
+	if (always !== '') return always !== '0';
+	return process.stdout.isTTY && terminal !== 'dumb';
+};
+
+/** Takes `--socket PATH` and `--state PATH`, which every verb has, out of the arguments. */
+const takeOption = (argv: string[], name: string): string | undefined => {
+	const index = argv.indexOf(name);
+	return index === -1 ? undefined : argv.splice(index, 2)[1];
+};
+
+const surroundings = (argv: string[]): Surroundings => {
+	const { SUDO_USER: sudo, USER: user, COLUMNS: columns } = process.env;
+	return {
+		socketPath: takeOption(argv, '--socket') ?? '/run/vmpair/agent.sock',
+		stateFolder: takeOption(argv, '--state') ?? '/var/lib/vmpair',
+		user: sudo ?? user ?? `uid ${process.getuid?.() ?? 0}`,
+		interactive: process.stdin.isTTY && process.stdout.isTTY,
+		colour: wantsColour(),
+		columns: process.stdout.columns || Number(columns) || 80,
+		print: (line) => void process.stdout.write(`${line}\n`),
+		warn: (line) => void process.stderr.write(`${line}\n`),
+	};
+};
+
+const tellError = (error: unknown, json: boolean, around: Surroundings): number => {
+	const known = error instanceof VmpairError;
+	const code = known ? error.code : 'unexpected';
+	const next = known ? error.next : 'report this with the output of "vmpair history"';
+	const message = messageOf(error);
+	if (json) around.print(JSON.stringify({ error: { code, message, next } }));
+	around.warn(`vmpair: ${message}`);
+	if (next !== '') around.warn(`  next: ${next}`);
+	if (!known && error instanceof Error) around.warn(error.stack ?? '');
+	return exitCodes.get(code) ?? exit.failed;
 };
 
 const main = async (argv: string[]): Promise<number> => {
+	const around = surroundings(argv);
 	const [name = 'help', ...rest] = argv;
-	const load = verbs[name] ?? verbs['help']!;
-	return (await load())(rest);
+	const asksHelp =
+		['-h', '--help'].includes(name) || rest.includes('--help') || rest.includes('-h');
+	const load = asksHelp ? verbs.get('help') : verbs.get(name);
+	try {
+		if (load === undefined) {
+			throw new VmpairError('usage', `there is no verb "${name}"`, { next: 'vmpair help' });
+		}
+		const verb = await load();
+		return await verb(asksHelp ? [name] : rest, around);
+	} catch (error) {
+		return tellError(error, rest.includes('--json'), around);
+	}
 };
+
+// A reader that goes away (`vmpair history | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code === 'EPIPE') process.exit();
+	throw error;
+});
 
 process.exitCode = await main(process.argv.slice(2));

@@ -207,6 +207,22 @@ export const statusSchema = statusViewSchema.extend({
 	}),
 });
 
+/** One line of the history: what was decided, refused or seen, and why. */
+export interface HistoryEntry {
+	/** Grows by one with every entry of this host. */
+	readonly seq: number;
+	/** Wall-clock time, ISO 8601, for people. */
+	readonly at: string;
+	readonly level: 'debug' | 'info' | 'warn' | 'error';
+	readonly message: string;
+	readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** How the agent says that it cannot answer; the HTTP status is 400 or above. */
+export interface ErrorReply {
+	readonly error: { readonly code: string; readonly message: string; readonly next: string };
+}
+
 export type Verdict = z.infer<typeof verdict>;
 export type HostView = Readonly<z.infer<typeof hostSchema>>;
 export type LinkView = Readonly<z.infer<typeof linkSchema>>;

@@ -1,1 +1,135 @@
-export const help = async (): Promise<number> => { console.log('vmpair'); return 0; };
+import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { usageError } from '#src/cli/options.ts';
+import { version } from '#src/version.ts';
+
+interface Topic {
+	readonly synopsis: string;
+	readonly summary: string;
+	readonly details: readonly string[];
+}
+
+const acting = [
+	'--no-wait    do not wait until it is done (exit code 75)',
+	'--json       print the outcome as one JSON object',
+];
+
+/** Every verb, in the order in which the help shows them. A test compares this with `main.ts`. */
+export const topics: Readonly<Record<string, Topic>> = {
+	status: {
+		synopsis: 'status [-w] [--json]',
+		summary: 'is everything fine, what happened, what to do now',
+		details: ['-w, --watch  redraw every second', '--json       stable format, see docs/'],
+	},
+	history: {
+		synopsis: 'history [--since 1h] [-f] [--json]',
+		summary: 'every decision and refusal, with its evidence',
+		details: [
+			'--since      only this far back, for instance 30m or 2h',
+			'-f, --follow go on with new entries',
+			'--all        fine detail too',
+			'--json       one JSON object a line',
+		],
+	},
+	takeover: {
+		synopsis: 'takeover --confirm-dead HOST [--yes]',
+		summary: 'start the VMs of a host that you know to be dead',
+		details: [
+			'Shows what is known of the host first. Refused while the host gives any sign of life.',
+			'--yes        do not ask to type the name again',
+			...acting,
+		],
+	},
+	move: {
+		synopsis: 'move VM [--to HOST]',
+		summary: 'stop a VM, hand it over, start it on the other host',
+		details: acting,
+	},
+	start: {
+		synopsis: 'start VM [--accept-stale [--confirm VM]]',
+		summary: 'start a VM, and keep it started',
+		details: [
+			'--accept-stale  start from a copy that misses acknowledged writes; shows what is lost',
+			'--confirm VM    the name typed beforehand, for scripts',
+			...acting,
+		],
+	},
+	stop: { synopsis: 'stop VM', summary: 'shut a VM down, and keep it stopped', details: acting },
+	arm: {
+		synopsis: 'arm [--reason TEXT]',
+		summary: 'automatic failover on, for both hosts',
+		details: acting,
+	},
+	disarm: {
+		synopsis: 'disarm --reason TEXT',
+		summary: 'automatic failover off, for both hosts; VMs go on',
+		details: acting,
+	},
+	leave: {
+		synopsis: 'leave',
+		summary: 'hand everything over before this host is switched off',
+		details: acting,
+	},
+	config: {
+		synopsis: 'config check [FILE]',
+		summary: 'check the configuration and the host, with file, line and remedy',
+		details: [],
+	},
+	reload: {
+		synopsis: 'reload',
+		summary: 'have the agent read its configuration again',
+		details: ['--json       print the outcome as one JSON object'],
+	},
+	keygen: {
+		synopsis: 'keygen',
+		summary: 'make the key and certificate of this host',
+		details: [],
+	},
+	agent: {
+		synopsis: 'agent [--config FILE]',
+		summary: 'the agent itself; systemd runs it',
+		details: [],
+	},
+	demo: {
+		synopsis: 'demo [--script NAME] [--json]',
+		summary: 'two agents and a simulated pair of hosts on this machine',
+		details: [
+			'--script     run it unattended: power-cut',
+			'--json       print the timeline as JSON',
+		],
+	},
+	simulate: {
+		synopsis: 'simulate [--seeds N] [--seed S] [--scenario FILE]',
+		summary: 'random or written faults against the same program in a simulated world',
+		details: [],
+	},
+	help: { synopsis: 'help [VERB]', summary: 'this text, or more about a verb', details: [] },
+};
+
+const exitCodes = [
+	'Exit codes: 0 done, 1 failed, 2 refused for safety, 64 wrong usage, 65 damaged state,',
+	'69 agent not reachable, 75 still under way, 77 not permitted, 78 wrong configuration.',
+];
+
+const overview = (): string[] => [
+	`vmpair ${version}: failover of virtual machines between two Xen hosts`,
+	'',
+	...Object.values(topics).map(({ synopsis, summary }) => `  vmpair ${synopsis}\n      ${summary}`),
+	'',
+	'Every verb takes --socket PATH for an agent with another local socket.',
+	...exitCodes,
+];
+
+/** `vmpair help [VERB]` */
+export const help = async (argv: string[], around: Surroundings): Promise<number> => {
+	const [verb] = argv;
+	if (verb === undefined || verb.startsWith('-')) {
+		for (const line of overview()) around.print(line);
+		return exit.done;
+	}
+	const topic = topics[verb];
+	if (topic === undefined) throw usageError(`there is no verb "${verb}"`, '');
+	around.print(`vmpair ${topic.synopsis}`);
+	around.print(`  ${topic.summary}`);
+	for (const line of topic.details) around.print(`  ${line}`);
+	return exit.done;
+};

@@ -1,0 +1,127 @@
+import { request as httpRequest } from 'node:http';
+import type { Reply, Request } from '#src/api/request.ts';
+import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
+import { messageOf, VmpairError } from '#src/std/error.ts';
+
+/** Asks the agent of this host over its local socket. Throws `VmpairError` with the agent's own code. */
+export interface Client {
+	status(): Promise<Status>;
+	/** Entries after `afterSeq`, at or after `since` (ISO 8601, null for all), at most `limit`. */
+	history(query: {
+		afterSeq: number;
+		since: string | null;
+		limit: number;
+	}): Promise<HistoryEntry[]>;
+	request(request: Request): Promise<Reply>;
+	reload(): Promise<Reply>;
+}
+
+/** Code of the error that is thrown when nobody answers on the socket. */
+export const unreachableCode = 'agent-unreachable';
+
+/** The status format that this program reads. */
+const apiVersionRead: number = 1;
+const readLimitMs = 3000;
+/** Beyond the agent's own limit for a request, so that its answer is what the person sees. */
+const requestLimitMs = 160_000;
+const bodyBytesMax = 32 * 1024 * 1024;
+
+const unreachable = (socketPath: string, error: unknown): VmpairError => {
+	const code = (error as NodeJS.ErrnoException).code;
+	if (code === 'EACCES' || code === 'EPERM') {
+		return new VmpairError('not-permitted', `this user may not use ${socketPath}`, {
+			next: 'run the command as root, or join the group of the socket',
+			cause: error,
+		});
+	}
+	const down = code === 'ENOENT' || code === 'ECONNREFUSED';
+	const message = down
+		? 'the agent on this host is not running'
+		: `the agent on this host does not answer: ${messageOf(error)}`;
+	return new VmpairError(unreachableCode, message, {
+		next: 'systemctl status vmpair; systemctl start vmpair',
+		cause: error,
+	});
+};
+
+interface Call {
+	readonly method: 'GET' | 'POST';
+	readonly path: string;
+	readonly body: string;
+	readonly limitMs: number;
+}
+
+const exchange = async (
+	socketPath: string,
+	call: Call,
+): Promise<{ readonly status: number; readonly text: string }> =>
+	await new Promise((resolve, reject) => {
+		const request = httpRequest(
+			{
+				socketPath,
+				method: call.method,
+				path: call.path,
+				headers: { 'content-length': Buffer.byteLength(call.body) },
+				signal: AbortSignal.timeout(call.limitMs),
+			},
+			(response) => {
+				let text = '';
+				response.setEncoding('utf8');
+				response.on('data', (chunk: string) => {
+					text += chunk;
+					if (text.length > bodyBytesMax) request.destroy(new Error('the answer is too large'));
+				});
+				response.on('error', reject);
+				response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+			},
+		);
+		request.on('error', reject);
+		request.end(call.body);
+	});
+
+const call = async (socketPath: string, parts: Call): Promise<unknown> => {
+	let answer;
+	try {
+		answer = await exchange(socketPath, parts);
+	} catch (error) {
+		throw unreachable(socketPath, error);
+	}
+	const value: unknown = JSON.parse(answer.text);
+	if (answer.status < 400) return value;
+	const { error } = value as ErrorReply;
+	throw new VmpairError(error.code, error.message, { next: error.next });
+};
+
+/** A client for the agent that serves `socketPath`. It keeps no connection. */
+export const apiClient = (socketPath: string): Client => {
+	const read = { method: 'GET', body: '', limitMs: readLimitMs } as const;
+	const write = { method: 'POST', limitMs: requestLimitMs } as const;
+	return {
+		status: async () => {
+			const status = (await call(socketPath, { ...read, path: '/status' })) as Status;
+			if (status.apiVersion !== apiVersionRead) {
+				throw new VmpairError(
+					'version-mismatch',
+					`the agent speaks status format ${String(status.apiVersion)}, this program reads ${apiVersionRead}`,
+					{ next: 'restart the agent after the upgrade: systemctl restart vmpair' },
+				);
+			}
+			return status;
+		},
+		history: async ({ afterSeq, since, limit }) => {
+			const query = new URLSearchParams({ after: String(afterSeq), limit: String(limit) });
+			if (since !== null) query.set('since', since);
+			return (await call(socketPath, {
+				...read,
+				path: `/history?${query.toString()}`,
+			})) as HistoryEntry[];
+		},
+		request: async (request) =>
+			(await call(socketPath, {
+				...write,
+				path: '/request',
+				body: JSON.stringify(request),
+			})) as Reply,
+		reload: async () => (await call(socketPath, { ...write, path: '/reload', body: '' })) as Reply,
+	};
+};

@@ -1,0 +1,120 @@
+import { apiClient, unreachableCode, type Client } from '#src/api/driver-client.ts';
+import type { Reply, Request } from '#src/api/request.ts';
+import type { Status, VmView } from '#src/api/view.ts';
+import { historyLine } from '#src/cli/history.ts';
+import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { VmpairError } from '#src/std/error.ts';
+
+const pollMs = 500;
+const waitMaxMs = 300_000;
+
+/** What to wait for after the agent took on a request, and whose history is of interest meanwhile. */
+export interface Goal {
+	readonly reached: (status: Status) => boolean;
+	/** Only entries about this VM are told; null for all. */
+	readonly vm: string | null;
+	/** The agent ends with the request; then its silence is the success. */
+	readonly endsAgent: boolean;
+	/** The sentence for a success that was waited for. */
+	readonly done: string;
+}
+
+/** The VM of a status, or undefined. */
+export const vmOf = (status: Status, name: string): VmView | undefined =>
+	status.vms.find((vm) => vm.vm === name);
+
+interface Ending {
+	readonly code: number;
+	readonly reply: Reply;
+}
+
+const overdue = (reply: Reply): Ending => ({
+	code: exit.inProgress,
+	reply: {
+		status: 'accepted',
+		code: 'in-progress',
+		message: `${reply.message}; it is still under way`,
+		next: 'vmpair status -w',
+	},
+});
+
+const waitFor = async (
+	client: Client,
+	goal: Goal & { readonly afterSeq: number },
+	reply: Reply,
+	tell: (line: string) => void,
+): Promise<Ending> => {
+	const end = Date.now() + waitMaxMs;
+	let last = goal.afterSeq;
+	const done: Ending = {
+		code: exit.done,
+		reply: { status: 'done', code: 'done', message: goal.done, next: '' },
+	};
+	while (Date.now() < end) {
+		await new Promise((resolve) => setTimeout(resolve, pollMs));
+		try {
+			for (const entry of await client.history({ afterSeq: last, since: null, limit: 100 })) {
+				last = entry.seq;
+				if (entry.level === 'debug') continue;
+				if (goal.vm === null || entry.fields['vm'] === goal.vm) tell(historyLine(entry, false));
+			}
+			if (goal.reached(await client.status())) return done;
+		} catch (error) {
+			const gone = error instanceof VmpairError && error.code === unreachableCode;
+			if (gone && goal.endsAgent) return done;
+			if (!gone) throw error;
+			tell('the agent does not answer at the moment; it goes on where it was once it is back');
+		}
+	}
+	return overdue(reply);
+};
+
+const endOf = (reply: Reply): Ending => ({
+	code: reply.status === 'refused' ? exit.refused : exit.done,
+	reply,
+});
+
+const tellReply = (reply: Reply, json: boolean, around: Surroundings): void => {
+	if (json) {
+		around.print(JSON.stringify(reply));
+		return;
+	}
+	const line = reply.status === 'refused' ? `refused: ${reply.message}` : reply.message;
+	const tell = reply.status === 'refused' ? around.warn : around.print;
+	tell(line);
+	if (reply.next !== '') tell(`  next: ${reply.next}`);
+};
+
+/** Sends a request, tells what happens until it is done, refused or takes too long; returns the exit code. */
+export const act = async (
+	request: Request,
+	goal: Goal,
+	options: { readonly json: boolean; readonly wait: boolean },
+	around: Surroundings,
+): Promise<number> => {
+	const client = apiClient(around.socketPath);
+	// Taken before the request, so that nothing it causes is missed.
+	const [newest] = await client.history({ afterSeq: 0, since: null, limit: 1 });
+	const reply = await client.request(request);
+	if (reply.status !== 'accepted') {
+		tellReply(reply, options.json, around);
+		return endOf(reply).code;
+	}
+	if (!options.wait) {
+		tellReply(reply, options.json, around);
+		return exit.inProgress;
+	}
+	if (!options.json) around.print(reply.message);
+	const tell = (line: string): void => {
+		if (!options.json) around.print(`  ${line}`);
+	};
+	const ending = await waitFor(client, { ...goal, afterSeq: newest?.seq ?? 0 }, reply, tell);
+	tellReply(ending.reply, options.json, around);
+	return ending.code;
+};
+
+/** Options that every verb that changes something has. */
+export const actOptions = {
+	json: { type: 'boolean', default: false },
+	'no-wait': { type: 'boolean', default: false },
+} as const;

@@ -1,0 +1,75 @@
+import { apiClient, type Client } from '#src/api/driver-client.ts';
+import type { HistoryEntry } from '#src/api/view.ts';
+import { parseOptions, usageError } from '#src/cli/options.ts';
+import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { paint, type Tone } from '#src/cli/text.ts';
+import { parseDuration } from '#src/std/duration.ts';
+
+const followMs = 500;
+const entriesMax = 1000;
+
+const tones: Readonly<Record<HistoryEntry['level'], Tone>> = {
+	debug: 'dim',
+	info: 'plain',
+	warn: 'warn',
+	error: 'bad',
+};
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** Local time with milliseconds: what the person's clock shows. */
+const localTime = (at: string): string => {
+	const time = new Date(at);
+	const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+	const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+	return `${day} ${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+};
+
+/** One entry as one line: time, sentence, fields. */
+export const historyLine = (entry: HistoryEntry, colour: boolean): string => {
+	const fields = Object.entries(entry.fields)
+		.map(([key, value]) => `${key}=${String(value)}`)
+		.join(' ');
+	const text = paint(entry.message, tones[entry.level], colour);
+	return `${localTime(entry.at)}  ${text}${fields === '' ? '' : `  ${paint(fields, 'dim', colour)}`}`;
+};
+
+const follow = async (
+	client: Client,
+	afterSeq: number,
+	tell: (entry: HistoryEntry) => void,
+): Promise<never> => {
+	let last = afterSeq;
+	for (;;) {
+		await new Promise((resolve) => setTimeout(resolve, followMs));
+		for (const entry of await client.history({ afterSeq: last, since: null, limit: entriesMax })) {
+			tell(entry);
+			last = entry.seq;
+		}
+	}
+};
+
+/** `vmpair history [--since 1h] [-f] [--json]`: every decision and refusal with its evidence. */
+export const history = async (argv: string[], around: Surroundings): Promise<number> => {
+	const { values } = parseOptions('history', argv, {
+		json: { type: 'boolean', default: false },
+		follow: { type: 'boolean', short: 'f', default: false },
+		since: { type: 'string' },
+		all: { type: 'boolean', default: false },
+	});
+	let since: string | null = null;
+	if (values.since !== undefined) {
+		const spanMs = parseDuration(values.since);
+		if (spanMs === null) throw usageError('--since takes a duration such as 30m or 2h', 'history');
+		since = new Date(Date.now() - spanMs).toISOString();
+	}
+	const tell = (entry: HistoryEntry): void => {
+		if (values.json) around.print(JSON.stringify(entry));
+		else if (values.all || entry.level !== 'debug') around.print(historyLine(entry, around.colour));
+	};
+	const client = apiClient(around.socketPath);
+	const entries = await client.history({ afterSeq: 0, since, limit: entriesMax });
+	entries.forEach(tell);
+	if (values.follow) await follow(client, entries.at(-1)?.seq ?? 0, tell);
+	return exit.done;
+};

@@ -1,0 +1,34 @@
+import { act, actOptions, vmOf } from '#src/cli/act.ts';
+import { apiClient } from '#src/api/driver-client.ts';
+import { parseOptions } from '#src/cli/options.ts';
+import type { Surroundings } from '#src/cli/surroundings.ts';
+
+/** `vmpair move VM [--to HOST]`: stop here, hand over, start there. */
+export const move = async (argv: string[], around: Surroundings): Promise<number> => {
+	const { values, positionals } = parseOptions(
+		'move',
+		argv,
+		{ ...actOptions, to: { type: 'string' } },
+		['VM'],
+	);
+	const [vm = ''] = positionals;
+	const before = await apiClient(around.socketPath).status();
+	const owner = vmOf(before, vm)?.owner ?? null;
+	const other = before.hosts.find((host) => host.host !== owner)?.host ?? '';
+	const target = values.to ?? other;
+	return await act(
+		{ verb: 'move', vm, to: values.to ?? null, by: around.user },
+		{
+			reached: (status) => {
+				const now = vmOf(status, vm);
+				const settled = now?.wanted === 'stopped' ? 'stopped' : 'running';
+				return now?.owner === target && now.state === settled;
+			},
+			vm,
+			endsAgent: false,
+			done: `${vm} is on ${target}`,
+		},
+		{ json: values.json, wait: !values['no-wait'] },
+		around,
+	);
+};

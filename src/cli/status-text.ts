@@ -1,0 +1,230 @@
+import type { FencingView, HostView, LinkView, Status, Verdict, VmView } from '#src/api/view.ts';
+import {
+	ago,
+	cell,
+	paint,
+	span,
+	table,
+	wrap,
+	type Cell,
+	type Column,
+	type Tone,
+} from '#src/cli/text.ts';
+import { formatDuration } from '#src/std/duration.ts';
+
+/** How wide and whether in colour. */
+export interface Look {
+	readonly columns: number;
+	readonly colour: boolean;
+}
+
+const verdictTones: Readonly<Record<Verdict, Tone>> = {
+	protected: 'good',
+	degraded: 'warn',
+	unprotected: 'bad',
+	'failing-over': 'bad',
+	holding: 'bad',
+	disarmed: 'warn',
+};
+
+const verdictWord = (verdict: Verdict): string => verdict.replaceAll('-', ' ').toUpperCase();
+
+const hostTones: Readonly<Record<HostView['state'], Tone>> = {
+	online: 'good',
+	suspect: 'warn',
+	'agent-down': 'warn',
+	lost: 'bad',
+	left: 'warn',
+	out: 'bad',
+	unknown: 'warn',
+};
+
+const hostFacts = (host: HostView): string => {
+	const facts: string[] = [];
+	if (!host.self) facts.push(`heard ${ago(host.heardAgeMs)}`);
+	if (host.joined === false) facts.push('not joined');
+	if (host.configAgrees === false) facts.push('its configuration differs');
+	if (host.lagMs !== null && host.lagMs >= 1000) facts.push(`agent lags ${span(host.lagMs)}`);
+	if (host.reason !== '') facts.push(host.reason);
+	if (host.self) facts.unshift('this host');
+	return facts.join(', ');
+};
+
+const hostLines = (status: Status, look: Look): string[] => {
+	const nameWidth = Math.max(...status.hosts.map((host) => host.host.length));
+	return status.hosts.flatMap((host) => {
+		const state = host.state.padEnd(10);
+		const lead = `  ${host.host.padEnd(nameWidth)}  `;
+		const [first = '', ...rest] = wrap(
+			`${span(host.ageMs)}; ${hostFacts(host)}`,
+			look.columns - lead.length - 11,
+		);
+		const indent = ' '.repeat(lead.length + 11);
+		return [
+			`${lead}${paint(state, hostTones[host.state], look.colour)} ${first}`,
+			...rest.map((line) => indent + line),
+		];
+	});
+};
+
+const linkText = (link: LinkView): string => {
+	const facts = [link.link, link.state];
+	if (link.state === 'up') {
+		if (link.rttMs !== null) facts.push(`${link.rttMs.toFixed(1)} ms`);
+	} else {
+		if (link.ageMs !== null) facts.push(`for ${span(link.ageMs)}`);
+		if (link.carrier === false) facts.push('(no carrier)');
+		else if (link.refused) facts.push('(refused: no agent)');
+	}
+	return facts.join(' ');
+};
+
+const fencingText = (fencing: FencingView): string => {
+	const power =
+		fencing.powerAgeMs === null
+			? `power of ${fencing.target} not asked yet`
+			: `${fencing.target} is ${fencing.power === 'unknown' ? 'not known to be on or off' : fencing.power} (asked ${ago(fencing.powerAgeMs)})`;
+	const facts = [power];
+	if (fencing.openFence !== null) facts.push(`a power-off of ${fencing.openFence.target} is open`);
+	if (fencing.attempts > 0) facts.push(`attempt ${fencing.attempts} of ${fencing.attemptsMax}`);
+	if (fencing.lastHour > 0) facts.push(`${fencing.lastHour} of ${fencing.perHourMax} this hour`);
+	if (fencing.delayMs > 0)
+		facts.push(`waits ${span(fencing.delayMs)} for ${fencing.target} to go first`);
+	return facts.join(', ');
+};
+
+const guardLines = (status: Status, look: Look): string[] => {
+	const links = status.links.map(linkText).join(', ');
+	const fencing =
+		status.fencing === null
+			? 'no fence device: a person confirms every failover'
+			: fencingText(status.fencing);
+	return [
+		...wrap(`links: ${links}`, look.columns, '  '),
+		...wrap(
+			`fencing: ${fencing}; arbiter ${status.arbiter}, detection ${formatDuration(status.timing.detectionMs)}`,
+			look.columns,
+			'  ',
+		),
+	];
+};
+
+const stateTones: Readonly<Record<VmView['state'], Tone>> = {
+	running: 'plain',
+	stopped: 'plain',
+	starting: 'warn',
+	stopping: 'warn',
+	moving: 'warn',
+	frozen: 'bad',
+	paused: 'warn',
+	down: 'bad',
+	unknown: 'warn',
+};
+
+const diskCell = (vm: VmView): Cell => {
+	const disks = vm.sights.map((sight) => sight.disk ?? '?');
+	const good = disks.every((disk) => disk === 'UpToDate');
+	const percent = vm.resync?.donePercent;
+	const progress = percent === null || percent === undefined ? '' : ` ${Math.floor(percent)}%`;
+	return cell(disks.join('/') + progress, good ? 'plain' : 'warn');
+};
+
+const failoverCell = (vm: VmView): Cell => {
+	if (vm.failover.ready) return cell('ready', 'good');
+	if (vm.wanted === 'stopped') return cell('-', 'dim');
+	return cell('NOT READY', 'bad');
+};
+
+const vmLines = (status: Status, look: Look): string[] => {
+	const [self, peer] = status.hosts;
+	const columns: readonly Column[] = [
+		{ title: 'VM', shed: 0 },
+		{ title: 'STATE', shed: 0 },
+		{ title: 'ON', shed: 0 },
+		{ title: 'WANTED', shed: 2 },
+		{ title: `DISK ${self?.host ?? ''}/${peer?.host ?? ''}`, shed: 3 },
+		{ title: 'FAILOVER', shed: 0 },
+		{ title: 'SINCE', shed: 1 },
+	];
+	const rows = status.vms.map((vm) => [
+		cell(vm.vm, 'strong'),
+		cell(vm.state, stateTones[vm.state]),
+		cell(vm.runsOn ?? '-'),
+		cell(vm.wanted),
+		diskCell(vm),
+		failoverCell(vm),
+		cell(vm.ageMs === null ? '-' : span(vm.ageMs), 'dim'),
+	]);
+	return table(columns, rows, look.columns, look.colour);
+};
+
+interface Trouble {
+	readonly tone: Tone;
+	readonly text: string;
+	readonly next: string;
+}
+
+/** VMs with the same blocker are one line, so that a dead peer does not fill the screen. */
+const blockers = (vms: readonly VmView[]): Trouble[] => {
+	const groups = new Map<string, { names: string[]; vm: VmView }>();
+	for (const vm of vms) {
+		if (vm.failover.ready || vm.failover.blocker === '') continue;
+		const key = `${vm.failover.blocker}\n${vm.failover.next}`;
+		const group = groups.get(key) ?? { names: [], vm };
+		group.names.push(vm.vm);
+		groups.set(key, group);
+	}
+	return [...groups.values()].map(({ names, vm }) => ({
+		tone: 'warn',
+		text: `${names.join(', ')}: ${vm.failover.blocker}`,
+		next: vm.failover.next,
+	}));
+};
+
+const troubles = (status: Status): Trouble[] => [
+	...status.conditions.map((condition): Trouble => ({
+		tone: condition.severity === 'critical' ? 'bad' : 'warn',
+		text: `${condition.summary} (${span(condition.ageMs)})`,
+		next: condition.next,
+	})),
+	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '' })),
+	...blockers(status.vms),
+];
+
+const troubleLines = (status: Status, look: Look): string[] => {
+	const told = new Set([status.next, '']);
+	return troubles(status).flatMap((trouble) => {
+		const lines = wrap(trouble.text, look.columns, '  ').map((line, index) =>
+			index === 0 ? `${paint('!', trouble.tone, look.colour)} ${line.trimStart()}` : line,
+		);
+		if (told.has(trouble.next)) return lines;
+		told.add(trouble.next);
+		return [...lines, ...wrap(`next: ${trouble.next}`, look.columns, '  ')];
+	});
+};
+
+const activityLines = (status: Status, look: Look): string[] =>
+	status.vms
+		.filter((vm) => vm.activity !== '')
+		.flatMap((vm) => wrap(`> ${vm.vm}: ${vm.activity}`, look.columns));
+
+const section = (lines: readonly string[]): string[] => (lines.length === 0 ? [] : ['', ...lines]);
+
+/** The status on one screen: the verdict, the hosts and what guards them, the VMs, what is wrong and what to do. */
+export const statusLines = (status: Status, look: Look): string[] => {
+	const word = paint(verdictWord(status.verdict), verdictTones[status.verdict], look.colour);
+	const { armed } = status;
+	const disarmed = armed.armed
+		? []
+		: wrap(`disarmed by ${armed.by} at ${armed.at}: ${armed.reason}`, look.columns, '  ');
+	return [
+		`${word}  pair ${status.pairId}, seen from ${status.self}`,
+		...wrap(status.reason, look.columns, '  '),
+		...disarmed,
+		...(status.next === '' ? [] : wrap(`next: ${status.next}`, look.columns, '  ')),
+		...section([...hostLines(status, look), ...guardLines(status, look)]),
+		...section(vmLines(status, look)),
+		...section(activityLines(status, look)),
+		...section(troubleLines(status, look)),
+	];
+};

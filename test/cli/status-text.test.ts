@@ -1,0 +1,103 @@
+import test from 'ava';
+import { statusSchema } from '#src/api/view.ts';
+import { statusLines } from '#src/cli/status-text.ts';
+import { exampleStatus, exampleVm } from '#test/cli/example.ts';
+
+const names = ['ldap', 'samba', 'batch', 'ui', 'ce'];
+const plain = { columns: 80, colour: false };
+
+test('the example is a valid status', (t) => {
+	t.notThrows(() => statusSchema.parse(exampleStatus(names.map((name) => exampleVm(name)))));
+});
+
+test('a healthy pair with five VMs fits into 15 lines of 80 columns, verdict first', (t) => {
+	const lines = statusLines(exampleStatus(names.map((name) => exampleVm(name))), plain);
+	t.true(lines.length <= 15, `${lines.length} lines:\n${lines.join('\n')}`);
+	t.true(lines.every((line) => line.length <= 80));
+	t.regex(lines[0] ?? '', /^PROTECTED {2}pair pair1, seen from north$/);
+	t.is(
+		lines.join('\n'),
+		`PROTECTED  pair pair1, seen from north
+  Every VM runs and would run again on the other host.
+
+  north  online     3 d; this host
+  south  online     3 d; heard 0.1 s ago
+  links: management up 0.3 ms, replication up 0.3 ms
+  fencing: south is on (asked 12 s ago); arbiter fencing, detection 3s
+
+VM     STATE    ON     WANTED   DISK north/south   FAILOVER  SINCE
+ldap   running  north  running  UpToDate/UpToDate  ready     12 d
+samba  running  north  running  UpToDate/UpToDate  ready     12 d
+batch  running  north  running  UpToDate/UpToDate  ready     12 d
+ui     running  north  running  UpToDate/UpToDate  ready     12 d
+ce     running  north  running  UpToDate/UpToDate  ready     12 d`,
+	);
+});
+
+test('columns are shed until the table fits, and nothing is wider than a phone', (t) => {
+	const lines = statusLines(exampleStatus(names.map((name) => exampleVm(name))), {
+		columns: 44,
+		colour: false,
+	});
+	t.true(
+		lines.every((line) => line.length <= 44),
+		lines.join('\n'),
+	);
+	t.false(lines.some((line) => line.includes('WANTED')));
+	t.true(lines.some((line) => line.includes('FAILOVER')));
+});
+
+test('VMs with the same blocker are one sentence with the next step', (t) => {
+	const failover = {
+		ready: false,
+		to: null,
+		blocker: 'the copy on south is not current.',
+		next: 'wait for the resync',
+	};
+	const vms = names.map((name) => exampleVm(name, { failover }));
+	const text = statusLines(exampleStatus(vms, { verdict: 'degraded' }), plain).join('\n');
+	t.regex(text, /^! ldap, samba, batch, ui, ce: the copy on south is not current\.$/m);
+	t.is(text.split('next: wait for the resync').length, 2);
+	t.regex(text, /NOT READY/);
+});
+
+test('a condition, a resync and what is going on are told with their ages', (t) => {
+	const vm = exampleVm('ldap', {
+		state: 'starting',
+		runsOn: null,
+		activity: 'promoting its resource',
+		resync: { outOfSyncKib: 100, donePercent: 71.9 },
+		sights: exampleVm('ldap').sights.map((sight) =>
+			sight.host === 'south' ? { ...sight, disk: 'Inconsistent' } : sight,
+		),
+	});
+	const text = statusLines(
+		exampleStatus([vm], {
+			verdict: 'failing-over',
+			conditions: [
+				{
+					key: 'vm-down/ldap',
+					name: 'vm-down',
+					subject: 'ldap',
+					severity: 'critical',
+					summary: 'ldap is down.',
+					next: 'vmpair history',
+					ageMs: 4200,
+				},
+			],
+		}),
+		plain,
+	).join('\n');
+	t.regex(text, /^FAILING OVER/);
+	t.regex(text, /UpToDate\/Inconsistent 71%/);
+	t.regex(text, /^> ldap: promoting its resource$/m);
+	t.regex(text, /^! ldap is down\. \(4\.2 s\)$/m);
+});
+
+test('colour adds nothing but colour', (t) => {
+	const status = exampleStatus(names.map((name) => exampleVm(name)));
+	const coloured = statusLines(status, { columns: 80, colour: true }).join('\n');
+	t.not(coloured, statusLines(status, plain).join('\n'));
+	// eslint-disable-next-line no-control-regex
+	t.is(coloured.replaceAll(/\u001b\[[0-9;]*m/g, ''), statusLines(status, plain).join('\n'));
+});
