@@ -86,7 +86,8 @@ export interface ResourceObservation {
  */
 export type Presence = 'running' | 'paused' | 'stopped' | 'dying';
 
-export type ShutdownReason = 'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog' | 'soft-reset';
+export type ShutdownReason =
+	'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog' | 'soft-reset';
 
 /** One managed VM's domain on this host. A VM without domain and without left-over devices is not listed. */
 export interface VmObservation {

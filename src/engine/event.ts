@@ -43,5 +43,11 @@ export type Event =
 	| { readonly type: 'handler-gone'; readonly call: string }
 	/** Preflight findings that forbid arming, as sentences with remedies; empty when all is well. */
 	| { readonly type: 'preflight-observed'; readonly blockers: readonly string[] }
-	| { readonly type: 'requested'; readonly id: string; readonly request: Request }
+	/** `at`: wall-clock time, ISO 8601, only for what people read. */
+	| {
+			readonly type: 'requested';
+			readonly id: string;
+			readonly request: Request;
+			readonly at: string;
+	  }
 	| { readonly type: 'action-ended'; readonly id: number; readonly outcome: Outcome };

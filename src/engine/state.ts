@@ -1,8 +1,171 @@
-import type { Action, Note } from '#src/engine/action.ts';
-import type { Persisted } from '#src/store/record.ts';
+import type { Request } from '#src/api/request.ts';
+import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
+import type { EngineConfig } from '#src/engine/config.ts';
+import type {
+	ForwardedReply,
+	ForwardedRequest,
+	OutdateAnswer,
+	OutdateRequest,
+	PeerDocument,
+} from '#src/heartbeat/document.ts';
+import type {
+	HandlerCall,
+	Hearing,
+	LinkObservation,
+	MonotonicMs,
+	PowerState,
+	ResourceName,
+	ResourceObservation,
+	VmName,
+	VmObservation,
+} from '#src/ports.ts';
+import { type Persisted, stateFormat } from '#src/store/record.ts';
+
+/**
+ * - `unknown`: nothing heard of it since this agent started, and not yet silent for D.
+ * - `online`: beats arrive. `suspect`: three beats missed on every link.
+ * - `agent-down`: no beats, but DRBD is connected or its kernel answers: hold.
+ * - `lost`: silent for D and no resource connected. `left`: it said goodbye. `out`: proven out.
+ */
+export type PeerStatus = 'unknown' | 'online' | 'suspect' | 'agent-down' | 'lost' | 'left' | 'out';
+
+/** A proof that the peer cannot run anything (docs/protocol.md, section 4). */
+export interface Proof {
+	readonly kind: 'left' | 'power-off' | 'person';
+	/** When the evidence was last seen. */
+	readonly atMs: MonotonicMs;
+	readonly by: string;
+}
+
+export interface PeerState {
+	readonly status: PeerStatus;
+	readonly statusSinceMs: MonotonicMs;
+	readonly hearing: Hearing | null;
+	readonly hearingSinceMs: MonotonicMs;
+	readonly echoed: boolean;
+	readonly lagMs: number;
+	/** Boot id of the peer as last accepted. */
+	readonly bootId: string | null;
+	readonly document: PeerDocument | null;
+	readonly documentAtMs: MonotonicMs;
+	readonly links: readonly LinkObservation[];
+	readonly linksAtMs: MonotonicMs;
+	readonly gatewayAnswers: boolean | null;
+	readonly gatewayAnsweredAtMs: MonotonicMs | null;
+	/** No resource is connected since then; null while one is. */
+	readonly unreplicatedSinceMs: MonotonicMs | null;
+	readonly proof: Proof | null;
+	/** Last answer of its fence devices; `state` null when they could not tell. */
+	readonly power: { readonly state: PowerState | null; readonly atMs: MonotonicMs } | null;
+	/** A promote was refused by a living peer although its power read off: the device mapping is wrong. */
+	readonly mappingWrong: boolean;
+}
+
+/** What is going on with the peer's power. */
+export interface FencingState {
+	/** `off` commands sent since the peer was last heard. */
+	readonly attempts: number;
+	readonly notBeforeMs: MonotonicMs;
+	/** We switched it off and the policy wants it on again. */
+	readonly powerOnDue: boolean;
+	/** Why no fence is sent although the peer is lost; for status. */
+	readonly hold: string | null;
+}
+
+/** One loss of replication of one resource. */
+export interface Loss {
+	/** Counts the losses of this boot of the agent. */
+	readonly number: number;
+	readonly sinceMs: MonotonicMs;
+	readonly over: boolean;
+	/** When a fence-peer handler was last answered 4 or 7 for it; null before. */
+	readonly answeredMs: MonotonicMs | null;
+}
+
+export interface VmState {
+	/** Start attempts in the window, oldest first. */
+	readonly startsMs: readonly MonotonicMs[];
+	/** Given up until a person starts it again; the reason. */
+	readonly gaveUp: string | null;
+	/** A person, a hand-over or a takeover by a person ordered this start: it is done even when disarmed. */
+	readonly ordered: boolean;
+	/** Our create succeeded and the domain still waits for its unpause. */
+	readonly unpauseDue: boolean;
+	/** Asked to shut down at that time. */
+	readonly shutdownAskedMs: MonotonicMs | null;
+	/** It ran and vanished without a reason at that time. */
+	readonly vanishedMs: MonotonicMs | null;
+	/** When the start was first wanted but something held it; with the reason, for status. */
+	readonly hold: string | null;
+}
+
+export interface InFlight {
+	readonly action: CarriedAction;
+	readonly sinceMs: MonotonicMs;
+}
+
+export interface Retry {
+	readonly failures: number;
+	readonly notBeforeMs: MonotonicMs;
+	readonly detail: string;
+}
+
+export interface PendingCall extends HandlerCall {
+	readonly sinceMs: MonotonicMs;
+}
+
+export interface PendingRequest {
+	readonly id: string;
+	readonly request: Request;
+	readonly at: string;
+	readonly sinceMs: MonotonicMs;
+}
+
+export interface Observed<Value> {
+	readonly value: Value;
+	readonly atMs: MonotonicMs;
+}
 
 export interface State {
-	readonly persisted: Persisted | null;
+	readonly config: EngineConfig;
+	readonly bootId: string;
+	readonly session: string;
+	readonly startedAtMs: MonotonicMs;
+	/** False when the agent found no state file: it learns from the peer or seeds jointly, and says so. */
+	readonly stateFileFound: boolean;
+	readonly persisted: Persisted;
+	readonly peer: PeerState;
+	readonly fencing: FencingState;
+	/** Null before the first observation; `unknownSinceMs` is set while the tool does not answer. */
+	readonly resources: Observed<Readonly<Record<ResourceName, ResourceObservation>>> | null;
+	readonly resourcesUnknownSinceMs: MonotonicMs | null;
+	readonly vms: Observed<Readonly<Record<VmName, VmObservation>>> | null;
+	readonly vmsUnknownSinceMs: MonotonicMs | null;
+	readonly freeMemoryMib: number;
+	readonly vmStates: Readonly<Record<VmName, VmState>>;
+	/** Resources whose disk was seen attached in this run: a Diskless one afterwards has failed. */
+	readonly attachedSeen: Readonly<Record<ResourceName, true>>;
+	readonly losses: Readonly<Record<ResourceName, Loss>>;
+	/** Requests to the peer to outdate its copy, with the record that will follow. */
+	readonly outdateRequests: Readonly<Record<ResourceName, OutdateRequest>>;
+	readonly outdateAnswers: Readonly<Record<ResourceName, OutdateAnswer>>;
+	/** Resources that this host may start alone in this boot although it has not joined (section 8). */
+	readonly aloneAllowed: Readonly<Record<ResourceName, true>>;
+	readonly calls: readonly PendingCall[];
+	readonly requests: readonly PendingRequest[];
+	readonly forwarded: readonly ForwardedRequest[];
+	readonly forwardedReplies: readonly ForwardedReply[];
+	readonly inFlight: Readonly<Record<string, InFlight>>;
+	readonly nextId: number;
+	readonly retries: Readonly<Record<string, Retry>>;
+	/** Null before the first preflight. */
+	readonly armBlockers: readonly string[] | null;
+	readonly leaving: boolean;
+	readonly left: boolean;
+	readonly stretched: boolean;
+	readonly documentSeq: number;
+	/** What the last published document was made of, to publish only changes. */
+	readonly published: string;
 }
 
 export interface Step {
@@ -12,5 +175,91 @@ export interface Step {
 	readonly actions: readonly Action[];
 	readonly notes: readonly Note[];
 	/** When the engine wants to be asked again at the latest; null when the next tick will do. */
-	readonly wakeAtMs: number | null;
+	readonly wakeAtMs: MonotonicMs | null;
 }
+
+/** Who this run of the agent is: the kernel's boot id and a fresh name for the run. */
+export interface Identity {
+	readonly bootId: string;
+	readonly session: string;
+}
+
+const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
+	format: stateFormat,
+	pairId: config.pairId,
+	host: config.self,
+	bootId,
+	joinedBootId: null,
+	peerBootIds: [],
+	pair: { generation: 0, armed: false, by: 'vmpair', reason: 'never armed', at: '' },
+	resources: {},
+	openFence: null,
+	fences: [],
+});
+
+const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
+	status: 'unknown',
+	statusSinceMs: nowMs,
+	hearing: null,
+	hearingSinceMs: nowMs,
+	echoed: false,
+	lagMs: 0,
+	bootId: persisted?.peerBootIds.at(-1) ?? null,
+	document: null,
+	documentAtMs: nowMs,
+	links: [],
+	linksAtMs: nowMs,
+	gatewayAnswers: null,
+	gatewayAnsweredAtMs: null,
+	unreplicatedSinceMs: nowMs,
+	proof: null,
+	power: null,
+	mappingWrong: false,
+});
+
+/**
+ * The state of an agent that has just started.
+ * @param persisted the state file's content, null when there is none.
+ * @param nowMs monotonic time of the start, ms.
+ */
+export const initialState = (
+	config: EngineConfig,
+	persisted: Persisted | null,
+	identity: Identity,
+	nowMs: MonotonicMs,
+): State => ({
+	config,
+	...identity,
+	startedAtMs: nowMs,
+	stateFileFound: persisted !== null,
+	persisted:
+		persisted === null
+			? emptyRecord(config, identity.bootId)
+			: { ...persisted, bootId: identity.bootId },
+	peer: initialPeer(persisted, nowMs),
+	fencing: { attempts: 0, notBeforeMs: nowMs, powerOnDue: false, hold: null },
+	resources: null,
+	resourcesUnknownSinceMs: nowMs,
+	vms: null,
+	vmsUnknownSinceMs: nowMs,
+	freeMemoryMib: 0,
+	vmStates: {},
+	attachedSeen: {},
+	losses: {},
+	outdateRequests: {},
+	outdateAnswers: {},
+	aloneAllowed: {},
+	calls: [],
+	requests: [],
+	forwarded: [],
+	forwardedReplies: [],
+	inFlight: {},
+	nextId: 1,
+	retries: {},
+	armBlockers: null,
+	leaving: false,
+	left: false,
+	stretched: false,
+	documentSeq: 0,
+	published: '',
+});

@@ -86,6 +86,8 @@ export const peerDocumentSchema = z.strictObject({
 	/** Hash of everything in the configuration that must be equal on both hosts. */
 	configDigest: z.string().max(128),
 	version: z.string().max(64),
+	/** Preflight findings on the sender that forbid arming the pair. */
+	armBlockers: z.array(z.string().max(1024)).max(64),
 	freeMemoryMib: z.number(),
 	records: z.record(name, resourceRecordSchema),
 	sights: z.record(name, sightSchema),

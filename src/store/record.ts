@@ -30,7 +30,10 @@ export const resourceRecordSchema = z.strictObject({
 	 * DRBD's current UUID per volume (index), masked, read back after the thaw or promote that followed
 	 * the last exclusion; null until read: until then nobody starts alone.
 	 */
-	uuids: z.array(z.string().regex(/^[0-9A-F]{16}$/)).max(64).nullable(),
+	uuids: z
+		.array(z.string().regex(/^[0-9A-F]{16}$/))
+		.max(64)
+		.nullable(),
 	/** What the people want of the VM. */
 	wanted: z.enum(['running', 'stopped']),
 	journal: journalSchema.nullable(),

@@ -1,0 +1,85 @@
+import { type Draft, joined, observedOf, presenceOf } from '#src/engine/draft.ts';
+import type { State } from '#src/engine/state.ts';
+import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
+import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
+
+const sights = (state: State): Record<string, Sight> =>
+	Object.fromEntries(
+		state.config.vms.map(({ vm, resource }) => {
+			const observed = observedOf(state, resource);
+			const known = observed !== undefined && state.resourcesUnknownSinceMs === null;
+			return [
+				resource,
+				{
+					role: known ? observed.role : null,
+					disk: known ? lowestDisk(observed) : null,
+					connected: known && isConnected(observed),
+					frozen: known && isFrozen(observed),
+					presence: presenceOf(state, vm),
+				},
+			];
+		}),
+	);
+
+/** What is published, less `seq` and what changes without being news. */
+const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemoryMib'> => ({
+	protocolVersion,
+	pairId: state.config.pairId,
+	host: state.config.self,
+	bootId: state.bootId,
+	session: state.session,
+	joined: joined(state),
+	leaving: state.leaving,
+	left: state.left,
+	pair: state.persisted.pair,
+	configDigest: state.config.digest,
+	version: state.config.version,
+	armBlockers: [...(state.armBlockers ?? ['its preflight has not finished yet'])].slice(0, 64),
+	records: Object.fromEntries(
+		Object.entries(state.persisted.resources).map(([name, local]) => [name, local.record]),
+	),
+	sights: sights(state),
+	openFence:
+		state.persisted.openFence === null
+			? null
+			: {
+					target: state.persisted.openFence.target,
+					targetBootId: state.persisted.openFence.targetBootId,
+				},
+	outdateRequests: Object.values(state.outdateRequests),
+	outdateAnswers: Object.values(state.outdateAnswers),
+	forwarded: [...state.forwarded],
+	forwardedReplies: [...state.forwardedReplies],
+});
+
+/** Free memory is news in steps of this size, MiB. */
+const memoryStepMib = 64;
+
+/**
+ * Publishes the document when something in it is news. That the peer's newest document was heard is
+ * no news by itself (two hosts would answer each other for ever); that a new run of its agent was, is.
+ */
+export const publishRule = (draft: Draft): void => {
+	const { state } = draft;
+	const theirs = state.peer.document;
+	const fingerprint = JSON.stringify([
+		content(state),
+		theirs === null ? null : [theirs.bootId, theirs.session],
+		Math.floor(state.freeMemoryMib / memoryStepMib),
+	]);
+	if (fingerprint === state.published) return;
+	const seq = state.documentSeq + 1;
+	draft.state = { ...state, documentSeq: seq, published: fingerprint };
+	draft.actions.push({
+		type: 'publish',
+		document: {
+			...content(state),
+			seq,
+			heard:
+				theirs === null
+					? null
+					: { bootId: theirs.bootId, session: theirs.session, seq: theirs.seq },
+			freeMemoryMib: state.freeMemoryMib,
+		},
+	});
+};

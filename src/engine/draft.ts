@@ -1,0 +1,288 @@
+import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { State, VmState } from '#src/engine/state.ts';
+import type {
+	MonotonicMs,
+	Presence,
+	ResourceName,
+	ResourceObservation,
+	VmName,
+} from '#src/ports.ts';
+import type { LocalResource, Persisted, ResourceRecord } from '#src/store/record.ts';
+import { assert } from '#src/std/assert.ts';
+
+/**
+ * One step in the making: the state it will end with and what it asks for. Rules change it through
+ * the functions of this file; values inside are replaced, never changed in place.
+ */
+export interface Draft {
+	state: State;
+	readonly nowMs: MonotonicMs;
+	readonly actions: Action[];
+	readonly notes: Note[];
+	wakeAtMs: MonotonicMs;
+}
+
+type Fields = Note['fields'];
+
+/** Bound of the time a driver may take for an action, ms; the loop then reports `unknown`. */
+const limits: Readonly<Record<CarriedAction['type'], MonotonicMs>> = {
+	'resource-up': 30_000,
+	'resource-connect': 10_000,
+	// DRBD asks the dead peer (ping-timeout), then our handler, which may wait: 121 s is drbdadm's own limit.
+	promote: 125_000,
+	demote: 20_000,
+	outdate: 10_000,
+	'resume-io': 10_000,
+	'resource-down': 30_000,
+	'read-generations': 10_000,
+	// Emulated hosts need tens of seconds; a real one two or three.
+	'create-vm': 180_000,
+	'unpause-vm': 20_000,
+	'pause-vm': 20_000,
+	'shutdown-vm': 20_000,
+	'destroy-vm': 60_000,
+	'query-power': 30_000,
+	'power-off': 60_000,
+	'power-on': 60_000,
+};
+
+export const note = (
+	draft: Draft,
+	level: Note['level'],
+	message: string,
+	fields: Fields = {},
+): void => {
+	draft.notes.push({ level, message, fields });
+};
+
+/** Asks to be stepped again at `atMs` at the latest. */
+export const wakeBy = (draft: Draft, atMs: MonotonicMs): void => {
+	draft.wakeAtMs = Math.min(draft.wakeAtMs, atMs);
+};
+
+type WithoutCarriage<Each> = Each extends CarriedAction ? Omit<Each, 'id' | 'limitMs'> : never;
+/** A carried action before it has its id and its limit. */
+export type Wish = WithoutCarriage<CarriedAction>;
+
+const subjectOf = (wish: Wish): string =>
+	'resource' in wish ? wish.resource : 'vm' in wish ? wish.vm : wish.host;
+
+/** True while an action of one of these types on the subject is under way. */
+export const busy = (
+	state: State,
+	subject: string,
+	types: readonly CarriedAction['type'][],
+): boolean =>
+	Object.values(state.inFlight).some(
+		({ action }) => types.includes(action.type) && subjectOf(action) === subject,
+	);
+
+export const retryKey = (type: CarriedAction['type'], subject: string): string =>
+	`${type}/${subject}`;
+
+/** Starts an action unless the same one is under way or has to wait after a failure. True when started. */
+export const start = (draft: Draft, wish: Wish, limitMs?: number): boolean => {
+	const { state, nowMs } = draft;
+	const subject = subjectOf(wish);
+	if (busy(state, subject, [wish.type])) return false;
+	const retry = state.retries[retryKey(wish.type, subject)];
+	if (retry !== undefined && retry.notBeforeMs > nowMs) {
+		wakeBy(draft, retry.notBeforeMs);
+		return false;
+	}
+	const action = {
+		...wish,
+		id: state.nextId,
+		limitMs: limitMs ?? limits[wish.type],
+	} as CarriedAction;
+	draft.state = {
+		...state,
+		nextId: state.nextId + 1,
+		inFlight: { ...state.inFlight, [action.id]: { action, sinceMs: nowMs } },
+	};
+	draft.actions.push(action);
+	note(draft, wish.type === 'query-power' ? 'debug' : 'info', `action ${wish.type}`, {
+		subject,
+		id: action.id,
+		...('generation' in wish ? { generation: wish.generation } : {}),
+	});
+	return true;
+};
+
+/** The VM's configuration, or undefined when it is not managed (any more). */
+export const vmOf = (state: State, vm: VmName): EngineVm | undefined =>
+	state.config.vms.find((each) => each.vm === vm);
+
+export const localOf = (state: State, resource: ResourceName): LocalResource | undefined =>
+	state.persisted.resources[resource];
+
+export const recordOf = (state: State, resource: ResourceName): ResourceRecord | undefined =>
+	localOf(state, resource)?.record;
+
+export const peerRecordOf = (state: State, resource: ResourceName): ResourceRecord | undefined =>
+	state.peer.document?.records[resource];
+
+/** What DRBD shows of the resource; undefined while it is down or nothing was observed yet. */
+export const observedOf = (state: State, resource: ResourceName): ResourceObservation | undefined =>
+	state.resources?.value[resource];
+
+/** What the VM's domain is doing here. */
+export const presenceOf = (state: State, vm: VmName): Presence | 'absent' | 'unknown' => {
+	if (state.vms === null || state.vmsUnknownSinceMs !== null) return 'unknown';
+	return state.vms.value[vm]?.presence ?? 'absent';
+};
+
+const freshVm: VmState = {
+	startsMs: [],
+	gaveUp: null,
+	ordered: false,
+	unpauseDue: false,
+	shutdownAskedMs: null,
+	vanishedMs: null,
+	hold: null,
+};
+
+export const vmStateOf = (state: State, vm: VmName): VmState => state.vmStates[vm] ?? freshVm;
+
+export const changeVmState = (draft: Draft, vm: VmName, change: Partial<VmState>): void => {
+	const { state } = draft;
+	const before = vmStateOf(state, vm);
+	const keys = Object.keys(change) as (keyof VmState)[];
+	if (keys.every((key) => before[key] === change[key])) return;
+	draft.state = { ...state, vmStates: { ...state.vmStates, [vm]: { ...before, ...change } } };
+};
+
+export const changePersisted = (draft: Draft, change: Partial<Persisted>): void => {
+	draft.state = { ...draft.state, persisted: { ...draft.state.persisted, ...change } };
+};
+
+const same = (one: unknown, other: unknown): boolean =>
+	JSON.stringify(one) === JSON.stringify(other);
+
+export const sameRecord = (one: ResourceRecord, other: ResourceRecord): boolean =>
+	one === other ||
+	(one.generation === other.generation &&
+		one.owner === other.owner &&
+		one.wanted === other.wanted &&
+		same(one.inSync, other.inSync) &&
+		same(one.uuids, other.uuids) &&
+		same(one.journal, other.journal));
+
+const putLocal = (draft: Draft, resource: ResourceName, local: LocalResource): void => {
+	changePersisted(draft, {
+		resources: { ...draft.state.persisted.resources, [resource]: local },
+	});
+};
+
+/** Takes a record over as it is: the peer's newer one, or our own proposal that the peer made durable. */
+export const adoptRecord = (
+	draft: Draft,
+	resource: ResourceName,
+	record: ResourceRecord,
+	why: string,
+): void => {
+	const before = localOf(draft.state, resource);
+	assert(
+		before === undefined || record.generation > before.record.generation,
+		'only a newer record is adopted',
+	);
+	// The owner counts this host in again: it saw both disks UpToDate after our self-exclusion.
+	const countedIn =
+		before?.selfExcludedAt != null &&
+		record.generation > before.selfExcludedAt &&
+		record.inSync.includes(draft.state.config.self);
+	putLocal(draft, resource, {
+		record,
+		selfExcludedAt: countedIn ? null : (before?.selfExcludedAt ?? null),
+	});
+	dropOutdateRequest(draft, resource);
+	noteRecord(draft, resource, before?.record, record, why);
+};
+
+const noteRecord = (
+	draft: Draft,
+	resource: ResourceName,
+	before: ResourceRecord | undefined,
+	record: ResourceRecord,
+	why: string,
+): void => {
+	note(draft, 'info', 'record changed', {
+		resource,
+		generation: record.generation,
+		owner: record.owner,
+		inSync: record.inSync.join(','),
+		wanted: record.wanted,
+		journal: record.journal === null ? null : `${record.journal.from} => ${record.journal.to}`,
+		from: before?.generation ?? null,
+		why,
+	});
+};
+
+/** The generation of the next change: above our record and above a proposal that the peer may have made durable. */
+export const nextGeneration = (state: State, resource: ResourceName): number =>
+	Math.max(
+		recordOf(state, resource)?.generation ?? 0,
+		state.outdateRequests[resource]?.proposal.generation ?? 0,
+	) + 1;
+
+/** Writes generation + 1 of a resource's record. Only its single writer may: the owner, or the proven claimer. */
+export const writeRecord = (
+	draft: Draft,
+	resource: ResourceName,
+	change: Partial<Omit<ResourceRecord, 'generation'>>,
+	why: string,
+): void => {
+	const local = localOf(draft.state, resource);
+	assert(local !== undefined, 'a record is seeded before it is changed');
+	const record: ResourceRecord = {
+		...local.record,
+		...change,
+		generation: nextGeneration(draft.state, resource),
+	};
+	const { self } = draft.state.config;
+	const countedIn = record.inSync.includes(self) && !local.record.inSync.includes(self);
+	putLocal(draft, resource, {
+		record,
+		selfExcludedAt: countedIn ? null : local.selfExcludedAt,
+	});
+	dropOutdateRequest(draft, resource);
+	noteRecord(draft, resource, local.record, record, why);
+};
+
+export const seedRecord = (draft: Draft, resource: ResourceName, record: ResourceRecord): void => {
+	assert(localOf(draft.state, resource) === undefined, 'a record is seeded once');
+	putLocal(draft, resource, { record, selfExcludedAt: null });
+	noteRecord(draft, resource, undefined, record, 'both hosts hold the same data: first record');
+};
+
+/** This host's own copy misses writes: remembered before anything else, whoever owns the record. */
+export const excludeSelf = (draft: Draft, resource: ResourceName, why: string): void => {
+	const local = localOf(draft.state, resource);
+	if (local === undefined || local.selfExcludedAt !== null) return;
+	putLocal(draft, resource, { ...local, selfExcludedAt: local.record.generation });
+	note(draft, 'warn', 'this host counts its own copy out', { resource, why });
+};
+
+export const dropOutdateRequest = (draft: Draft, resource: ResourceName): void => {
+	if (draft.state.outdateRequests[resource] === undefined) return;
+	const { [resource]: _dropped, ...rest } = draft.state.outdateRequests;
+	draft.state = { ...draft.state, outdateRequests: rest };
+};
+
+/** True when this host's copy is known to hold every acknowledged write. */
+export const selfInSync = (state: State, resource: ResourceName): boolean => {
+	const local = localOf(state, resource);
+	return (
+		local !== undefined &&
+		local.selfExcludedAt === null &&
+		local.record.inSync.includes(state.config.self)
+	);
+};
+
+/** True when only this host's copy counts. */
+export const soleInSync = (state: State, resource: ResourceName): boolean =>
+	selfInSync(state, resource) && recordOf(state, resource)?.inSync.length === 1;
+
+export const joined = (state: State): boolean =>
+	state.persisted.joinedBootId !== null && state.persisted.joinedBootId === state.bootId;

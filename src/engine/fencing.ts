@@ -1,0 +1,201 @@
+import {
+	busy,
+	changePersisted,
+	type Draft,
+	joined,
+	note,
+	observedOf,
+	peerRecordOf,
+	recordOf,
+	sameRecord,
+	start,
+	wakeBy,
+} from '#src/engine/draft.ts';
+import { mayExclude } from '#src/engine/exclusion.ts';
+import { proofOf } from '#src/engine/peer.ts';
+import type { State } from '#src/engine/state.ts';
+import { couldTakeOver } from '#src/engine/takeover.ts';
+import { isFrozen } from '#src/drbd/role.ts';
+import type { HostName } from '#src/ports.ts';
+
+const hourMs = 3_600_000;
+/** A gateway counts as "went silent" only when it answered this shortly before the loss (L4). */
+const gatewayMemoryMs = 60_000;
+const retryPauseMs = 1000;
+
+const changeFencing = (draft: Draft, change: Partial<State['fencing']>): void => {
+	draft.state = { ...draft.state, fencing: { ...draft.state.fencing, ...change } };
+};
+
+/** A fence must win something: a VM of the peer that can run here, or an own VM frozen by the loss (L5). */
+export const fenceGain = (state: State): string | null => {
+	const { self } = state.config;
+	for (const { vm, resource } of state.config.vms) {
+		const record = recordOf(state, resource);
+		const observed = observedOf(state, resource);
+		if (record === undefined || observed === undefined) continue;
+		if (record.owner !== self && record.wanted === 'running' && couldTakeOver(state, resource))
+			return `${vm} can run here`;
+		if (record.owner === self && isFrozen(observed) && mayExclude(state, resource))
+			return `${vm} is frozen by the loss`;
+	}
+	return null;
+};
+
+/** True when it looks as if this host, not the peer, lost the network. Direct cables never count (L4). */
+const isolated = (state: State): boolean => {
+	const { peer, config } = state;
+	const switched = config.links.filter((link) => link.switched).map((link) => link.link);
+	const dark =
+		switched.length > 0 &&
+		switched.every(
+			(name) => peer.links.find((observed) => observed.link === name)?.carrier === false,
+		);
+	const answeredMs = peer.gatewayAnsweredAtMs;
+	const gatewayLost =
+		peer.gatewayAnswers === false &&
+		answeredMs !== null &&
+		peer.hearingSinceMs - answeredMs <= gatewayMemoryMs;
+	return dark || gatewayLost;
+};
+
+interface Weight {
+	readonly sole: boolean;
+	readonly weight: number;
+}
+
+/** What could run if this host survived, from the records. */
+const weightOf = (state: State, host: HostName): Weight => {
+	let sole = false;
+	let weight = 0;
+	for (const { resource, priority } of state.config.vms) {
+		const record = recordOf(state, resource);
+		if (record === undefined || !record.inSync.includes(host)) continue;
+		if (record.inSync.length === 1) sole = true;
+		if (record.wanted === 'running') weight += 1 + priority;
+	}
+	return { sole, weight };
+};
+
+/** True when this host fences first: a sole holder of data, then the heavier, then by name. */
+const goesFirst = (state: State): boolean => {
+	const { self, peer } = state.config;
+	const mine = weightOf(state, self);
+	const theirs = weightOf(state, peer);
+	if (mine.sole !== theirs.sole) return mine.sole;
+	if (mine.weight !== theirs.weight) return mine.weight > theirs.weight;
+	return self < peer;
+};
+
+/** True when the peer has not acknowledged our newest record: it may reckon with other weights. */
+const unacknowledged = (state: State): boolean =>
+	state.config.vms.some(({ resource }) => {
+		const mine = recordOf(state, resource);
+		const theirs = peerRecordOf(state, resource);
+		return mine !== undefined && theirs !== undefined && !sameRecord(mine, theirs);
+	});
+
+/**
+ * How long this host waits after the loss before its first `off`, ms. The second waits longer than all
+ * attempts of the first and the device's declared latency, so that never both go off for one fault (V12).
+ */
+export const fenceDelayMs = (state: State): number => {
+	const { fencing } = state.config;
+	if (fencing === null) return 0;
+	const oneMs = fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs;
+	const first = goesFirst(state);
+	if (unacknowledged(state)) return first ? 2 * oneMs : oneMs;
+	return first ? 0 : oneMs;
+};
+
+/** `off` commands of the last hour; those of another boot count until this one is an hour old. */
+export const fencesLastHour = (state: State, nowMs: number): number =>
+	state.persisted.fences.filter((fence) =>
+		fence.bootId === state.bootId
+			? nowMs - fence.atMs < hourMs
+			: nowMs - state.startedAtMs < hourMs,
+	).length;
+
+/** Why no `off` is sent now, or null. `wait` is the time it may be sent, when that is all that is missing. */
+const holdReason = (draft: Draft): string | null => {
+	const { state, nowMs } = draft;
+	const { config, fencing: progress } = state;
+	if (config.arbiter !== 'fencing' || config.fencing === null)
+		return 'the arbiter is a person: no host is fenced';
+	if (!joined(state)) return 'this host has not met its peer since it booted';
+	if (!state.persisted.pair.armed) return 'the pair is disarmed';
+	if (state.peer.mappingWrong)
+		return `the fence device of ${config.peer} seems to belong to another host`;
+	if (fenceGain(state) === null) return 'nothing would be won: no VM could run or thaw here';
+	if (isolated(state)) return 'this host itself seems to be cut off from the network';
+	if (progress.attempts >= config.fencing.attempts)
+		return `${progress.attempts} attempts to switch ${config.peer} off did not succeed`;
+	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
+		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
+	const dueMs = Math.max(state.peer.statusSinceMs + fenceDelayMs(state), progress.notBeforeMs);
+	if (nowMs < dueMs) {
+		wakeBy(draft, dueMs);
+		return `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s for the other host to fence first`;
+	}
+	return null;
+};
+
+/** Takes a lost peer out: open fence durable, `off`, then the independent status decides. */
+export const fenceRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { peer: host, fencing } = state.config;
+	if (state.peer.status !== 'lost' || proofOf(state, nowMs) !== null) {
+		if (state.fencing.hold !== null) changeFencing(draft, { hold: null });
+		return;
+	}
+	if (busy(state, host, ['power-off'])) return;
+	const hold = holdReason(draft);
+	if (hold !== null || fencing === null) {
+		const words = hold?.replace(/\d+ s/, 'some seconds');
+		if (words !== state.fencing.hold?.replace(/\d+ s/, 'some seconds'))
+			note(draft, 'warn', 'no fence', { host, reason: hold });
+		changeFencing(draft, { hold });
+		return;
+	}
+	const gain = fenceGain(state);
+	note(draft, 'warn', 'fence', { host, attempt: state.fencing.attempts + 1, gain });
+	changePersisted(draft, {
+		openFence: {
+			target: host,
+			targetBootId: state.peer.bootId,
+			bootId: state.bootId,
+			atMs: nowMs,
+		},
+		fences: [...state.persisted.fences, { bootId: state.bootId, atMs: nowMs }].slice(-64),
+	});
+	changeFencing(draft, { attempts: state.fencing.attempts + 1, hold: null });
+	start(draft, { type: 'power-off', host }, fencing.callMs);
+};
+
+/** An `off` ended. Whatever it said, only the status that is asked next counts; the fence stays open until then. */
+export const powerOffEnded = (draft: Draft, succeeded: boolean): void => {
+	changeFencing(draft, {
+		notBeforeMs: draft.nowMs + retryPauseMs + (draft.state.config.fencing?.callMs ?? 0),
+		...(succeeded ? { powerOnDue: draft.state.config.fencing?.afterFence === 'on' } : {}),
+	});
+	const { peer: host, fencing } = draft.state.config;
+	// An answer of before the `off` says nothing of after it.
+	if (fencing !== null) start(draft, { type: 'query-power', host }, fencing.callMs);
+};
+
+/** Policy `afterFence: on`: power again once everything that can run here was started or given up. */
+export const powerOnRule = (draft: Draft): void => {
+	const { state } = draft;
+	const { peer: host, fencing } = state.config;
+	if (!state.fencing.powerOnDue || fencing === null || state.peer.status !== 'out') return;
+	if (busy(state, host, ['query-power', 'power-off', 'power-on'])) return;
+	const settled = state.config.vms.every(({ vm, resource }) => {
+		const record = recordOf(state, resource);
+		if (record?.owner !== state.config.self || record.wanted !== 'running') return true;
+		return state.vms?.value[vm]?.presence === 'running' || state.vmStates[vm]?.gaveUp != null;
+	});
+	if (!settled) return;
+	changeFencing(draft, { powerOnDue: false });
+	note(draft, 'info', 'power on after the fence', { host });
+	start(draft, { type: 'power-on', host }, fencing.callMs);
+};

@@ -1,0 +1,112 @@
+import {
+	busy,
+	changeVmState,
+	type Draft,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	selfInSync,
+	vmStateOf,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { together } from '#src/engine/join.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { State } from '#src/engine/state.ts';
+import { isEstablishedUpToDate } from '#src/drbd/role.ts';
+
+/** Why the VM can't be handed over to the peer now, as a sentence; null when it can. Asked on the owner. */
+export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
+	const { self, peer } = state.config;
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	const document = state.peer.document;
+	if (record === undefined || observed === undefined) return 'its resource is not up on this host';
+	if (record.owner !== self) return `${record.owner ?? 'nobody'} owns it`;
+	if (record.journal !== null) return 'it is being handed over already';
+	if (!together(state, vm.resource))
+		return `${self} and ${peer} are not in contact with equal records`;
+	if (!selfInSync(state, vm.resource) && !record.inSync.includes(peer))
+		return 'no copy is known to be current';
+	if (!record.inSync.includes(peer)) return `the copy on ${peer} is not current yet`;
+	if (!isEstablishedUpToDate(observed) && selfInSync(state, vm.resource))
+		return 'replication is not complete';
+	if (state.persisted.openFence?.target === peer)
+		return `a power-off of ${peer} may still land (open fence)`;
+	if (document?.openFence?.target === peer)
+		return `a power-off of ${peer} may still land (open fence)`;
+	const freeMib = (document?.freeMemoryMib ?? 0) - state.config.reservedMemoryMib;
+	if (record.wanted === 'running' && freeMib < vm.memoryMib)
+		return `${peer} has ${Math.max(0, freeMib)} MiB free and it needs ${vm.memoryMib} MiB`;
+	return null;
+};
+
+/** Opens the journal of a hand-over; the rest follows from it on both hosts. */
+export const openHandover = (draft: Draft, vm: EngineVm, why: string): void => {
+	const { self, peer } = draft.state.config;
+	const record = recordOf(draft.state, vm.resource);
+	writeRecord(
+		draft,
+		vm.resource,
+		{
+			journal: { kind: 'handover', from: self, to: peer, start: record?.wanted === 'running' },
+		},
+		why,
+	);
+};
+
+/** Stopped and demoted here with the journal known there: the owner changes, the old one first (V8). */
+const giveRule = (draft: Draft, vm: EngineVm): void => {
+	const { state } = draft;
+	const { self } = state.config;
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	if (record?.journal?.from !== self || record.owner !== self || record.journal.to === self) return;
+	if (!together(state, vm.resource)) {
+		if (state.peer.status !== 'online') cancel(draft, vm, 'the peer is not in contact any more');
+		return;
+	}
+	if (observed === undefined || presenceOf(state, vm.vm) !== 'absent') return;
+	if (observed.role !== 'Secondary' || busy(state, vm.resource, ['promote', 'demote'])) return;
+	writeRecord(
+		draft,
+		vm.resource,
+		{ owner: record.journal.to },
+		`stopped and demoted on ${self}: handed over`,
+	);
+};
+
+const cancel = (draft: Draft, vm: EngineVm, why: string): void => {
+	writeRecord(draft, vm.resource, { journal: null }, `hand-over cancelled: ${why}`);
+	changeVmState(draft, vm.vm, { ordered: true, shutdownAskedMs: null });
+	note(draft, 'warn', 'hand-over cancelled', { vm: vm.vm, reason: why });
+};
+
+/** The new owner closes the journal when the VM runs, needs no start, or could not be started. */
+const takeRule = (draft: Draft, vm: EngineVm): void => {
+	const { state } = draft;
+	const { self } = state.config;
+	const record = recordOf(state, vm.resource);
+	if (record?.journal?.to !== self || record.owner !== self) return;
+	const gaveUp = vmStateOf(state, vm.vm).gaveUp;
+	const done =
+		!record.journal.start ||
+		gaveUp !== null ||
+		(presenceOf(state, vm.vm) === 'running' && !vmStateOf(state, vm.vm).unpauseDue);
+	if (!done) return;
+	writeRecord(
+		draft,
+		vm.resource,
+		{ journal: null },
+		gaveUp === null ? 'hand-over complete' : `handed over, but not started: ${gaveUp}`,
+	);
+	note(draft, gaveUp === null ? 'info' : 'error', 'hand-over ended', { vm: vm.vm, gaveUp });
+};
+
+/** Moves every open hand-over one step on, from what is seen. */
+export const handoverRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		giveRule(draft, vm);
+		takeRule(draft, vm);
+	}
+};

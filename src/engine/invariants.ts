@@ -1,0 +1,54 @@
+import type { State } from '#src/engine/state.ts';
+import { assert } from '#src/std/assert.ts';
+
+/** What must hold after every step, in production too. A failure stops the agent; the guests keep running. */
+export const assertInvariants = (before: State, after: State): void => {
+	const { self, peer } = after.config;
+	const hosts = new Set([self, peer]);
+	for (const [resource, { record }] of Object.entries(after.persisted.resources)) {
+		const old = before.persisted.resources[resource]?.record;
+		assert(
+			old === undefined || old === record || record.generation > old.generation,
+			`the generation of ${resource} grows with every change`,
+		);
+		assert(
+			record.owner === null || hosts.has(record.owner),
+			`the owner of ${resource} is a host of the pair`,
+		);
+		assert(record.inSync.length > 0, `somebody holds the data of ${resource}`);
+		assert(
+			record.inSync.every(
+				(host, index) => hosts.has(host) && (record.inSync[index - 1] ?? '') < host,
+			),
+			`inSync of ${resource} is a sorted set of hosts of the pair`,
+		);
+	}
+	for (const resource of Object.keys(before.persisted.resources)) {
+		assert(
+			after.persisted.resources[resource] !== undefined,
+			`the record of ${resource} is never forgotten`,
+		);
+	}
+	assert(
+		after.persisted.pair.generation >= before.persisted.pair.generation,
+		'the pair record never goes back',
+	);
+	for (const { action } of Object.values(after.inFlight)) {
+		if (before.inFlight[action.id] !== undefined) continue;
+		if (action.type === 'create-vm' || action.type === 'unpause-vm') {
+			const vm = after.config.vms.find((each) => each.vm === action.vm);
+			const record = vm === undefined ? undefined : after.persisted.resources[vm.resource]?.record;
+			assert(record?.owner === self, `${action.vm} is started only by its owner`);
+		}
+		if (action.type === 'promote')
+			assert(
+				after.persisted.resources[action.resource]?.record.owner === self,
+				`${action.resource} is promoted only by its owner`,
+			);
+		if (action.type === 'power-off')
+			assert(
+				after.persisted.openFence?.target === action.host,
+				'an off is durable as an open fence before it is sent',
+			);
+	}
+};

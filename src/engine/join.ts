@@ -1,0 +1,134 @@
+import {
+	adoptRecord,
+	changePersisted,
+	type Draft,
+	joined,
+	note,
+	observedOf,
+	peerRecordOf,
+	recordOf,
+	sameRecord,
+	seedRecord,
+} from '#src/engine/draft.ts';
+import type { State } from '#src/engine/state.ts';
+import { isEstablishedUpToDate } from '#src/drbd/role.ts';
+import type { ResourceName } from '#src/ports.ts';
+import type { PairRecord, ResourceRecord } from '#src/store/record.ts';
+
+/** True while beats flow both ways and the peer's present run of its agent has merged our records. */
+export const inContact = (state: State): boolean => {
+	const { peer } = state;
+	return peer.status === 'online' && peer.document !== null && peer.document.bootId === peer.bootId;
+};
+
+/** Each host claims the data for itself alone: one of them was restored or forced. Never merged by itself. */
+const bothExclusive = (state: State, mine: ResourceRecord, theirs: ResourceRecord): boolean => {
+	const { self, peer } = state.config;
+	return (
+		mine.inSync.length === 1 &&
+		theirs.inSync.length === 1 &&
+		mine.inSync[0] === self &&
+		theirs.inSync[0] === peer
+	);
+};
+
+/** Why the two records of a resource can't be merged, or null. Held until a person decides (V14). */
+export const conflictOf = (state: State, resource: ResourceName): string | null => {
+	const mine = recordOf(state, resource);
+	const theirs = peerRecordOf(state, resource);
+	if (mine === undefined || theirs === undefined || sameRecord(mine, theirs)) return null;
+	if (bothExclusive(state, mine, theirs))
+		return 'each host has the data as its own alone: one of them ran or was restored without the other knowing';
+	if (mine.generation === theirs.generation)
+		return 'both hosts have a record of the same generation with different content';
+	return null;
+};
+
+/** Both joined, in contact, echoed, and the records of this resource equal. */
+export const together = (state: State, resource: ResourceName): boolean => {
+	const mine = recordOf(state, resource);
+	const theirs = peerRecordOf(state, resource);
+	return (
+		inContact(state) &&
+		state.peer.echoed &&
+		joined(state) &&
+		state.peer.document?.joined === true &&
+		mine !== undefined &&
+		theirs !== undefined &&
+		sameRecord(mine, theirs)
+	);
+};
+
+/** Of two pair records of the same generation the careful one wins: disarmed, then by content. */
+const laterPair = (mine: PairRecord, theirs: PairRecord): PairRecord => {
+	if (mine.generation !== theirs.generation)
+		return theirs.generation > mine.generation ? theirs : mine;
+	if (mine.armed !== theirs.armed) return mine.armed ? theirs : mine;
+	return JSON.stringify(theirs) > JSON.stringify(mine) ? theirs : mine;
+};
+
+const mergePair = (draft: Draft, theirs: PairRecord): void => {
+	const mine = draft.state.persisted.pair;
+	const winner = laterPair(mine, theirs);
+	if (winner === mine || JSON.stringify(winner) === JSON.stringify(mine)) return;
+	changePersisted(draft, { pair: winner });
+	note(draft, 'info', winner.armed ? 'pair armed' : 'pair disarmed', {
+		by: winner.by,
+		reason: winner.reason,
+		generation: winner.generation,
+	});
+};
+
+/** Takes over what is newer in the peer's document, per resource, higher generation wins (V14). */
+export const mergeDocument = (draft: Draft): void => {
+	const { document } = draft.state.peer;
+	if (document === null) return;
+	mergePair(draft, document.pair);
+	for (const { resource } of draft.state.config.vms) {
+		const mine = recordOf(draft.state, resource);
+		const theirs = peerRecordOf(draft.state, resource);
+		if (theirs === undefined || conflictOf(draft.state, resource) !== null) continue;
+		if (mine === undefined || theirs.generation > mine.generation)
+			adoptRecord(draft, resource, theirs, `${document.host} has the newer record`);
+	}
+};
+
+/** Joined: records went both ways in this boot (V7). It is durable with the boot id, so an agent restart keeps it. */
+export const joinRule = (draft: Draft): void => {
+	const { state } = draft;
+	if (joined(state) || !inContact(state)) return;
+	const heard = state.peer.document?.heard;
+	if (heard?.bootId !== state.bootId || heard.session !== state.session) return;
+	changePersisted(draft, { joinedBootId: state.bootId });
+	note(draft, 'info', 'status change not joined => joined', { peer: state.config.peer });
+};
+
+/**
+ * The first record of a resource: only with both hosts in contact, neither having a record, and DRBD
+ * saying that both copies are current. The host that has the VM (or is preferred) writes it.
+ */
+export const seedRule = (draft: Draft): void => {
+	for (const { resource, vm, preferredHost } of draft.state.config.vms) {
+		const { state } = draft;
+		if (recordOf(state, resource) !== undefined) continue;
+		if (!inContact(state) || !joined(state) || state.peer.document?.joined !== true) continue;
+		if (state.peer.document.configDigest !== state.config.digest) continue;
+		if (peerRecordOf(state, resource) !== undefined) continue;
+		const observed = observedOf(state, resource);
+		if (observed === undefined || !isEstablishedUpToDate(observed)) continue;
+		const { self, peer } = state.config;
+		if (observed.role === 'Primary' && observed.peerRole === 'Primary') continue;
+		const owner =
+			observed.role === 'Primary' ? self : observed.peerRole === 'Primary' ? peer : preferredHost;
+		if (owner !== self) continue;
+		seedRecord(draft, resource, {
+			generation: 1,
+			owner: self,
+			inSync: [self, peer].toSorted(),
+			uuids: null,
+			wanted: 'running',
+			journal: null,
+		});
+		note(draft, 'info', 'VM is protected from now on', { vm, resource });
+	}
+};

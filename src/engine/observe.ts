@@ -1,0 +1,193 @@
+import type { Event } from '#src/engine/event.ts';
+import { changePersisted, type Draft, note } from '#src/engine/draft.ts';
+import { mergeDocument } from '#src/engine/join.ts';
+import { actionEnded } from '#src/engine/outcome.ts';
+import { changePeer } from '#src/engine/peer.ts';
+import { domainsChanged } from '#src/engine/vm.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import { protocolVersion } from '#src/heartbeat/document.ts';
+
+const callsMax = 256;
+const requestsMax = 64;
+const bootIdsMax = 256;
+
+const keep = <Value>(before: Value | undefined, now: Value): Value =>
+	before !== undefined && JSON.stringify(before) === JSON.stringify(now) ? before : now;
+
+const replicationObserved = (
+	draft: Draft,
+	event: Extract<Event, { type: 'replication-observed' }>,
+): void => {
+	const { state, nowMs } = draft;
+	if (event.resources === null) {
+		if (state.resourcesUnknownSinceMs === null)
+			draft.state = { ...state, resourcesUnknownSinceMs: nowMs };
+		return;
+	}
+	const value = Object.fromEntries(event.resources.map((each) => [each.resource, each]));
+	draft.state = {
+		...state,
+		resources: { value: keep(state.resources?.value, value), atMs: nowMs },
+		resourcesUnknownSinceMs: null,
+	};
+};
+
+const hypervisorObserved = (
+	draft: Draft,
+	event: Extract<Event, { type: 'hypervisor-observed' }>,
+): void => {
+	const { state, nowMs } = draft;
+	if (event.observation === null) {
+		if (state.vmsUnknownSinceMs === null) draft.state = { ...state, vmsUnknownSinceMs: nowMs };
+		return;
+	}
+	const before = state.vms?.value ?? null;
+	const value = Object.fromEntries(event.observation.vms.map((each) => [each.vm, each]));
+	draft.state = {
+		...state,
+		vms: { value: keep(before ?? undefined, value), atMs: nowMs },
+		vmsUnknownSinceMs: null,
+		freeMemoryMib: event.observation.freeMemoryMib,
+	};
+	if (draft.state.vms?.value !== before) domainsChanged(draft, before);
+};
+
+const linksObserved = (draft: Draft, event: Extract<Event, { type: 'links-observed' }>): void => {
+	const { peer } = draft.state;
+	changePeer(draft, {
+		links: keep(peer.links, event.links),
+		linksAtMs: draft.nowMs,
+		gatewayAnswers: event.gatewayAnswers,
+		gatewayAnsweredAtMs: event.gatewayAnswers === true ? draft.nowMs : peer.gatewayAnsweredAtMs,
+	});
+};
+
+const hearingChanged = (draft: Draft, event: Extract<Event, { type: 'hearing-changed' }>): void => {
+	const { peer, persisted } = draft.state;
+	if (event.bootId !== null && persisted.peerBootIds.slice(0, -1).includes(event.bootId)) {
+		// A frame of an earlier boot that was delayed on some path: never a sign of life, never new (V13).
+		note(draft, 'warn', 'a boot id of the past was heard and is ignored', { bootId: event.bootId });
+		return;
+	}
+	if (event.bootId !== null && persisted.peerBootIds.at(-1) !== event.bootId) {
+		note(draft, 'info', 'the peer has booted', {
+			host: draft.state.config.peer,
+			bootId: event.bootId,
+		});
+		changePersisted(draft, {
+			peerBootIds: [...persisted.peerBootIds, event.bootId].slice(-bootIdsMax),
+		});
+	}
+	changePeer(draft, {
+		hearing: event.hearing,
+		hearingSinceMs: event.hearing === peer.hearing ? peer.hearingSinceMs : draft.nowMs,
+		echoed: event.echoed,
+		lagMs: event.peerLagMs,
+		bootId: event.bootId ?? peer.bootId,
+	});
+};
+
+const acceptable = (draft: Draft, document: PeerDocument): string | null => {
+	const { config, persisted, peer } = draft.state;
+	if (document.protocolVersion !== protocolVersion) return 'it speaks another protocol version';
+	if (document.pairId !== config.pairId || document.host !== config.peer)
+		return 'it is of another pair or host';
+	if (persisted.peerBootIds.slice(0, -1).includes(document.bootId))
+		return 'it was written before the peer booted';
+	if (peer.bootId !== null && document.bootId !== peer.bootId)
+		return 'its boot was not announced in a handshake';
+	const last = peer.document;
+	if (
+		last?.bootId === document.bootId &&
+		last.session === document.session &&
+		document.seq <= last.seq
+	)
+		return 'it is not newer than the last one';
+	return null;
+};
+
+const documentReceived = (draft: Draft, document: PeerDocument): void => {
+	const reason = acceptable(draft, document);
+	if (reason !== null) {
+		note(draft, 'debug', 'a document of the peer is dropped', { reason, seq: document.seq });
+		return;
+	}
+	changePeer(draft, { document, documentAtMs: draft.nowMs });
+	mergeDocument(draft);
+};
+
+const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-changed' }>): void => {
+	const { config } = draft.state;
+	if (
+		event.config.pairId !== config.pairId ||
+		event.config.self !== config.self ||
+		event.config.peer !== config.peer
+	) {
+		note(draft, 'error', 'a reload can not change the pair or its hosts: restart the agent', {});
+		return;
+	}
+	draft.state = { ...draft.state, config: event.config };
+	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
+};
+
+/** Takes one event into the state; deciding comes after. */
+export const observe = (draft: Draft, event: Event): void => {
+	const { state } = draft;
+	switch (event.type) {
+		case 'tick':
+			return;
+		case 'config-changed':
+			configChanged(draft, event);
+			return;
+		case 'replication-observed':
+			replicationObserved(draft, event);
+			return;
+		case 'hypervisor-observed':
+			hypervisorObserved(draft, event);
+			return;
+		case 'links-observed':
+			linksObserved(draft, event);
+			return;
+		case 'hearing-changed':
+			hearingChanged(draft, event);
+			return;
+		case 'document-received':
+			documentReceived(draft, event.document);
+			return;
+		case 'handler-called':
+			if (state.calls.length < callsMax)
+				draft.state = {
+					...state,
+					calls: [...state.calls, { ...event.call, sinceMs: draft.nowMs }],
+				};
+			note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: event.call.resource });
+			return;
+		case 'handler-gone':
+			draft.state = { ...state, calls: state.calls.filter((call) => call.id !== event.call) };
+			return;
+		case 'preflight-observed':
+			draft.state = { ...state, armBlockers: keep(state.armBlockers ?? undefined, event.blockers) };
+			return;
+		case 'requested':
+			if (state.requests.length < requestsMax) {
+				const { id, request, at } = event;
+				draft.state = {
+					...state,
+					requests: [...state.requests, { id, request, at, sinceMs: draft.nowMs }],
+				};
+			} else
+				draft.actions.push({
+					type: 'reply',
+					request: event.id,
+					reply: {
+						status: 'refused',
+						code: 'too-many-requests',
+						message: 'too many requests are waiting',
+						next: 'try again in a moment',
+					},
+				});
+			return;
+		case 'action-ended':
+			actionEnded(draft, event.id, event.outcome);
+	}
+};

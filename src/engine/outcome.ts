@@ -1,0 +1,157 @@
+import type { CarriedAction } from '#src/engine/action.ts';
+import {
+	changeVmState,
+	type Draft,
+	note,
+	presenceOf,
+	recordOf,
+	retryKey,
+	vmStateOf,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { powerOffEnded } from '#src/engine/fencing.ts';
+import { changePeer, powerRead } from '#src/engine/peer.ts';
+import type { InFlight } from '#src/engine/state.ts';
+import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
+import type { Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
+
+/** Pause before the same action is tried again after its n-th failure in a row, ms. */
+const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
+
+const clearRetry = (draft: Draft, key: string): void => {
+	if (draft.state.retries[key] === undefined) return;
+	const { [key]: _cleared, ...rest } = draft.state.retries;
+	draft.state = { ...draft.state, retries: rest };
+};
+
+const subjectOf = (action: CarriedAction): string =>
+	'resource' in action ? action.resource : 'vm' in action ? action.vm : action.host;
+
+/** What failed waits before it is tried again; what is unknown waits too, for it may still take effect. */
+const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void => {
+	const key = retryKey(action.type, subjectOf(action));
+	if (outcome.result === 'succeeded') {
+		clearRetry(draft, key);
+		return;
+	}
+	const failures = (draft.state.retries[key]?.failures ?? 0) + 1;
+	draft.state = {
+		...draft.state,
+		retries: {
+			...draft.state.retries,
+			[key]: { failures, notBeforeMs: draft.nowMs + backoffMs(failures), detail: outcome.detail },
+		},
+	};
+	note(draft, 'warn', `action ${action.type} ended`, {
+		subject: subjectOf(action),
+		id: action.id,
+		result: outcome.result,
+		code: outcome.result === 'failed' ? outcome.code : null,
+		detail: outcome.detail,
+	});
+};
+
+const createEnded = (draft: Draft, vm: string, generation: number, outcome: Outcome): void => {
+	const config = draft.state.config.vms.find((each) => each.vm === vm);
+	if (config === undefined) return;
+	const record = recordOf(draft.state, config.resource);
+	const stillOurs = record?.owner === draft.state.config.self && record.generation >= generation;
+	if (outcome.result === 'succeeded' && stillOurs) changeVmState(draft, vm, { unpauseDue: true });
+	// Unknown: it may exist by now, paused; if it does it is ours to unpause.
+	else if (outcome.result === 'unknown' && stillOurs && presenceOf(draft.state, vm) === 'paused')
+		changeVmState(draft, vm, { unpauseDue: true });
+};
+
+const generationsRead = (
+	draft: Draft,
+	action: Extract<CarriedAction, { type: 'read-generations' }>,
+	generations: readonly VolumeGeneration[],
+): void => {
+	const { state } = draft;
+	const { resource } = action;
+	const record = recordOf(state, resource);
+	if (record === undefined || record.generation !== action.generation) {
+		note(draft, 'debug', 'data generation was read under an older record: dropped', { resource });
+		return;
+	}
+	if (state.resources?.value[resource]?.role === 'Primary') {
+		if (record.uuids !== null || !soleRecord(state, resource)) return;
+		const ordered = generations.toSorted((one, other) => one.volume - other.volume);
+		writeRecord(
+			draft,
+			resource,
+			{ uuids: ordered.map((generation) => generation.uuid) },
+			'data generation read back',
+		);
+	} else if (metadataAgrees(state, resource, generations)) {
+		draft.state = { ...state, aloneAllowed: { ...state.aloneAllowed, [resource]: true } };
+		note(draft, 'info', 'the DRBD metadata agrees that this copy is the newest', { resource });
+	}
+};
+
+/** A promote refused by a living peer whose power read off: the device belongs to another host. */
+const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void => {
+	if (outcome.result !== 'failed' || outcome.code !== 'drbd-multiple-primaries') return;
+	if (draft.state.peer.proof?.kind !== 'power-off') return;
+	changePeer(draft, { mappingWrong: true, proof: null });
+	note(draft, 'error', 'the peer lives although its power reads off: wrong fence device', {
+		resource,
+		host: draft.state.config.peer,
+	});
+};
+
+/** Takes in how an action ended. */
+export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void => {
+	const flight: InFlight | undefined = draft.state.inFlight[id];
+	if (flight === undefined) {
+		note(draft, 'debug', 'the end of an action nobody waits for', { id });
+		return;
+	}
+	const { [String(id)]: _ended, ...rest } = draft.state.inFlight;
+	draft.state = { ...draft.state, inFlight: rest };
+	const { action } = flight;
+	keepRetry(draft, action, outcome);
+	switch (action.type) {
+		case 'query-power':
+			powerRead(
+				draft,
+				outcome.result === 'succeeded' ? (outcome.value as PowerState) : null,
+				flight.sinceMs,
+			);
+			// Its pace is the rule's, not the backoff's.
+			clearRetry(draft, retryKey('query-power', action.host));
+			return;
+		case 'power-off':
+			clearRetry(draft, retryKey('power-off', action.host));
+			powerOffEnded(draft, outcome.result === 'succeeded');
+			return;
+		case 'read-generations':
+			if (outcome.result === 'succeeded')
+				generationsRead(draft, action, outcome.value as readonly VolumeGeneration[]);
+			return;
+		case 'create-vm':
+			createEnded(draft, action.vm, action.generation, outcome);
+			return;
+		case 'unpause-vm':
+			if (outcome.result === 'failed' && presenceOf(draft.state, action.vm) === 'absent')
+				changeVmState(draft, action.vm, { unpauseDue: false });
+			return;
+		case 'promote':
+			promoteEnded(draft, action.resource, outcome);
+			return;
+		case 'shutdown-vm':
+			// The guest may not hear; the rule destroys it when its time is over.
+			if (vmStateOf(draft.state, action.vm).shutdownAskedMs === null)
+				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
+			return;
+		case 'resource-up':
+		case 'resource-connect':
+		case 'resource-down':
+		case 'demote':
+		case 'outdate':
+		case 'resume-io':
+		case 'pause-vm':
+		case 'destroy-vm':
+		case 'power-on':
+	}
+};

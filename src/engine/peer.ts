@@ -1,0 +1,183 @@
+import { busy, changePersisted, type Draft, note, start, wakeBy } from '#src/engine/draft.ts';
+import type { PeerStatus, Proof, State } from '#src/engine/state.ts';
+import { isConnected } from '#src/drbd/role.ts';
+
+/** A power reading proves nothing any more when it is older: somebody may have pressed the button. */
+export const proofFreshMs = 30_000;
+/** While the peer is out its power is read this often, so that the proof lapses when it reads on. */
+const outQueryMs = 10_000;
+/** While the peer is online its devices are read this often, to know that they would answer. */
+const monitorQueryMs = 60_000;
+
+export const changePeer = (draft: Draft, change: Partial<State['peer']>): void => {
+	draft.state = { ...draft.state, peer: { ...draft.state.peer, ...change } };
+};
+
+/** True while the kernels of both hosts talk about any resource: the peer's kernel lives. */
+export const anyConnected = (state: State): boolean =>
+	state.config.vms.some(({ resource }) => {
+		const observed = state.resources?.value[resource];
+		return observed !== undefined && isConnected(observed);
+	});
+
+/** The peer's kernel refused a connection: it lives, its agent does not. */
+const kernelAnswers = (state: State): boolean => state.peer.links.some((link) => link.refused);
+
+/** The proof in force, or null: one that is too old does not count. */
+export const proofOf = (state: State, nowMs: number): Proof | null => {
+	const { proof } = state.peer;
+	if (proof === null || state.peer.mappingWrong) return null;
+	if (proof.kind === 'power-off' && nowMs - proof.atMs > proofFreshMs) return null;
+	return proof;
+};
+
+const statusOf = (state: State, nowMs: number): PeerStatus => {
+	const { peer } = state;
+	if (peer.hearing === 'online') return 'online';
+	const proof = proofOf(state, nowMs);
+	if (proof !== null) return proof.kind === 'left' ? 'left' : 'out';
+	if (peer.hearing === null) return 'unknown';
+	if (peer.hearing === 'suspect') return 'suspect';
+	if (peer.document?.left === true) return 'left';
+	if (anyConnected(state)) return 'agent-down';
+	// DRBD not read yet: not seeing a connection is no information.
+	if (state.resources === null || state.resourcesUnknownSinceMs !== null) return 'agent-down';
+	const unreplicatedMs = peer.unreplicatedSinceMs === null ? 0 : nowMs - peer.unreplicatedSinceMs;
+	// A dead agent on a living host must not freeze our VMs for ever (L9).
+	if (kernelAnswers(state) && unreplicatedMs < state.config.timing.agentDownLostMs)
+		return 'agent-down';
+	return 'lost';
+};
+
+const becomeStatus = (draft: Draft, status: PeerStatus): void => {
+	const { peer, config } = draft.state;
+	if (peer.status === status) return;
+	note(draft, status === 'online' || status === 'left' ? 'info' : 'warn', 'peer status change', {
+		host: config.peer,
+		from: peer.status,
+		to: status,
+		proof: peer.proof?.kind ?? null,
+		connected: anyConnected(draft.state),
+	});
+	changePeer(draft, { status, statusSinceMs: draft.nowMs });
+	if (status === 'online') {
+		draft.state = {
+			...draft.state,
+			fencing: { attempts: 0, notBeforeMs: draft.nowMs, powerOnDue: false, hold: null },
+		};
+	}
+};
+
+/** Follows what is known of the peer: hearing it voids every proof, a goodbye is one. */
+export const peerRule = (draft: Draft): void => {
+	const { peer } = draft.state;
+	const connected = anyConnected(draft.state);
+	if (connected && peer.unreplicatedSinceMs !== null)
+		changePeer(draft, { unreplicatedSinceMs: null });
+	if (!connected && peer.unreplicatedSinceMs === null)
+		changePeer(draft, { unreplicatedSinceMs: draft.nowMs });
+	if (peer.hearing === 'online' && peer.proof !== null) {
+		note(draft, 'info', 'proof is void: the peer is heard', { kind: peer.proof.kind });
+		changePeer(draft, { proof: null });
+	}
+	if (peer.hearing === 'silent' && peer.proof === null && saidGoodbye(draft.state))
+		changePeer(draft, {
+			proof: { kind: 'left', atMs: draft.nowMs, by: 'its goodbye, durable here before it' },
+		});
+	becomeStatus(draft, statusOf(draft.state, draft.nowMs));
+	if (draft.state.peer.status === 'agent-down' && kernelAnswers(draft.state))
+		wakeBy(draft, draft.nowMs + 1000);
+};
+
+/** P1: it announced a clean leave and every record already counts it out. */
+const saidGoodbye = (state: State): boolean =>
+	state.peer.document?.left === true &&
+	state.config.vms.every(({ resource }) => {
+		const record = state.persisted.resources[resource]?.record;
+		return (
+			record === undefined ||
+			(record.owner !== state.config.peer && !record.inSync.includes(state.config.peer))
+		);
+	});
+
+const queryIntervalMs = (state: State): number => {
+	const { status } = state.peer;
+	if (status === 'online' || status === 'left') return monitorQueryMs;
+	return status === 'out' ? outQueryMs : state.config.timing.powerQueryMs;
+};
+
+/** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. One in flight. */
+export const powerQueryRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { fencing, peer: host } = state.config;
+	if (fencing === null || busy(state, host, ['query-power', 'power-off', 'power-on'])) return;
+	const lastMs = state.peer.power?.atMs ?? null;
+	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
+	const urgent = state.peer.status !== 'online' && state.peer.status !== 'left' && changed;
+	const dueMs = lastMs === null || urgent ? nowMs : lastMs + queryIntervalMs(state);
+	if (dueMs > nowMs) wakeBy(draft, dueMs);
+	else start(draft, { type: 'query-power', host }, fencing.callMs);
+};
+
+/** Takes in what the devices said; `off` of every device is proof P2 as long as the peer is not heard. */
+export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: number): void => {
+	const { peer, config } = draft.state;
+	const before = peer.power?.state ?? null;
+	if (before !== state)
+		note(draft, 'info', 'power reading', { host: config.peer, power: state ?? 'unknown' });
+	// The reading is as old as the question: what happened while it was under way is not in it.
+	changePeer(draft, { power: { state, atMs: askedAtMs } });
+	if (state === 'off') {
+		settleOpenFence(draft, 'its power reads off');
+		if (peer.hearing === 'online' || peer.mappingWrong) return;
+		changePeer(draft, {
+			proof: {
+				kind: 'power-off',
+				atMs: askedAtMs,
+				by: 'every fence device of its level reads off',
+			},
+		});
+	}
+	if (state === 'on') {
+		settleLateFence(draft);
+		if (peer.proof?.kind === 'power-off') {
+			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
+			changePeer(draft, { proof: null });
+		}
+	}
+};
+
+const settleOpenFence = (draft: Draft, why: string): void => {
+	const { openFence } = draft.state.persisted;
+	if (openFence === null || openFence.target !== draft.state.config.peer) return;
+	changePersisted(draft, { openFence: null });
+	note(draft, 'info', 'open fence is settled', { target: openFence.target, why });
+};
+
+/** An `off` that did not land within the device's declared latency, with the power on, will not land (V12). */
+const settleLateFence = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { openFence } = state.persisted;
+	const lateMs = state.config.fencing?.lateMs ?? null;
+	if (openFence === null || lateMs === null) return;
+	if (busy(state, state.config.peer, ['power-off'])) return;
+	// Sent in another boot of ours: its age is unknown, so it counts from this start.
+	const sentMs = openFence.bootId === state.bootId ? openFence.atMs : state.startedAtMs;
+	if (nowMs - sentMs > lateMs)
+		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
+};
+
+/** Sign of life that forbids a person's "it is dead", as a sentence; null when there is none. */
+export const signOfLife = (state: State, nowMs: number): string | null => {
+	const { peer, config } = state;
+	if (peer.hearing === 'online' || peer.hearing === 'suspect')
+		return `${config.peer} is heard on a heartbeat link (or was a moment ago)`;
+	if (peer.hearing === null) return `it is not known yet whether ${config.peer} is silent`;
+	if (state.resources === null || state.resourcesUnknownSinceMs !== null)
+		return 'DRBD on this host does not answer, so it cannot be seen whether the hosts are connected';
+	if (anyConnected(state)) return `DRBD is connected to ${config.peer}: its kernel is alive`;
+	if (kernelAnswers(state)) return `the kernel of ${config.peer} refuses connections: it is alive`;
+	if (peer.power?.state === 'on' && nowMs - peer.power.atMs <= proofFreshMs)
+		return `the power of ${config.peer} reads on: switch it off first`;
+	return null;
+};

@@ -1,0 +1,363 @@
+import type { Reply, Request } from '#src/api/request.ts';
+import {
+	busy,
+	changePersisted,
+	changeVmState,
+	type Draft,
+	joined,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	seedRecord,
+	vmOf,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
+import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { changePeer, proofOf, signOfLife } from '#src/engine/peer.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { PendingRequest, State } from '#src/engine/state.ts';
+import { promotableDisk } from '#src/engine/takeover.ts';
+import { isConnected } from '#src/drbd/role.ts';
+
+type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' }>;
+
+const refused = (code: string, message: string, next: string): Reply => ({
+	status: 'refused',
+	code,
+	message,
+	next,
+});
+
+const accepted = (message: string): Reply => ({
+	status: 'accepted',
+	code: 'accepted',
+	message,
+	next: 'vmpair status -w',
+});
+
+const done = (message: string, next = ''): Reply => ({
+	status: 'done',
+	code: 'done',
+	message,
+	next,
+});
+
+/** Requests wait this long for the peer before they are refused, ms. */
+const patienceMs = 15_000;
+
+const startVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const { state } = draft;
+	const record = recordOf(state, vm.resource);
+	if (record?.journal !== null && record !== undefined)
+		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
+	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, startsMs: [] });
+	if (record?.wanted !== 'running')
+		writeRecord(draft, vm.resource, { wanted: 'running' }, `started by ${by}`);
+	const presence = presenceOf(state, vm.vm);
+	if (presence === 'running') return done(`${vm.vm} runs on ${state.config.self} already`);
+	if (presence === 'paused') changeVmState(draft, vm.vm, { unpauseDue: true });
+	return accepted(`${vm.vm} is being started on ${state.config.self}`);
+};
+
+const stopVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const record = recordOf(draft.state, vm.resource);
+	if (record?.journal !== null && record !== undefined)
+		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
+	changeVmState(draft, vm.vm, { ordered: false });
+	if (record?.wanted !== 'stopped')
+		writeRecord(draft, vm.resource, { wanted: 'stopped' }, `stopped by ${by}`);
+	return accepted(`${vm.vm} is being stopped on ${draft.state.config.self}`);
+};
+
+const moveVm = (draft: Draft, vm: EngineVm, to: string | null, by: string): Reply => {
+	const { self, peer } = draft.state.config;
+	const target = to ?? peer;
+	if (target === self) return done(`${vm.vm} is on ${self} already`);
+	if (target !== peer)
+		return refused('unknown-host', `${target} is not a host of this pair`, 'vmpair status');
+	const blocker = handoverBlocker(draft.state, vm);
+	if (blocker !== null)
+		return refused('handover-blocked', `${vm.vm} can't be moved: ${blocker}`, 'vmpair status');
+	openHandover(draft, vm, `moved by ${by}`);
+	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}`);
+};
+
+/** Carries a VM request out on its owner. */
+const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply => {
+	switch (request.verb) {
+		case 'start':
+			return startVm(draft, vm, request.by);
+		case 'stop':
+			return stopVm(draft, vm, request.by);
+		case 'move':
+			return moveVm(draft, vm, request.to, request.by);
+	}
+};
+
+/** Starts a VM from data that is not known to be current: a person's second act, never automatic. */
+const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const { state, nowMs } = draft;
+	const { self, peer } = state.config;
+	const observed = observedOf(state, vm.resource);
+	if (proofOf(state, nowMs) === null)
+		return refused(
+			'no-proof',
+			`there is no proof that ${peer} is off`,
+			`vmpair takeover --confirm-dead ${peer}`,
+		);
+	if (observed === undefined || !promotableDisk(state, vm.resource) || isConnected(observed))
+		return refused(
+			'disk-not-promotable',
+			`the disk of ${vm.vm} on ${self} can't be promoted: DRBD knows that it is outdated or incomplete`,
+			`bring ${peer} back, or see the runbook vm-holding`,
+		);
+	const record = recordOf(state, vm.resource);
+	const change = {
+		owner: self,
+		inSync: [self],
+		uuids: null,
+		wanted: 'running' as const,
+		journal: null,
+	};
+	if (record === undefined) seedRecord(draft, vm.resource, { generation: 1, ...change });
+	else writeRecord(draft, vm.resource, change, `${by} accepted stale data`);
+	const local = draft.state.persisted.resources[vm.resource];
+	if (local !== undefined)
+		changePersisted(draft, {
+			resources: {
+				...draft.state.persisted.resources,
+				[vm.resource]: { ...local, selfExcludedAt: null },
+			},
+		});
+	draft.state = {
+		...draft.state,
+		aloneAllowed: { ...draft.state.aloneAllowed, [vm.resource]: true },
+	};
+	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, startsMs: [] });
+	note(draft, 'warn', 'a person accepted stale data', { vm: vm.vm, by });
+	return accepted(`${vm.vm} is being started on ${self} from data that may be stale`);
+};
+
+const vmRequest = (draft: Draft, pending: PendingRequest, request: VmRequest): Reply | null => {
+	const { state } = draft;
+	const vm = vmOf(state, request.vm);
+	if (vm === undefined)
+		return refused('unknown-vm', `${request.vm} is not a VM of this pair`, 'vmpair status');
+	if (request.verb === 'start' && request.acceptStale) return startStale(draft, vm, request.by);
+	const record = recordOf(state, vm.resource);
+	if (record === undefined)
+		return refused(
+			'no-record',
+			`${vm.vm} is not protected yet: the hosts must meet once with both copies current`,
+			'vmpair status',
+		);
+	const conflict = conflictOf(state, vm.resource);
+	if (conflict !== null)
+		return refused('record-conflict', `${vm.vm}: ${conflict}`, 'see the runbook record-conflict');
+	if (record.owner === state.config.self) return onOwner(draft, request, vm);
+	return forward(draft, pending, request, record.owner);
+};
+
+/** The owner decides: the request travels in the document, the reply comes back in the peer's. */
+const forward = (
+	draft: Draft,
+	pending: PendingRequest,
+	request: VmRequest,
+	owner: string | null,
+): Reply | null => {
+	const { state, nowMs } = draft;
+	if (!inContact(state) || nowMs - pending.sinceMs > patienceMs) {
+		dropForwarded(draft, pending.id);
+		return refused(
+			'owner-not-in-contact',
+			`${owner ?? 'no host'} owns ${request.vm} and is not in contact`,
+			`if ${state.config.peer} is dead: vmpair takeover --confirm-dead ${state.config.peer}`,
+		);
+	}
+	const reply = state.peer.document?.forwardedReplies.find((each) => each.id === pending.id);
+	if (reply !== undefined) {
+		dropForwarded(draft, pending.id);
+		return reply.accepted
+			? accepted(reply.reason)
+			: refused('refused-by-owner', reply.reason, 'vmpair status');
+	}
+	if (!state.forwarded.some((each) => each.id === pending.id))
+		draft.state = {
+			...state,
+			forwarded: [
+				...state.forwarded,
+				{
+					id: pending.id,
+					verb: request.verb,
+					vm: request.vm,
+					to: request.verb === 'move' ? request.to : null,
+					by: request.by,
+				},
+			].slice(-64),
+		};
+	return null;
+};
+
+const dropForwarded = (draft: Draft, id: string): void => {
+	if (!draft.state.forwarded.some((each) => each.id === id)) return;
+	draft.state = {
+		...draft.state,
+		forwarded: draft.state.forwarded.filter((each) => each.id !== id),
+	};
+};
+
+/** Requests that the peer forwarded to us as the owner; each is answered once. */
+export const forwardedRule = (draft: Draft): void => {
+	const document = draft.state.peer.document;
+	if (document === null || !inContact(draft.state)) return;
+	for (const request of document.forwarded) {
+		if (draft.state.forwardedReplies.some((each) => each.id === request.id)) continue;
+		const vm = vmOf(draft.state, request.vm);
+		const owner = vm === undefined ? null : recordOf(draft.state, vm.resource)?.owner;
+		let reply = refused('not-owner', `${draft.state.config.self} does not own ${request.vm}`, '');
+		if (vm !== undefined && owner === draft.state.config.self) {
+			const { verb, by, to } = request;
+			reply = onOwner(
+				draft,
+				verb === 'move'
+					? { verb, vm: vm.vm, to, by }
+					: verb === 'start'
+						? { verb, vm: vm.vm, by, acceptStale: false }
+						: { verb, vm: vm.vm, by },
+				vm,
+			);
+		}
+		draft.state = {
+			...draft.state,
+			forwardedReplies: [
+				...draft.state.forwardedReplies,
+				{ id: request.id, accepted: reply.status !== 'refused', reason: reply.message },
+			].slice(-64),
+		};
+	}
+};
+
+/** P5: a person says that the peer is dead. Refused while it shows any sign of life. */
+const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
+	const { peer } = draft.state.config;
+	if (confirmDead !== peer)
+		return refused(
+			'wrong-host',
+			`${confirmDead} is not the peer: the peer is ${peer}`,
+			'vmpair status',
+		);
+	const life = signOfLife(draft.state, draft.nowMs);
+	if (life !== null)
+		return refused(
+			'peer-alive',
+			`refused: ${life}`,
+			'vmpair status shows what is seen of it; make sure it is off first',
+		);
+	changePeer(draft, { proof: { kind: 'person', atMs: draft.nowMs, by: `${by} confirmed it` } });
+	note(draft, 'warn', 'a person confirmed that the peer is dead', { host: peer, by });
+	return accepted(`${peer} counts as dead: what can run here with current data is started`);
+};
+
+/** Why the pair can't be armed now, as a sentence; null when it can. */
+export const armBlocker = (state: State): string | null => {
+	const { peer, self } = state.config;
+	if (!inContact(state) || !joined(state) || state.peer.document?.joined !== true)
+		return `${self} and ${peer} must be in contact to arm the pair`;
+	if (state.peer.document.configDigest !== state.config.digest)
+		return 'the configurations of the two hosts differ where they must be equal';
+	if (state.armBlockers === null) return 'the preflight has not finished yet';
+	const blockers = [...state.armBlockers, ...state.peer.document.armBlockers];
+	if (blockers.length > 0) return blockers.join('; ');
+	const conflict = state.config.vms.find((vm) => conflictOf(state, vm.resource) !== null);
+	if (conflict !== undefined) return `${conflict.vm}: the records of the two hosts conflict`;
+	return null;
+};
+
+/** A change of the arm state waits for what is under way, and is done when the peer's record is equal (V17). */
+const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | null => {
+	const { state, nowMs } = draft;
+	const { request } = pending;
+	const reason = 'reason' in request ? request.reason : '';
+	const { pair } = state.persisted;
+	const changed = pair.armed === armed;
+	if (changed) {
+		const answered = JSON.stringify(state.peer.document?.pair) === JSON.stringify(pair);
+		if (inContact(state) && answered)
+			return done(armed ? 'the pair is armed' : 'the pair is disarmed');
+		if (nowMs - pending.sinceMs < patienceMs) return null;
+		return done(
+			`${armed ? 'armed' : 'disarmed'} on ${state.config.self}`,
+			`${state.config.peer} has not confirmed it; it takes it over when it is in contact`,
+		);
+	}
+	const blocker = armed ? armBlocker(state) : disarmBlocker(state);
+	if (blocker !== null) {
+		if (!armed && nowMs - pending.sinceMs < patienceMs) return null;
+		return refused(armed ? 'not-ready' : 'busy', blocker, 'vmpair status');
+	}
+	changePersisted(draft, {
+		pair: { generation: pair.generation + 1, armed, by: request.by, reason, at: pending.at },
+	});
+	note(draft, 'info', armed ? 'pair armed' : 'pair disarmed', { by: request.by, reason });
+	return null;
+};
+
+const disarmBlocker = (state: State): string | null => {
+	if (busy(state, state.config.peer, ['power-off'])) return 'a fence is under way';
+	const moving = state.config.vms.find((vm) => recordOf(state, vm.resource)?.journal != null);
+	return moving === undefined ? null : `${moving.vm} is being handed over`;
+};
+
+const leave = (draft: Draft, by: string): Reply => {
+	const { state } = draft;
+	if (state.leaving) return accepted(`${state.config.self} is leaving already`);
+	const apart = state.config.vms.find((vm) => !together(state, vm.resource));
+	if (apart !== undefined)
+		return refused(
+			'not-together',
+			`${state.config.self} can't leave: ${apart.vm} is not in contact with equal records on both hosts`,
+			'vmpair status',
+		);
+	draft.state = { ...state, leaving: true };
+	note(draft, 'info', 'this host leaves: its VMs are handed over', { by });
+	return accepted(`the VMs of ${state.config.self} are handed over to ${state.config.peer}`);
+};
+
+const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
+	const { request } = pending;
+	switch (request.verb) {
+		case 'start':
+		case 'stop':
+		case 'move':
+			return vmRequest(draft, pending, request);
+		case 'takeover':
+			return takeover(draft, request.confirmDead, request.by);
+		case 'arm':
+			return arm(draft, pending, true);
+		case 'disarm':
+			return arm(draft, pending, false);
+		case 'leave':
+			return leave(draft, request.by);
+	}
+};
+
+/** Carries out what people asked for; every request gets exactly one reply. */
+export const requestRule = (draft: Draft): void => {
+	for (const pending of draft.state.requests) {
+		const reply = decide(draft, pending);
+		if (reply === null) continue;
+		draft.state = {
+			...draft.state,
+			requests: draft.state.requests.filter((each) => each.id !== pending.id),
+		};
+		draft.actions.push({ type: 'reply', request: pending.id, reply });
+		note(draft, 'info', 'request answered', {
+			verb: pending.request.verb,
+			by: pending.request.by,
+			status: reply.status,
+			message: reply.message,
+		});
+	}
+};

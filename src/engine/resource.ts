@@ -1,0 +1,149 @@
+import {
+	busy,
+	type Draft,
+	joined,
+	localOf,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	selfInSync,
+	soleInSync,
+	start,
+	vmStateOf,
+} from '#src/engine/draft.ts';
+import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import type { State } from '#src/engine/state.ts';
+import { promotableDisk } from '#src/engine/takeover.ts';
+import { isConnected, isFrozen } from '#src/drbd/role.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { ResourceName } from '#src/ports.ts';
+
+/** True when something (armed, a person, a hand-over) lets this host start the VM. */
+export const startAllowed = (state: State, vm: EngineVm): boolean => {
+	const record = recordOf(state, vm.resource);
+	if (record === undefined || record.owner !== state.config.self) return false;
+	const { journal } = record;
+	if (journal !== null) return journal.to === state.config.self && journal.start;
+	if (record.wanted !== 'running' || vmStateOf(state, vm.vm).gaveUp !== null) return false;
+	return state.persisted.pair.armed || vmStateOf(state, vm.vm).ordered;
+};
+
+/** Why the resource can't be Primary here now, as a sentence; null when it may be promoted. */
+export const promoteBlocker = (state: State, resource: ResourceName): string | null => {
+	const observed = observedOf(state, resource);
+	const record = recordOf(state, resource);
+	const { self, peer } = state.config;
+	if (record === undefined) return 'there is no record of it yet';
+	if (record.owner !== self) return `${record.owner ?? 'nobody'} owns it`;
+	if (observed === undefined) return 'its DRBD resource is not up on this host';
+	const conflict = conflictOf(state, resource);
+	if (conflict !== null) return conflict;
+	if (!selfInSync(state, resource)) return `the copy on ${self} is not known to be current`;
+	if (!promotableDisk(state, resource)) return `a disk of it on ${self} is not usable`;
+	if (!joined(state) && state.aloneAllowed[resource] !== true)
+		return `${self} has not met ${peer} since it booted`;
+	if (isConnected(observed)) {
+		if (observed.peerRole === 'Primary' && state.peer.status !== 'out')
+			return `it is still Primary on ${peer}`;
+		if (inContact(state) && !together(state, resource))
+			return `the records on ${self} and ${peer} are being made equal`;
+		return null;
+	}
+	if (!soleInSync(state, resource))
+		return `replication to ${peer} is down and ${peer} is not yet counted out of the data`;
+	return null;
+};
+
+/** Brings resources up (never promotes) and connects again what a refused resync left StandAlone. */
+export const attachRule = (draft: Draft): void => {
+	if (draft.state.resources === null || draft.state.left) return;
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const observed = observedOf(state, resource);
+		const generation = recordOf(state, resource)?.generation ?? 0;
+		if (observed === undefined) {
+			if (state.resourcesUnknownSinceMs === null && !state.leaving)
+				start(draft, { type: 'resource-up', resource, generation });
+		} else if (observed.connection === 'StandAlone' && mayReconnect(state, resource)) {
+			start(draft, { type: 'resource-connect', resource, generation });
+		}
+	}
+};
+
+/** Once after each join or record change, by a host that is not Primary: a split brain would only repeat itself. */
+const mayReconnect = (state: State, resource: ResourceName): boolean => {
+	const retry = state.retries[`resource-connect/${resource}`];
+	return (
+		inContact(state) &&
+		joined(state) &&
+		conflictOf(state, resource) === null &&
+		(retry === undefined || retry.failures < 3)
+	);
+};
+
+const roleActions = ['promote', 'demote', 'resource-up', 'resource-down', 'outdate'] as const;
+
+/** Roles follow the VMs: Primary where the VM is to run, Secondary where it neither runs nor shall. */
+export const roleRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		const { state } = draft;
+		const { resource } = vm;
+		const observed = observedOf(state, resource);
+		const record = recordOf(state, resource);
+		if (observed === undefined || record === undefined) continue;
+		if (busy(state, resource, roleActions)) continue;
+		if (observed.role === 'Secondary' && startAllowed(state, vm) && !state.leaving) {
+			if (promoteBlocker(state, resource) === null)
+				start(draft, { type: 'promote', resource, generation: record.generation });
+		} else if (observed.role === 'Primary' && demoteDue(state, vm)) {
+			start(draft, { type: 'demote', resource, generation: record.generation });
+		}
+	}
+};
+
+const demoteDue = (state: State, vm: EngineVm): boolean => {
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	if (record === undefined || observed === undefined || isFrozen(observed)) return false;
+	if (presenceOf(state, vm.vm) !== 'absent') return false;
+	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return false;
+	const { self } = state.config;
+	if (record.owner !== self) return true;
+	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
+	return record.wanted === 'stopped' || state.leaving;
+};
+
+/** A Primary that the record gave to the other host: stopped and frozen for good, never resumed (V15). */
+export const supersededRule = (draft: Draft): void => {
+	for (const { vm, resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const record = recordOf(state, resource);
+		const presence = presenceOf(state, vm);
+		if (record === undefined || record.owner === state.config.self) continue;
+		if (presence === 'absent' || presence === 'unknown' || presence === 'dying') continue;
+		const observed = observedOf(state, resource);
+		if (presence === 'running') {
+			if (start(draft, { type: 'pause-vm', vm, generation: record.generation }))
+				note(draft, 'error', 'a VM runs here that belongs to the other host: it is paused', {
+					vm,
+					owner: record.owner,
+				});
+			continue;
+		}
+		// While DRBD holds back its writes the domain can't go; it stays paused and a person is told.
+		if (observed !== undefined && isFrozen(observed)) continue;
+		start(draft, { type: 'destroy-vm', vm, generation: record.generation });
+	}
+};
+
+/** True when a copy of the VM on this host waits for its release although the other host owns it. */
+export const superseded = (state: State, vm: EngineVm): boolean => {
+	const record = localOf(state, vm.resource)?.record;
+	const presence = presenceOf(state, vm.vm);
+	return (
+		record !== undefined &&
+		record.owner !== state.config.self &&
+		(presence === 'running' || presence === 'paused')
+	);
+};

@@ -1,0 +1,91 @@
+import type { Event } from '#src/engine/event.ts';
+import { publishRule } from '#src/engine/document.ts';
+import type { Draft } from '#src/engine/draft.ts';
+import {
+	generationRule,
+	growRule,
+	lossRule,
+	outdateAnswerRule,
+	outdateForPeerRule,
+	outdateRequestRule,
+	shrinkRule,
+} from '#src/engine/exclusion.ts';
+import { fenceRule, powerOnRule } from '#src/engine/fencing.ts';
+import { handlerRule, thawRule } from '#src/engine/handler.ts';
+import { handoverRule } from '#src/engine/handover.ts';
+import { assertInvariants } from '#src/engine/invariants.ts';
+import { joinRule, seedRule } from '#src/engine/join.ts';
+import { leaveRule } from '#src/engine/leave.ts';
+import { observe } from '#src/engine/observe.ts';
+import { peerRule, powerQueryRule } from '#src/engine/peer.ts';
+import { forwardedRule, requestRule } from '#src/engine/request.ts';
+import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
+import type { State, Step } from '#src/engine/state.ts';
+import { stretchRule } from '#src/engine/stretch.ts';
+import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
+import { endedRule, startRule, stopRule, unpauseRule } from '#src/engine/vm.ts';
+import type { MonotonicMs } from '#src/ports.ts';
+
+/**
+ * The order matters where one rule makes durable what the next one relies on: what is known of the
+ * peer, then the records, then who may act, then what is done, and last what the peer is told.
+ */
+const rules: readonly ((draft: Draft) => void)[] = [
+	peerRule,
+	joinRule,
+	seedRule,
+	lossRule,
+	requestRule,
+	forwardedRule,
+	powerQueryRule,
+	// Records: losers first.
+	shrinkRule,
+	outdateForPeerRule,
+	outdateAnswerRule,
+	takeoverRule,
+	aloneRule,
+	outdateRequestRule,
+	growRule,
+	handoverRule,
+	leaveRule,
+	// Acts, under records that are durable before any of them starts.
+	fenceRule,
+	handlerRule,
+	thawRule,
+	supersededRule,
+	attachRule,
+	roleRule,
+	generationRule,
+	endedRule,
+	stopRule,
+	unpauseRule,
+	startRule,
+	powerOnRule,
+	stretchRule,
+	publishRule,
+];
+
+/**
+ * The whole policy: from a state and one event to the next state, what must be durable first, and
+ * what shall be done. Total, synchronous and pure; a legal but useless input changes nothing.
+ * @param nowMs this host's monotonic clock, ms.
+ */
+export const step = (state: State, event: Event, nowMs: MonotonicMs): Step => {
+	const draft: Draft = {
+		state,
+		nowMs,
+		actions: [],
+		notes: [],
+		wakeAtMs: Number.POSITIVE_INFINITY,
+	};
+	observe(draft, event);
+	for (const rule of rules) rule(draft);
+	assertInvariants(state, draft.state);
+	return {
+		state: draft.state,
+		persist: draft.state.persisted === state.persisted ? null : draft.state.persisted,
+		actions: draft.actions,
+		notes: draft.notes,
+		wakeAtMs: Number.isFinite(draft.wakeAtMs) ? draft.wakeAtMs : null,
+	};
+};

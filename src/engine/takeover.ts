@@ -1,0 +1,131 @@
+import {
+	changeVmState,
+	type Draft,
+	joined,
+	localOf,
+	note,
+	observedOf,
+	recordOf,
+	selfInSync,
+	start,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { conflictOf } from '#src/engine/join.ts';
+import { mayExclude } from '#src/engine/exclusion.ts';
+import { proofOf } from '#src/engine/peer.ts';
+import type { Proof, State } from '#src/engine/state.ts';
+import { lowestDisk } from '#src/drbd/role.ts';
+import type { ResourceName, VolumeGeneration } from '#src/ports.ts';
+
+/** A disk that may hold the newest data; which it does is for the record to say. */
+export const promotableDisk = (state: State, resource: ResourceName): boolean => {
+	const observed = observedOf(state, resource);
+	if (observed === undefined) return false;
+	const disk = lowestDisk(observed);
+	return disk === 'UpToDate' || disk === 'Consistent';
+};
+
+/** True when this host could run the VM with every acknowledged write, once the peer is proven out. */
+export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
+	selfInSync(state, resource) &&
+	conflictOf(state, resource) === null &&
+	promotableDisk(state, resource);
+
+/**
+ * With a proof that the peer is out: count it out of our own VMs, and take over the others whose data
+ * here is current. Durable before anything is promoted; the owner then starts its VMs.
+ */
+export const takeoverRule = (draft: Draft): void => {
+	const proof = proofOf(draft.state, draft.nowMs);
+	if (proof === null || !joined(draft.state)) return;
+	const { self, peer } = draft.state.config;
+	const by = `${peer} is proven out (${proof.kind}): ${proof.by}`;
+	for (const { vm, resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const record = recordOf(state, resource);
+		if (record === undefined) continue;
+		if (record.owner === self) {
+			if (!record.inSync.includes(peer) && record.journal === null) continue;
+			if (conflictOf(state, resource) !== null || !mayExclude(state, resource)) continue;
+			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: null }, by);
+		} else if (mayTakeOver(state, resource, proof)) {
+			writeRecord(draft, resource, { owner: self, inSync: [self], uuids: null, journal: null }, by);
+			note(draft, 'warn', 'takeover', { vm, resource, from: record.owner, proof: proof.kind });
+			if (proof.kind === 'person') changeVmState(draft, vm, { ordered: true, gaveUp: null });
+		}
+	}
+};
+
+const mayTakeOver = (state: State, resource: ResourceName, proof: Proof): boolean =>
+	couldTakeOver(state, resource) && (state.persisted.pair.armed || proof.kind === 'person');
+
+/** Why this host does not start the resource alone before it has joined (section 8); null when it may. */
+export const aloneBlocker = (
+	state: State,
+	resource: ResourceName,
+	nowMs: number,
+): string | null => {
+	const local = localOf(state, resource);
+	const { self, peer } = state.config;
+	if (local === undefined)
+		return state.stateFileFound
+			? `this host has no record of ${resource}`
+			: 'this host has no state file: it must learn the records from its peer';
+	if (local.selfExcludedAt !== null) return `the copy on ${self} is known to miss writes`;
+	const { record } = local;
+	if (!soleRecord(state, resource))
+		return record.inSync.includes(self)
+			? `its record says ${record.inSync.join(' and ')} were in sync: ${peer} may have newer data`
+			: `the newest data is on ${record.inSync.join(' and ')}`;
+	if (record.owner !== self) return `its record says ${record.owner ?? 'nobody'} owns the VM`;
+	if (!promotableDisk(state, resource)) return `its disk is ${lowestDiskName(state, resource)}`;
+	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
+	if (state.aloneAllowed[resource] !== true)
+		return 'the DRBD metadata has not confirmed that this copy is the newest';
+	return null;
+};
+
+const lowestDiskName = (state: State, resource: ResourceName): string => {
+	const observed = observedOf(state, resource);
+	return observed === undefined ? 'not attached' : lowestDisk(observed);
+};
+
+/** True when the record counts only this host in. */
+export const soleRecord = (state: State, resource: ResourceName): boolean => {
+	const record = recordOf(state, resource);
+	return record?.inSync.length === 1 && record.inSync[0] === state.config.self;
+};
+
+/** Reads the metadata of what could be started alone, once a proof is there. */
+export const aloneRule = (draft: Draft): void => {
+	if (joined(draft.state) || proofOf(draft.state, draft.nowMs) === null) return;
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const record = recordOf(state, resource);
+		if (record === undefined || state.aloneAllowed[resource] === true) continue;
+		if (record.owner !== state.config.self || !soleRecord(state, resource)) continue;
+		if (!selfInSync(state, resource) || !promotableDisk(state, resource)) continue;
+		start(draft, { type: 'read-generations', resource, generation: record.generation });
+	}
+};
+
+/**
+ * Does the DRBD metadata agree that this copy is the newest (V9)? Either the disk attached UpToDate by
+ * DRBD's own note that the peer is outdated, or its data generation is the one stored after the last
+ * exclusion. A restored state file fails both.
+ */
+export const metadataAgrees = (
+	state: State,
+	resource: ResourceName,
+	generations: readonly VolumeGeneration[],
+): boolean => {
+	const observed = observedOf(state, resource);
+	const uuids = recordOf(state, resource)?.uuids ?? null;
+	if (observed === undefined || generations.length !== observed.volumes.length) return false;
+	const byFlag = lowestDisk(observed) === 'UpToDate' && generations.every((g) => g.peerOutdated);
+	const byUuid =
+		uuids !== null &&
+		uuids.length === generations.length &&
+		generations.every((generation) => uuids[generation.volume] === generation.uuid);
+	return byFlag || byUuid;
+};

@@ -1,0 +1,216 @@
+import {
+	busy,
+	changeVmState,
+	type Draft,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	start,
+	vmOf,
+	vmStateOf,
+	wakeBy,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { State } from '#src/engine/state.ts';
+import { isFrozen } from '#src/drbd/role.ts';
+import type { VmObservation } from '#src/ports.ts';
+
+/** A domain that vanished without a word may be a reboot by somebody else's toolstack: those take 1 to 2 s. */
+const vanishPatienceMs = 3000;
+
+const starting = (state: State, vm: string): boolean =>
+	busy(state, vm, ['create-vm', 'unpause-vm']) || vmStateOf(state, vm).unpauseDue;
+
+const running = (state: State, vm: string): boolean =>
+	presenceOf(state, vm) === 'running' && !starting(state, vm);
+
+/** VMs that come before this one and are still on their way here. */
+const awaited = (state: State, vm: EngineVm): string | null => {
+	for (const name of vm.after) {
+		const other = vmOf(state, name);
+		if (other !== undefined && startAllowed(state, other) && !running(state, name)) return name;
+	}
+	return null;
+};
+
+const memoryUnderWayMib = (state: State): number =>
+	state.config.vms
+		.filter(
+			(each) => busy(state, each.vm, ['create-vm']) && presenceOf(state, each.vm) === 'absent',
+		)
+		.reduce((sum, each) => sum + each.memoryMib, 0);
+
+/** Why the VM is not started now, as a sentence; null when it can be. */
+export const startBlocker = (state: State, vm: EngineVm): string | null => {
+	const blocker = promoteBlocker(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	if (observed?.role !== 'Primary') return blocker ?? 'its resource is being promoted';
+	if (isFrozen(observed)) return 'DRBD holds back its writes';
+	const first = awaited(state, vm);
+	if (first !== null) return `${first} starts before it`;
+	const freeMib = state.freeMemoryMib - memoryUnderWayMib(state) - state.config.reservedMemoryMib;
+	if (freeMib < vm.memoryMib)
+		return `it needs ${vm.memoryMib} MiB and ${Math.max(0, freeMib)} MiB are free`;
+	return null;
+};
+
+const changeHold = (draft: Draft, vm: EngineVm, hold: string | null): void => {
+	if (vmStateOf(draft.state, vm.vm).hold === hold) return;
+	changeVmState(draft, vm.vm, { hold });
+	if (hold !== null) note(draft, 'info', 'VM start waits', { vm: vm.vm, reason: hold });
+};
+
+/** Starts what this host owns and is wanted: by priority, `after` first, memory checked, a few at a time. */
+export const startRule = (draft: Draft): void => {
+	const byPriority = draft.state.config.vms.toSorted(
+		(one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1),
+	);
+	for (const vm of byPriority) {
+		const { state } = draft;
+		if (presenceOf(state, vm.vm) !== 'absent' || starting(state, vm.vm)) continue;
+		if (!startAllowed(state, vm) || state.leaving) {
+			changeHold(draft, vm, null);
+			continue;
+		}
+		if (busy(state, vm.vm, ['destroy-vm', 'shutdown-vm'])) continue;
+		const vanishedMs = vmStateOf(state, vm.vm).vanishedMs;
+		if (vanishedMs !== null && draft.nowMs < vanishedMs + vanishPatienceMs) {
+			wakeBy(draft, vanishedMs + vanishPatienceMs);
+			continue;
+		}
+		const underWay = state.config.vms.filter((each) => busy(state, each.vm, ['create-vm']));
+		const blocker =
+			startBlocker(state, vm) ??
+			(underWay.length >= state.config.startsAtOnce ? 'others start first' : null);
+		changeHold(draft, vm, blocker);
+		if (blocker === null) startVm(draft, vm);
+	}
+};
+
+const startVm = (draft: Draft, vm: EngineVm): void => {
+	const { state, nowMs } = draft;
+	const record = recordOf(state, vm.resource);
+	if (record === undefined) return;
+	const startsMs = vmStateOf(state, vm.vm).startsMs.filter(
+		(atMs) => nowMs - atMs < vm.restartWindowMs,
+	);
+	if (startsMs.length >= vm.restartsMax) {
+		const reason = `${startsMs.length} starts within ${Math.round(vm.restartWindowMs / 60_000)} min did not last`;
+		changeVmState(draft, vm.vm, { gaveUp: reason, ordered: false, startsMs });
+		note(draft, 'error', 'VM start given up', { vm: vm.vm, reason });
+		return;
+	}
+	if (!start(draft, { type: 'create-vm', vm: vm.vm, generation: record.generation })) return;
+	changeVmState(draft, vm.vm, { startsMs: [...startsMs, nowMs], vanishedMs: null });
+	note(draft, 'warn', 'start issued', { vm: vm.vm, attempt: startsMs.length + 1 });
+};
+
+/**
+ * VMs are created paused (V18). Only our own create is unpaused, and only while the record still
+ * names this host and the disk is Primary here.
+ */
+export const unpauseRule = (draft: Draft): void => {
+	for (const { vm, resource } of draft.state.config.vms) {
+		const { state } = draft;
+		if (!vmStateOf(state, vm).unpauseDue) continue;
+		const record = recordOf(state, resource);
+		const observed = observedOf(state, resource);
+		if (record?.owner !== state.config.self || observed?.role !== 'Primary') {
+			changeVmState(draft, vm, { unpauseDue: false });
+			note(draft, 'warn', 'a VM stays paused: this host lost it while it was created', { vm });
+			continue;
+		}
+		if (presenceOf(state, vm) === 'running') {
+			changeVmState(draft, vm, { unpauseDue: false, ordered: false, hold: null });
+			note(draft, 'info', 'VM runs', { vm });
+		} else start(draft, { type: 'unpause-vm', vm, generation: record.generation });
+	}
+};
+
+/** What a guest did by itself: powered off is wanted stopped, a reboot or crash is created again. */
+export const endedRule = (draft: Draft): void => {
+	for (const { vm, resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const observed = state.vms?.value[vm];
+		const record = recordOf(state, resource);
+		if (observed?.presence !== 'stopped' || record?.owner !== state.config.self) continue;
+		if (observed.reason === 'suspend' || busy(state, vm, ['destroy-vm'])) continue;
+		const poweredOff = observed.reason === 'poweroff' || observed.reason === null;
+		if (poweredOff && record.wanted === 'running' && record.journal === null && !state.leaving) {
+			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
+		}
+		note(draft, poweredOff || observed.reason === 'reboot' ? 'info' : 'warn', 'guest ended', {
+			vm,
+			reason: observed.reason,
+		});
+		start(draft, { type: 'destroy-vm', vm, generation: record.generation });
+	}
+};
+
+/** True when this host shall bring the VM down: stopped by a person, or handed over. */
+const stopDue = (state: State, vm: EngineVm): boolean => {
+	const record = recordOf(state, vm.resource);
+	if (record?.owner !== state.config.self) return false;
+	if (record.journal !== null)
+		return record.journal.from === state.config.self && record.journal.to !== state.config.self;
+	return record.wanted === 'stopped';
+};
+
+/** Stops gracefully: asks the guest, waits its time, then destroys. */
+export const stopRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		const { state, nowMs } = draft;
+		const presence = presenceOf(state, vm.vm);
+		const record = recordOf(state, vm.resource);
+		const askedMs = vmStateOf(state, vm.vm).shutdownAskedMs;
+		const alive = presence === 'running' || presence === 'paused';
+		if (record === undefined || !alive || !stopDue(state, vm)) {
+			if (askedMs !== null && !alive) changeVmState(draft, vm.vm, { shutdownAskedMs: null });
+			continue;
+		}
+		if (busy(state, vm.vm, ['create-vm', 'unpause-vm', 'destroy-vm'])) continue;
+		if (presence === 'paused') {
+			// A paused guest can't hear the request.
+			start(draft, { type: 'destroy-vm', vm: vm.vm, generation: record.generation });
+		} else if (askedMs === null) {
+			changeVmState(draft, vm.vm, { shutdownAskedMs: nowMs });
+			start(draft, { type: 'shutdown-vm', vm: vm.vm, generation: record.generation });
+			wakeBy(draft, nowMs + vm.shutdownMs);
+		} else if (nowMs - askedMs >= vm.shutdownMs) {
+			if (start(draft, { type: 'destroy-vm', vm: vm.vm, generation: record.generation }))
+				note(draft, 'warn', 'the guest did not shut down in its time: destroyed', { vm: vm.vm });
+		} else wakeBy(draft, askedMs + vm.shutdownMs);
+	}
+};
+
+/** Follows domains between two observations: what vanished, what somebody started by hand. */
+export const domainsChanged = (
+	draft: Draft,
+	before: Readonly<Record<string, VmObservation>> | null,
+): void => {
+	const now = draft.state.vms?.value ?? {};
+	for (const { vm, resource } of draft.state.config.vms) {
+		const was = before?.[vm];
+		const is = now[vm];
+		const record = recordOf(draft.state, resource);
+		if (record?.owner !== draft.state.config.self) continue;
+		const due = stopDueByName(draft.state, vm);
+		if (was !== undefined && is === undefined && was.presence !== 'stopped' && !due) {
+			if (was.presence === 'dying' || busy(draft.state, vm, ['destroy-vm'])) continue;
+			changeVmState(draft, vm, { vanishedMs: draft.nowMs, unpauseDue: false });
+			note(draft, 'warn', 'a VM vanished without a reason', { vm });
+		}
+		if (before === null || was !== undefined || is?.presence !== 'running') continue;
+		if (starting(draft.state, vm) || record.wanted === 'running' || record.journal !== null)
+			continue;
+		writeRecord(draft, resource, { wanted: 'running' }, 'somebody started it by hand');
+	}
+};
+
+const stopDueByName = (state: State, vm: string): boolean => {
+	const config = vmOf(state, vm);
+	return config !== undefined && stopDue(state, config);
+};
