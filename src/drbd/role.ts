@@ -64,6 +64,14 @@ export const lowestPeerDisk = (observation: ResourceObservation): DiskState =>
 export const highestPeerDisk = (observation: ResourceObservation): DiskState =>
 	best(peerDisks(observation), 'DUnknown');
 
+/**
+ * True when every own volume says in its metadata that it is not current. `Diskless` and `Failed` do not
+ * count: such a disk can come back as current.
+ */
+export const isOutdated = (observation: ResourceObservation): boolean =>
+	observation.volumes.length > 0 &&
+	observation.volumes.every(({ disk }) => disk === 'Outdated' || disk === 'Inconsistent');
+
 /** True while the two kernels talk to each other about this resource. */
 export const isConnected = (observation: ResourceObservation): boolean =>
 	observation.connection === 'Connected';

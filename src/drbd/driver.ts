@@ -1,0 +1,240 @@
+import { parseSnapshot } from '#src/drbd/events2.ts';
+import { parseGeneration } from '#src/drbd/generation.ts';
+import { observe } from '#src/drbd/observation.ts';
+import { failure, outcomeOf, succeeded, unknown } from '#src/drbd/outcome.ts';
+import { highestDisk, isConnected, isOutdated, lowestDisk } from '#src/drbd/role.ts';
+import type { ManagedResource } from '#src/drbd/watch.ts';
+import type {
+	HostName,
+	Outcome,
+	ResourceName,
+	ResourceObservation,
+	VolumeGeneration,
+} from '#src/ports.ts';
+import type { ToolEnd, Tools } from '#src/std/tool.ts';
+
+/** Limits of the actions when the caller gives none, in milliseconds. */
+export interface DrbdTiming {
+	/** Above drbdadm's own 121 s, so that its verdict is heard: our handler runs inside of a promote. */
+	readonly promoteMs: number;
+	readonly actionMs: number;
+	/** A device that is held open: udev, LVM and blkback let go within a few seconds. */
+	readonly heldOpenRetryMs: number;
+	readonly heldOpenRetries: number;
+}
+
+export interface DrbdOptions {
+	readonly tools: Tools;
+	readonly resources: readonly ManagedResource[];
+	readonly drbdadm?: string;
+	readonly drbdsetup?: string;
+	readonly timing?: Partial<DrbdTiming>;
+}
+
+const drbdTiming: DrbdTiming = {
+	promoteMs: 125_000,
+	actionMs: 30_000,
+	heldOpenRetryMs: 250,
+	heldOpenRetries: 20,
+};
+
+/** What a resource looks like right now; `resource` is null when it is down. */
+interface Look {
+	readonly resource: ResourceObservation | null;
+	readonly volumes: readonly number[];
+}
+
+type Unknown = Extract<Outcome, { result: 'unknown' }>;
+
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Drives DRBD 8.4 and 9 through `drbdadm` and `drbdsetup`. Every method ends within its limit and
+ * never rejects; a call that ran out of time is `unknown`. Nothing here ever forces or discards.
+ */
+export class DrbdDriver {
+	readonly #tools: Tools;
+	readonly #drbdadm: string;
+	readonly #drbdsetup: string;
+	readonly #timing: DrbdTiming;
+	#managed: ReadonlyMap<ResourceName, HostName> = new Map();
+
+	constructor(options: DrbdOptions) {
+		this.#tools = options.tools;
+		this.#drbdadm = options.drbdadm ?? 'drbdadm';
+		this.#drbdsetup = options.drbdsetup ?? 'drbdsetup';
+		this.#timing = { ...drbdTiming, ...options.timing };
+		this.manage(options.resources);
+	}
+
+	/** Replaces the managed resources after the configuration changed. */
+	manage(resources: readonly ManagedResource[]): void {
+		this.#managed = new Map(resources.map(({ resource, peer }) => [resource, peer]));
+	}
+
+	/** Attaches and connects, never promotes. Succeeds at once when that is done already. */
+	async up(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const look = await this.#look(resource, deadline);
+		// Without the kernel module nothing can be seen yet; `drbdadm up` loads it.
+		if ('result' in look || look.resource === null || lowestDisk(look.resource) === 'Diskless') {
+			return this.#adm('up', resource, deadline);
+		}
+		if (look.resource.connection !== 'StandAlone') return succeeded(null);
+		return this.#adm('connect', resource, deadline);
+	}
+
+	/** Takes the resource down; refused by DRBD while anything holds its device open. */
+	async down(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		return this.#untilLetGo('down', resource, performance.now() + limitMs);
+	}
+
+	/** Connects again after DRBD went StandAlone; with a split brain it goes StandAlone once more. */
+	async connect(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		if (look.resource.connection !== 'StandAlone') return succeeded(null);
+		return this.#adm('connect', resource, deadline);
+	}
+
+	/**
+	 * Makes this host Primary. The kernel may call our fence-peer handler inside of this call. After a
+	 * time-out it may still happen: `unknown`, to be observed.
+	 */
+	async promote(resource: ResourceName, limitMs = this.#timing.promoteMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const outcome = await this.#adm('primary', resource, deadline);
+		if (outcome.result !== 'failed') return outcome;
+		// DRBD 8.4 promotes volume by volume: a refusal can leave some Primary. All or none.
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return unknown(`${outcome.detail}; ${look.detail}`);
+		if (look.resource?.role !== 'Primary' || look.volumes.length < 2) return outcome;
+		const undone = await this.#untilLetGo('secondary', resource, deadline);
+		if (undone.result === 'succeeded') return outcome;
+		return failure('drbd-partly-promoted', `${outcome.detail}; then not undone: ${undone.detail}`);
+	}
+
+	/** Makes this host Secondary, with retries while something still holds the device open. */
+	async demote(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		return this.#untilLetGo('secondary', resource, performance.now() + limitMs);
+	}
+
+	/**
+	 * Marks the own copy Outdated in its metadata. Succeeds only when every volume was read back as
+	 * Outdated, or as Inconsistent, which is just as durable and as unusable.
+	 */
+	async outdate(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const before = await this.#look(resource, deadline);
+		if ('result' in before) return before;
+		if (before.resource === null) return this.#outdateDown(resource, deadline);
+		if (before.resource.role === 'Primary') {
+			return failure('drbd-primary', `resource ${resource} is Primary here and cannot be outdated`);
+		}
+		if (isConnected(before.resource)) {
+			return failure('drbd-connected', `resource ${resource} is connected and cannot be outdated`);
+		}
+		if (isOutdated(before.resource)) return succeeded(null);
+		const outcome = await this.#adm('outdate', resource, deadline);
+		const after = await this.#look(resource, deadline);
+		if ('result' in after) return after;
+		if (after.resource !== null && isOutdated(after.resource)) return succeeded(null);
+		if (outcome.result !== 'succeeded') return outcome;
+		const disk = after.resource === null ? 'gone' : highestDisk(after.resource);
+		return failure('drbd-not-outdated', `resource ${resource} was read back as ${disk}`);
+	}
+
+	/** Lets a frozen Primary write again; it rotates its UUID. Succeeds when read back as not frozen. */
+	async resumeIo(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const outcome = await this.#adm('resume-io', resource, deadline);
+		if (outcome.result !== 'succeeded') return outcome;
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		const left = look.resource.suspended.filter((why) => why === 'fencing' || why === 'user');
+		if (left.length === 0) return succeeded(null);
+		return failure('drbd-still-frozen', `resource ${resource} is suspended: ${left.join(',')}`);
+	}
+
+	/** The data generation of every volume, in order of their numbers. */
+	async readGenerations(
+		resource: ResourceName,
+		limitMs = this.#timing.actionMs,
+	): Promise<Outcome<readonly VolumeGeneration[]>> {
+		const deadline = performance.now() + limitMs;
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		const bare = look.resource.volumes.find(({ disk }) => disk === 'Diskless' || disk === 'Failed');
+		if (bare !== undefined) {
+			return failure('drbd-no-local-disk', `volume ${bare.volume} of ${resource} is ${bare.disk}`);
+		}
+		const generations: VolumeGeneration[] = [];
+		for (const volume of look.volumes) {
+			// One after the other: each call is a few milliseconds, and the limit is shared.
+			const end = await this.#run(this.#drbdadm, ['get-gi', `${resource}/${volume}`], deadline);
+			const outcome = outcomeOf(end);
+			if (outcome.result !== 'succeeded') return outcome;
+			const stdout = end.end === 'exited' ? end.stdout : '';
+			const generation = parseGeneration(stdout, volume);
+			if (generation === null) {
+				return failure('drbd-not-understood', `get-gi of ${resource}/${volume}: ${stdout.trim()}`);
+			}
+			generations.push(generation);
+		}
+		return succeeded(generations);
+	}
+
+	/** `drbdmeta` does it when the resource is down; the state is then read from the metadata too. */
+	async #outdateDown(resource: ResourceName, deadline: number): Promise<Outcome> {
+		const outcome = await this.#adm('outdate', resource, deadline);
+		if (outcome.result !== 'succeeded') return outcome;
+		const end = await this.#run(this.#drbdadm, ['dstate', resource], deadline);
+		if (end.end !== 'exited') return unknown(end.detail);
+		const states = end.stdout.trim().split(/\s+/);
+		if (states.every((state) => /^(Outdated|Inconsistent)$/.test(state))) return succeeded(null);
+		return failure(
+			'drbd-not-outdated',
+			`resource ${resource} was read back as ${states.join(', ')}`,
+		);
+	}
+
+	async #untilLetGo(verb: string, resource: ResourceName, deadline: number): Promise<Outcome> {
+		const { heldOpenRetries, heldOpenRetryMs } = this.#timing;
+		for (let attempt = 1; ; attempt += 1) {
+			const outcome = await this.#adm(verb, resource, deadline);
+			const passing =
+				outcome.result === 'failed' &&
+				(outcome.code === 'drbd-held-open' || outcome.code === 'drbd-in-transition');
+			const timeLeft = performance.now() + heldOpenRetryMs < deadline;
+			if (!passing || attempt > heldOpenRetries || !timeLeft) return outcome;
+			await wait(heldOpenRetryMs);
+		}
+	}
+
+	async #look(resource: ResourceName, deadline: number): Promise<Look | Unknown> {
+		const end = await this.#run(this.#drbdsetup, ['events2', '--now', resource], deadline);
+		if (end.end !== 'exited') return unknown(end.detail);
+		const view = end.exitCode === 0 ? parseSnapshot(end.stdout) : null;
+		if (view === null) return unknown(`DRBD did not show the state of ${resource}`);
+		const seen = observe(view, new Map([[resource, this.#managed.get(resource) ?? '']]));
+		const [problem] = seen.problems;
+		if (problem !== undefined) return unknown(`the state of DRBD is not understood: ${problem}`);
+		const [observation = null] = seen.resources;
+		const volumes = observation?.volumes.map(({ volume }) => volume) ?? [];
+		return { resource: observation, volumes };
+	}
+
+	async #adm(verb: string, resource: ResourceName, deadline: number): Promise<Outcome<null>> {
+		return outcomeOf(await this.#run(this.#drbdadm, [verb, resource], deadline));
+	}
+
+	async #run(file: string, args: readonly string[], deadline: number): Promise<ToolEnd> {
+		const limitMs = Math.ceil(deadline - performance.now());
+		if (limitMs <= 0) return { end: 'unknown', detail: `no time was left for ${file} ${args[0]}` };
+		return this.#tools.run({ file, args, limitMs });
+	}
+}

@@ -1,0 +1,30 @@
+import type { VolumeGeneration } from '#src/ports.ts';
+
+/** The lowest bit of a current UUID only says that the host was Primary (drbd.h, UUID_PRIMARY). */
+const roleBit = 1n;
+
+/** Flags after the four UUIDs in `get-gi`: 8.4 prints 7, 9 prints 7 of its own and 5 of the peer. */
+const peerOutdatedFlag = new Map([
+	[7, 5],
+	[12, 8],
+]);
+
+/**
+ * Reads `drbdsetup get-gi` (or the tuple inside of `show-gi`): the volume's data generation, null
+ * when there is no such tuple, more than one, or one of an unknown shape.
+ */
+export const parseGeneration = (text: string, volume: number): VolumeGeneration | null => {
+	const tuples = text.split('\n').filter((line) => /^[0-9A-F]{16}(:[0-9A-F]{16}){3}:/.test(line));
+	const [tuple] = tuples;
+	if (tuple === undefined || tuples.length > 1) return null;
+	const fields = tuple.trim().split(':');
+	const flags = fields.slice(4);
+	const index = peerOutdatedFlag.get(flags.length);
+	if (index === undefined || !flags.every((flag) => flag === '0' || flag === '1')) return null;
+	const current = BigInt(`0x${fields[0] ?? ''}`) & ~roleBit;
+	return {
+		volume,
+		uuid: current.toString(16).toUpperCase().padStart(16, '0'),
+		peerOutdated: flags[index] === '1',
+	};
+};

@@ -1,0 +1,222 @@
+import type { ObjectKind, Values, View } from '#src/drbd/events2.ts';
+import type {
+	ConnectionState,
+	DiskState,
+	HostName,
+	ReplicationState,
+	ResourceName,
+	ResourceObservation,
+	Role,
+	Suspension,
+	VolumeObservation,
+} from '#src/ports.ts';
+
+const roles: ReadonlySet<string> = new Set<Role>(['Primary', 'Secondary', 'Unknown']);
+const disks: ReadonlySet<string> = new Set<DiskState>([
+	'Diskless',
+	'Attaching',
+	'Detaching',
+	'Failed',
+	'Negotiating',
+	'Inconsistent',
+	'Outdated',
+	'DUnknown',
+	'Consistent',
+	'UpToDate',
+]);
+const connectionStates: ReadonlySet<string> = new Set<ConnectionState>([
+	'StandAlone',
+	'Disconnecting',
+	'Unconnected',
+	'Timeout',
+	'BrokenPipe',
+	'NetworkFailure',
+	'ProtocolError',
+	'TearDown',
+	'Connecting',
+	'Connected',
+]);
+const replicationStates: ReadonlySet<string> = new Set<ReplicationState>([
+	'Off',
+	'Established',
+	'StartingSyncS',
+	'StartingSyncT',
+	'WFBitMapS',
+	'WFBitMapT',
+	'WFSyncUUID',
+	'SyncSource',
+	'SyncTarget',
+	'VerifyS',
+	'VerifyT',
+	'PausedSyncS',
+	'PausedSyncT',
+	'Ahead',
+	'Behind',
+]);
+const suspensions: ReadonlySet<string> = new Set<Suspension>([
+	'user',
+	'no-data',
+	'fencing',
+	'quorum',
+]);
+
+/** What a view says about the managed resources. */
+export interface Seen {
+	/** Managed resources that are up, by name. A resource that is down is not listed. */
+	readonly resources: readonly ResourceObservation[];
+	/** Minor number per volume of each listed resource. */
+	readonly minors: ReadonlyMap<ResourceName, ReadonlyMap<number, number>>;
+	/** `peer-node-id` of the connection taken for the peer, where there is one. */
+	readonly peerNodeIds: ReadonlyMap<ResourceName, number>;
+	/** Things a person has to correct, as sentences; the observation itself is right. */
+	readonly findings: readonly string[];
+	/**
+	 * Words DRBD used that are not known here, or keys that are missing. When not empty, nothing of
+	 * this may be acted on: an unknown state is no information, and that is never permission.
+	 */
+	readonly problems: readonly string[];
+}
+
+/** Looks a word up in DRBD's vocabulary; a word outside of it is a problem and takes the `instead`. */
+const word = <Word extends string>(
+	problems: string[],
+	values: Values,
+	key: string,
+	known: ReadonlySet<string>,
+	instead: Word,
+): Word => {
+	const value = values.get(key);
+	if (value !== undefined && known.has(value)) return value as Word;
+	problems.push(`${values.get('name') ?? '?'}: ${key} is ${value ?? 'missing'}`);
+	return instead;
+};
+
+const numberOf = (text: string | undefined): number | null =>
+	text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
+
+const suspendedOf = (problems: string[], values: Values): Suspension[] => {
+	const value = values.get('suspended');
+	if (value === 'no') return [];
+	const words = value?.split(',') ?? ['missing'];
+	const unknown = words.filter((reason) => !suspensions.has(reason));
+	if (unknown.length > 0) {
+		problems.push(`${values.get('name') ?? '?'}: suspended is ${unknown.join(',')}`);
+	}
+	return words.filter((reason): reason is Suspension => suspensions.has(reason));
+};
+
+/** The objects of one resource by kind. */
+type Parts = Record<ObjectKind, Values[]>;
+
+const noParts: Readonly<Parts> = {
+	resource: [],
+	connection: [],
+	device: [],
+	'peer-device': [],
+	path: [],
+};
+
+const partsByResource = (view: View): Map<ResourceName, Parts> => {
+	const byResource = new Map<ResourceName, Parts>();
+	for (const { object, values } of view.objects.values()) {
+		const name = values.get('name') ?? '';
+		const parts = byResource.get(name) ?? structuredClone(noParts);
+		parts[object].push(values);
+		byResource.set(name, parts);
+	}
+	return byResource;
+};
+
+/** DRBD 8.4 calls every peer `peer`, so the name decides only where there is a choice. */
+const chooseConnection = (
+	findings: string[],
+	connections: readonly Values[],
+	resource: ResourceName,
+	peer: HostName,
+): Values | undefined => {
+	if (connections.length <= 1) return connections[0];
+	const names = connections.map((values) => values.get('conn-name') ?? '?').join(', ');
+	findings.push(
+		`Resource ${resource} has ${connections.length} peers (${names}), vmpair manages exactly two hosts: ` +
+			`remove every "on" section but those of this host and ${peer} from its resource file.`,
+	);
+	return connections.find((values) => values.get('conn-name') === peer);
+};
+
+const volumeOf = (
+	problems: string[],
+	device: Values,
+	peerDevice: Values | undefined,
+): VolumeObservation => ({
+	volume: numberOf(device.get('volume')) ?? -1,
+	disk: word<DiskState>(problems, device, 'disk', disks, 'DUnknown'),
+	peerDisk:
+		peerDevice === undefined
+			? 'DUnknown'
+			: word<DiskState>(problems, peerDevice, 'peer-disk', disks, 'DUnknown'),
+	replication:
+		peerDevice === undefined
+			? 'Off'
+			: word<ReplicationState>(problems, peerDevice, 'replication', replicationStates, 'Off'),
+	outOfSyncKib: numberOf(peerDevice?.get('out-of-sync')),
+});
+
+const observeResource = (
+	problems: string[],
+	parts: Parts,
+	values: Values,
+	connection: Values | undefined,
+): ResourceObservation => {
+	const nodeId = connection?.get('peer-node-id');
+	const peerDevices = parts['peer-device'].filter((part) => part.get('peer-node-id') === nodeId);
+	const volumes = parts.device.map((device) =>
+		volumeOf(
+			problems,
+			device,
+			peerDevices.find((part) => part.get('volume') === device.get('volume')),
+		),
+	);
+	return {
+		resource: values.get('name') ?? '',
+		role: word<Role>(problems, values, 'role', roles, 'Unknown'),
+		suspended: suspendedOf(problems, values),
+		// DRBD 8.4 destroys the connection object when it goes StandAlone.
+		connection:
+			connection === undefined
+				? 'StandAlone'
+				: word<ConnectionState>(problems, connection, 'connection', connectionStates, 'StandAlone'),
+		peerRole:
+			connection === undefined
+				? 'Unknown'
+				: word<Role>(problems, connection, 'role', roles, 'Unknown'),
+		volumes: volumes.sort((a, b) => a.volume - b.volume),
+	};
+};
+
+/**
+ * The managed resources of a view. `managed` gives the peer's host name per resource: with DRBD 9
+ * and several connections only the one of that name counts, and that is a finding.
+ */
+export const observe = (view: View, managed: ReadonlyMap<ResourceName, HostName>): Seen => {
+	const problems: string[] = [];
+	const findings: string[] = [];
+	const minors = new Map<ResourceName, ReadonlyMap<number, number>>();
+	const peerNodeIds = new Map<ResourceName, number>();
+	const resources: ResourceObservation[] = [];
+	const byResource = partsByResource(view);
+	for (const [resource, peer] of [...managed].sort(([a], [b]) => (a < b ? -1 : 1))) {
+		const parts = byResource.get(resource);
+		const [values] = parts?.resource ?? [];
+		if (parts === undefined || values === undefined) continue;
+		const connection = chooseConnection(findings, parts.connection, resource, peer);
+		const nodeId = numberOf(connection?.get('peer-node-id'));
+		if (nodeId !== null) peerNodeIds.set(resource, nodeId);
+		const pairs = parts.device.map((part): [number, number] => [
+			numberOf(part.get('volume')) ?? -1,
+			numberOf(part.get('minor')) ?? -1,
+		]);
+		minors.set(resource, new Map(pairs));
+		resources.push(observeResource(problems, parts, values, connection));
+	}
+	return { resources, minors, peerNodeIds, findings, problems };
+};

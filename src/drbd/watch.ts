@@ -1,0 +1,44 @@
+import type { Seen } from '#src/drbd/observation.ts';
+import type { HostName, ResourceName } from '#src/ports.ts';
+
+/** A resource to manage and the host its other copy is on. */
+export interface ManagedResource {
+	readonly resource: ResourceName;
+	readonly peer: HostName;
+}
+
+/** Times of the watch, in milliseconds. */
+export interface WatchTiming {
+	/** A burst of changes is reported once, at most this long after its first line. */
+	readonly debounceMs: number;
+	/** A snapshot is compared with the stream this often. */
+	readonly snapshotEveryMs: number;
+	/** How soon it is asked again when DRBD did not answer, or while the stream is down. */
+	readonly snapshotRetryMs: number;
+	/** Limit of one snapshot, and of the stream's first dump. */
+	readonly answerMs: number;
+	/** Pause before the stream is started again; doubled up to the maximum while it keeps ending. */
+	readonly restartMs: number;
+	readonly restartMaxMs: number;
+	/** Lines that are already on their way get this long before a difference counts. */
+	readonly settleMs: number;
+}
+
+export const watchTiming: WatchTiming = {
+	debounceMs: 20,
+	snapshotEveryMs: 10_000,
+	snapshotRetryMs: 1000,
+	answerMs: 5000,
+	restartMs: 250,
+	restartMaxMs: 5000,
+	settleMs: 100,
+};
+
+/** The observed state without its statistics, which the stream does not keep up to date. */
+export const essence = (seen: Seen): string =>
+	JSON.stringify(
+		seen.resources.map((resource) => ({
+			...resource,
+			volumes: resource.volumes.map((volume) => ({ ...volume, outOfSyncKib: null })),
+		})),
+	);
