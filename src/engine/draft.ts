@@ -189,7 +189,8 @@ export const adoptRecord = (
 	);
 	// The owner counts this host in again: it saw both disks UpToDate after our self-exclusion.
 	const countedIn =
-		before?.selfExcludedAt != null &&
+		before !== undefined &&
+		before.selfExcludedAt !== null &&
 		record.generation > before.selfExcludedAt &&
 		record.inSync.includes(draft.state.config.self);
 	putLocal(draft, resource, {

@@ -1,0 +1,275 @@
+import { type Condition, condition, type Severity } from '#src/alert/condition.ts';
+import {
+	joined,
+	localOf,
+	observedOf,
+	presenceOf,
+	recordOf,
+	vmStateOf,
+} from '#src/engine/draft.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { fencesLastHour } from '#src/engine/fencing.ts';
+import { conflictOf, inContact } from '#src/engine/join.ts';
+import { proofOf } from '#src/engine/peer.ts';
+import { runsSomewhere } from '#src/engine/readiness.ts';
+import { startAllowed, superseded } from '#src/engine/resource.ts';
+import type { State } from '#src/engine/state.ts';
+import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
+import { startBlocker } from '#src/engine/vm.ts';
+import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
+
+/** A tool that does not answer for this long is reported, ms. */
+const toolSilentMs = 20_000;
+/** Links and records need a moment after the agent's start before their absence is news, ms. */
+const settleMs = 15_000;
+
+type Raise = (
+	name: string,
+	subject: string | null,
+	severity: Severity,
+	summary: string,
+	next: string,
+) => void;
+
+const takeoverCommand = (state: State): string =>
+	`make sure ${state.config.peer} is off, then: vmpair takeover --confirm-dead ${state.config.peer}`;
+
+const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { peer, config } = state;
+	if (peer.status === 'lost')
+		raise(
+			'peer-lost',
+			config.peer,
+			'critical',
+			`${config.peer} is silent on every link, its power is ${peer.power?.state ?? 'unknown'}${state.fencing.hold === null ? '' : `; not fenced: ${state.fencing.hold}`}`,
+			config.arbiter === 'person' || state.fencing.attempts > 0 ? takeoverCommand(state) : 'vmpair status -w',
+		);
+	if (peer.status === 'agent-down')
+		raise(
+			'peer-agent-down',
+			config.peer,
+			'critical',
+			`the agent on ${config.peer} is silent but the host lives: nothing is failed over`,
+			`on ${config.peer}: systemctl status vmpair`,
+		);
+	if (peer.status === 'out')
+		raise(
+			'peer-out',
+			config.peer,
+			'critical',
+			`${config.peer} is out (${peer.proof?.kind ?? 'proven'}): nothing protects ${config.self} now`,
+			`repair ${config.peer} and power it on; it resyncs and stands by`,
+		);
+	if (peer.mappingWrong || (peer.power?.state === 'off' && peer.hearing === 'online'))
+		raise(
+			'fence-mapping-wrong',
+			config.peer,
+			'critical',
+			`the fence device of ${config.peer} reads off although ${config.peer} lives`,
+			'correct hosts.*.fence in vmpair.yaml and reload',
+		);
+	if (config.fencing !== null && peer.power !== null && peer.power.state === null)
+		raise(
+			'fence-device-silent',
+			config.peer,
+			peer.status === 'online' ? 'warning' : 'critical',
+			`the fence devices of ${config.peer} do not answer`,
+			`look at the management network and the BMC of ${config.peer}`,
+		);
+	if (
+		peer.document !== null &&
+		inContact(state) &&
+		peer.document.configDigest !== config.digest
+	)
+		raise(
+			'config-drift',
+			null,
+			'warning',
+			'the configurations of the two hosts differ where they must be equal',
+			'vmpair config check on both hosts',
+		);
+	if (nowMs - state.startedAtMs < settleMs || peer.status !== 'online') return;
+	for (const { link } of config.links) {
+		const observed = peer.links.find((each) => each.link === link);
+		if (observed?.state === 'up') continue;
+		raise(
+			'link-silent',
+			link,
+			'warning',
+			`no beats of ${config.peer} arrive on the link ${link}`,
+			`look at the cable and addresses of ${link}`,
+		);
+	}
+};
+
+const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { config, persisted, fencing } = state;
+	const open = persisted.openFence;
+	if (open !== null)
+		raise(
+			'open-fence',
+			open.target,
+			'warning',
+			`a power-off of ${open.target} was sent and its outcome is unknown: it may still land`,
+			'wait until its power was read; vmpair status',
+		);
+	if (config.fencing === null) return;
+	if (fencing.attempts >= config.fencing.attempts && state.peer.status === 'lost')
+		raise(
+			'fence-failed',
+			config.peer,
+			'critical',
+			`${config.peer} could not be switched off in ${fencing.attempts} attempts`,
+			takeoverCommand(state),
+		);
+	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
+		raise(
+			'fence-limit',
+			config.peer,
+			'critical',
+			`the limit of ${config.fencing.perHourMax} fences an hour is reached`,
+			'find out why hosts are lost again and again',
+		);
+};
+
+const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { config, persisted } = state;
+	if (!persisted.pair.armed)
+		raise(
+			'disarmed',
+			null,
+			'warning',
+			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}`,
+			'vmpair arm',
+		);
+	if (!state.stateFileFound && !joined(state))
+		raise(
+			'no-state-file',
+			config.self,
+			'warning',
+			`${config.self} has no state file: it learns the records from ${config.peer} before it acts`,
+			`start the agent on ${config.peer}`,
+		);
+	if (state.armBlockers !== null && state.armBlockers.length > 0)
+		raise(
+			'preflight',
+			config.self,
+			'warning',
+			`${state.armBlockers.length} finding(s) on ${config.self}: ${state.armBlockers[0] ?? ''}`,
+			'vmpair status shows all findings',
+		);
+	const silentSince = [state.resourcesUnknownSinceMs, state.vmsUnknownSinceMs];
+	const names = ['DRBD', 'the hypervisor'];
+	silentSince.forEach((sinceMs, index) => {
+		if (sinceMs === null || nowMs - sinceMs < toolSilentMs) return;
+		raise(
+			'tool-silent',
+			`${config.self}-${index === 0 ? 'drbd' : 'hypervisor'}`,
+			'critical',
+			`${names[index] ?? ''} on ${config.self} does not answer: what it shows is unknown`,
+			`look at ${config.self}: dmesg, load, disks`,
+		);
+	});
+};
+
+/** Why a VM that shall run does not, as seen from here; null when it runs or is on its way. */
+const downReason = (state: State, vm: EngineVm, nowMs: number): string | null => {
+	const record = recordOf(state, vm.resource);
+	const { self, peer } = state.config;
+	if (record === undefined || record.wanted === 'stopped' || record.journal !== null) return null;
+	if (runsSomewhere(state, vm) !== null) return null;
+	const { gaveUp } = vmStateOf(state, vm.vm);
+	if (gaveUp !== null) return gaveUp;
+	if (record.owner === self) {
+		if (presenceOf(state, vm.vm) === 'paused' && !vmStateOf(state, vm.vm).unpauseDue)
+			return 'it is paused';
+		if (!startAllowed(state, vm)) return 'automatic starts are off';
+		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
+		return startBlocker(state, vm);
+	}
+	if (state.peer.status === 'online' || state.peer.status === 'unknown') return null;
+	if (!couldTakeOver(state, vm.resource))
+		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
+	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
+	return proofOf(state, nowMs) === null ? `there is no proof that ${peer} is off` : null;
+};
+
+const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
+	const { peer } = state.config;
+	const observed = observedOf(state, vm.resource);
+	const record = recordOf(state, vm.resource);
+	const conflict = conflictOf(state, vm.resource);
+	if (conflict !== null)
+		raise('record-conflict', vm.vm, 'critical', `${vm.vm}: ${conflict}`, 'see the runbook record-conflict');
+	if (superseded(state, vm))
+		raise(
+			'vm-superseded',
+			vm.vm,
+			'critical',
+			`a copy of ${vm.vm} is left on this host although ${record?.owner ?? 'nobody'} owns it: it stays paused`,
+			'see the runbook vm-superseded',
+		);
+	if ((localOf(state, vm.resource)?.selfExcludedAt ?? null) !== null)
+		raise(
+			'copy-excluded',
+			vm.vm,
+			'warning',
+			`the copy of ${vm.vm} on this host misses writes`,
+			`drbdadm status ${vm.resource}`,
+		);
+	const down = downReason(state, vm, nowMs);
+	if (down !== null)
+		raise(
+			'vm-down',
+			vm.vm,
+			'critical',
+			`${vm.vm} shall run and does not: ${down}`,
+			vmStateOf(state, vm.vm).gaveUp === null ? `vmpair status; ${takeoverCommand(state)}` : `vmpair start ${vm.vm}`,
+		);
+	if (observed === undefined) return;
+	if (isFrozen(observed) && observed.role === 'Primary')
+		raise(
+			'vm-frozen',
+			vm.vm,
+			'critical',
+			`the writes of ${vm.vm} are held back until ${peer} is proven out or its copy is outdated`,
+			takeoverCommand(state),
+		);
+	if (record === undefined) return;
+	if (observed.connection === 'StandAlone')
+		raise(
+			'split-brain-suspected',
+			vm.vm,
+			'critical',
+			`DRBD gave up the connection of ${vm.vm}: split brain, or a resync in the wrong direction was refused`,
+			'see the runbook split-brain-suspected',
+		);
+	else if (!isConnected(observed) && state.peer.status !== 'unknown')
+		raise(
+			'replication-down',
+			vm.vm,
+			'warning',
+			`${vm.vm} is not replicated: if its host fails now it stays down until that host is back`,
+			'look at the replication link',
+		);
+	else if (isResyncing(observed))
+		raise('resync', vm.vm, 'info', `the copies of ${vm.vm} are being made equal`, 'wait: vmpair status -w');
+};
+
+/**
+ * Everything that is wrong now. Conditions fire and resolve by the difference of two lists.
+ * @param nowMs monotonic, ms.
+ */
+export const conditions = (state: State, nowMs: number): readonly Condition[] => {
+	const list: Condition[] = [];
+	const raise: Raise = (name, subject, severity, summary, next) => {
+		list.push(
+			condition({ name, subject, pairId: state.config.pairId, severity, summary, next }),
+		);
+	};
+	hostConditions(state, nowMs, raise);
+	peerConditions(state, nowMs, raise);
+	fencingConditions(state, nowMs, raise);
+	for (const vm of state.config.vms) vmConditions(state, vm, nowMs, raise);
+	return list;
+};

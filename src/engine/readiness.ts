@@ -1,0 +1,133 @@
+import { joined, observedOf, presenceOf, recordOf } from '#src/engine/draft.ts';
+import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { proofFreshMs } from '#src/engine/peer.ts';
+import type { State } from '#src/engine/state.ts';
+import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
+import type { HostName } from '#src/ports.ts';
+
+/** Would the VM run again if the host it is on died now? */
+export interface Readiness {
+	readonly ready: boolean;
+	/** Where it would run. */
+	readonly to: HostName | null;
+	/** Why not; empty when ready. */
+	readonly blocker: string;
+	/** The next command or step; empty when there is none. */
+	readonly next: string;
+}
+
+/** Fence devices are read every minute; an answer older than two readings is none. */
+const monitorFreshMs = 150_000;
+
+/** What keeps every failover from working, with the next step; null when nothing does. */
+export const pairBlocker = (
+	state: State,
+	nowMs: number,
+): { readonly blocker: string; readonly next: string } | null => {
+	const { peer, config, persisted } = state;
+	if (!joined(state))
+		return {
+			blocker: `${config.self} has not met ${config.peer} since it booted`,
+			next: `start ${config.peer} and its agent; vmpair status there`,
+		};
+	if (!persisted.pair.armed)
+		return {
+			blocker: `the pair is disarmed by ${persisted.pair.by}: ${persisted.pair.reason || 'no reason given'}`,
+			next: 'vmpair arm',
+		};
+	if (!inContact(state))
+		return { blocker: `${config.peer} is ${peer.status}`, next: `look at ${config.peer}` };
+	if (peer.document?.configDigest !== config.digest)
+		return {
+			blocker: 'the configurations of the two hosts differ',
+			next: 'vmpair config check on both hosts',
+		};
+	if (config.arbiter === 'person')
+		return {
+			blocker: 'the arbiter is a person: nothing fails over by itself',
+			next: `after a death: vmpair takeover --confirm-dead HOST`,
+		};
+	if (peer.mappingWrong || (peer.power?.state === 'off' && peer.hearing === 'online'))
+		return {
+			blocker: `the fence device of ${config.peer} belongs to another host`,
+			next: 'correct hosts.*.fence in vmpair.yaml',
+		};
+	const { power } = peer;
+	if (power === null || power.state === null || nowMs - power.atMs > monitorFreshMs)
+		return {
+			blocker: `the fence devices of ${config.peer} do not answer`,
+			next: `look at the management network and the BMC of ${config.peer}`,
+		};
+	const open = persisted.openFence ?? peer.document.openFence;
+	if (open !== null)
+		return { blocker: `a power-off of ${open.target} may still land`, next: 'wait: vmpair status' };
+	return null;
+};
+
+const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: string } | null => {
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	if (record === undefined)
+		return {
+			blocker: 'it is not protected yet: the hosts must meet with both copies current',
+			next: 'vmpair status on both hosts',
+		};
+	const conflict = conflictOf(state, vm.resource);
+	if (conflict !== null) return { blocker: conflict, next: 'see the runbook record-conflict' };
+	if (observed === undefined)
+		return { blocker: 'its DRBD resource is down here', next: `drbdadm up ${vm.resource}` };
+	if (isResyncing(observed))
+		return { blocker: 'its copy is being resynced', next: 'wait: vmpair status -w' };
+	if (observed.connection === 'StandAlone')
+		return {
+			blocker: 'DRBD gave the connection up (split brain or a refused resync)',
+			next: 'see the runbook split-brain-suspected',
+		};
+	if (!isConnected(observed))
+		return { blocker: 'replication is down', next: 'look at the replication link' };
+	if (!isEstablishedUpToDate(observed))
+		return { blocker: 'one copy is not UpToDate', next: `drbdadm status ${vm.resource}` };
+	if (record.inSync.length < 2)
+		return { blocker: 'the second copy is not counted in yet', next: 'wait: vmpair status' };
+	if (!together(state, vm.resource))
+		return { blocker: 'the records of the hosts are being made equal', next: 'wait: vmpair status' };
+	return null;
+};
+
+/** Free memory of the host the VM would move to, MiB; null when it is not known. */
+const freeOnMib = (state: State, host: HostName): number | null => {
+	if (host === state.config.self) return state.vms === null ? null : state.freeMemoryMib;
+	return state.peer.document?.freeMemoryMib ?? null;
+};
+
+/** Whether a failover of this VM would work now, and if not why and what to do. */
+export const readinessOf = (state: State, vm: EngineVm, nowMs: number): Readiness => {
+	const record = recordOf(state, vm.resource);
+	const { self, peer } = state.config;
+	const to = record?.owner === self ? peer : record?.owner === peer ? self : null;
+	const no = (blocker: string, next: string): Readiness => ({ ready: false, to, blocker, next });
+	if (record?.wanted === 'stopped')
+		return { ready: true, to, blocker: '', next: '' };
+	const blocked = dataBlocker(state, vm) ?? pairBlocker(state, nowMs);
+	if (blocked !== null) return no(blocked.blocker, blocked.next);
+	const freeMib = to === null ? null : freeOnMib(state, to);
+	if (freeMib !== null && freeMib - state.config.reservedMemoryMib < vm.memoryMib)
+		return no(
+			`${to ?? 'the other host'} has ${freeMib} MiB free, it needs ${vm.memoryMib} MiB and ${state.config.reservedMemoryMib} MiB reserve`,
+			'stop or move another VM, or lower its memory',
+		);
+	return { ready: true, to, blocker: '', next: '' };
+};
+
+/** True when the VM has a runnable domain on either host, as far as both sights say. */
+export const runsSomewhere = (state: State, vm: EngineVm): HostName | null => {
+	if (presenceOf(state, vm.vm) === 'running') return state.config.self;
+	const sight = state.peer.document?.sights[vm.resource];
+	const fresh = state.peer.status === 'online';
+	return fresh && sight?.presence === 'running' ? state.config.peer : null;
+};
+
+/** A power reading that proves something. */
+export const powerFresh = (state: State, nowMs: number): boolean =>
+	state.peer.power !== null && nowMs - state.peer.power.atMs <= proofFreshMs;
