@@ -23,7 +23,7 @@ const compare = (
 
 /** The verbs that `src/main.ts` answers to. */
 export const verbsOf = (main: Source): Set<string> =>
-	new Set(capturesOf(main.text, /^\t'?([a-z][a-z-]*)'?: async \(\) =>/gm));
+	new Set(capturesOf(main.text, /^\t\['([a-z][a-z-]*)', async \(\) =>/gm));
 
 /** Every verb stands in the help text and in a document, as a person types it. */
 export const checkVerbs = (main: Source, documents: readonly Source[]): Problem[] => {
@@ -36,18 +36,39 @@ export const checkVerbs = (main: Source, documents: readonly Source[]): Problem[
 	);
 };
 
+interface RaisedError {
+	readonly offset: number;
+	/** Empty when they cannot be told from the text. */
+	readonly codes: readonly string[];
+}
+
+/** The codes that a file's errors may carry: a literal, a choice of literals, or a constant of the file. */
+const raisedIn = ({ text }: Source): RaisedError[] =>
+	[...text.matchAll(/\bnew VmpairError\(\s*([^,]+),/g)].flatMap(({ index, 1: first = '' }) => {
+		// A code that another process raised and that is passed on as it is.
+		if (/^[a-zA-Z]+\.code$/.test(first)) return [];
+		const named = new RegExp(`\\bconst ${first} = '([a-z0-9-]+)'`).exec(text)?.[1];
+		const codes = named === undefined ? capturesOf(first, /'([a-z0-9-]+)'/g) : [named];
+		return [{ offset: index, codes }];
+	});
+
 /** Every code of a `VmpairError` is in the table, every row of the table is in use. */
 export const checkErrorCodes = (sources: readonly Source[], table: Source): Problem[] => {
-	const codes = new Set(
-		sources.flatMap(({ text }) => capturesOf(text, /\bnew VmpairError\(\s*'([a-z0-9-]+)'/g)),
+	const raised = sources.flatMap((source) =>
+		raisedIn(source).map((error) => ({ source, ...error })),
 	);
 	const rows = new Set(capturesOf(table.text, /^\| `([a-z0-9-]+)`/gm));
-	const computed = sources.flatMap((source) =>
-		[...source.text.matchAll(/\bnew VmpairError\(\s*(?!['\s])/g)].map(({ index }) =>
-			problemAt(source, index, 'an error code must be a literal, so that it can be documented'),
-		),
-	);
-	return [...computed, ...compare(codes, rows, { found: 'src', documented: table.path })];
+	return [
+		...raised
+			.filter(({ codes }) => codes.length === 0)
+			.map(({ source, offset }) =>
+				problemAt(source, offset, 'this error code cannot be read off, so not documented'),
+			),
+		...compare(new Set(raised.flatMap(({ codes }) => codes)), rows, {
+			found: 'src',
+			documented: table.path,
+		}),
+	];
 };
 
 /** Every alert condition has its runbook page, and no page is left of a condition that is gone. */
