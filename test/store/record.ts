@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { stateFormat } from '#src/store/record.ts';
+import type { Persisted } from '#src/store/record.ts';
+
+/** A record with something in every field. */
+export const exampleRecord: Persisted = {
+	format: stateFormat,
+	pairId: 'computing-centre',
+	host: 'alpha',
+	bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11',
+	joinedBootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11',
+	peerBootIds: ['5d6c8a90-1111-4222-8333-444455556666'],
+	pair: {
+		generation: 4,
+		armed: true,
+		by: 'root',
+		reason: 'set up',
+		at: '2026-03-01T03:00:00.000Z',
+	},
+	resources: {
+		ldap: {
+			record: {
+				generation: 3,
+				owner: 'alpha',
+				inSync: ['alpha', 'beta'],
+				uuids: ['0123456789ABCDEE'],
+				wanted: 'running',
+				journal: { kind: 'handover', from: 'alpha', to: 'beta', start: true },
+			},
+			selfExcludedAt: null,
+		},
+		samba: {
+			record: {
+				generation: 9,
+				owner: null,
+				inSync: ['beta'],
+				uuids: null,
+				wanted: 'stopped',
+				journal: null,
+			},
+			selfExcludedAt: 8,
+		},
+	},
+	openFence: {
+		target: 'beta',
+		targetBootId: '5d6c8a90-1111-4222-8333-444455556666',
+		bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11',
+		atMs: 123_456.5,
+	},
+	fences: [{ bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', atMs: 123_456 }],
+};
+
+const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,20}$/);
+const text = fc.string({ minLength: 1, maxLength: 60, unit: 'grapheme' });
+const uuid = fc.stringMatching(/^[0-9A-F]{16}$/);
+const count = fc.integer({ min: 1, max: 2 ** 40 });
+const timeMs = fc.integer({ min: 0, max: 2 ** 40 });
+
+const resource = fc.record({
+	record: fc.record({
+		generation: count,
+		owner: fc.option(name),
+		inSync: fc.array(name, { maxLength: 2 }),
+		uuids: fc.option(fc.array(uuid, { maxLength: 4 })),
+		wanted: fc.constantFrom('running' as const, 'stopped' as const),
+		journal: fc.option(
+			fc.record({
+				kind: fc.constant('handover' as const),
+				from: name,
+				to: name,
+				start: fc.boolean(),
+			}),
+		),
+	}),
+	selfExcludedAt: fc.option(count),
+});
+
+/** Any record that fits the format. */
+export const records: fc.Arbitrary<Persisted> = fc.record({
+	format: fc.constant(stateFormat),
+	pairId: name,
+	host: name,
+	bootId: name,
+	joinedBootId: fc.option(name),
+	peerBootIds: fc.array(name, { maxLength: 5 }),
+	pair: fc.record({ generation: timeMs, armed: fc.boolean(), by: text, reason: text, at: text }),
+	resources: fc.dictionary(name, resource, { maxKeys: 6, noNullPrototype: true }),
+	openFence: fc.option(
+		fc.record({ target: name, targetBootId: fc.option(name), bootId: name, atMs: timeMs }),
+	),
+	fences: fc.array(fc.record({ bootId: name, atMs: timeMs }), { maxLength: 4 }),
+});
