@@ -1,12 +1,5 @@
 import { type Condition, condition, type Severity } from '#src/alert/condition.ts';
-import {
-	joined,
-	localOf,
-	observedOf,
-	presenceOf,
-	recordOf,
-	vmStateOf,
-} from '#src/engine/draft.ts';
+import { joined, localOf, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
@@ -42,7 +35,9 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			config.peer,
 			'critical',
 			`${config.peer} is silent on every link, its power is ${peer.power?.state ?? 'unknown'}${state.fencing.hold === null ? '' : `; not fenced: ${state.fencing.hold}`}`,
-			config.arbiter === 'person' || state.fencing.attempts > 0 ? takeoverCommand(state) : 'vmpair status -w',
+			config.arbiter === 'person' || state.fencing.attempts > 0
+				? takeoverCommand(state)
+				: 'vmpair status -w',
 		);
 	if (peer.status === 'agent-down')
 		raise(
@@ -76,11 +71,7 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`the fence devices of ${config.peer} do not answer`,
 			`look at the management network and the BMC of ${config.peer}`,
 		);
-	if (
-		peer.document !== null &&
-		inContact(state) &&
-		peer.document.configDigest !== config.digest
-	)
+	if (peer.document !== null && inContact(state) && peer.document.configDigest !== config.digest)
 		raise(
 			'config-drift',
 			null,
@@ -200,7 +191,13 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 	const record = recordOf(state, vm.resource);
 	const conflict = conflictOf(state, vm.resource);
 	if (conflict !== null)
-		raise('record-conflict', vm.vm, 'critical', `${vm.vm}: ${conflict}`, 'see the runbook record-conflict');
+		raise(
+			'record-conflict',
+			vm.vm,
+			'critical',
+			`${vm.vm}: ${conflict}`,
+			'see the runbook record-conflict',
+		);
 	if (superseded(state, vm))
 		raise(
 			'vm-superseded',
@@ -224,7 +221,9 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			vm.vm,
 			'critical',
 			`${vm.vm} shall run and does not: ${down}`,
-			vmStateOf(state, vm.vm).gaveUp === null ? `vmpair status; ${takeoverCommand(state)}` : `vmpair start ${vm.vm}`,
+			vmStateOf(state, vm.vm).gaveUp === null
+				? `vmpair status; ${takeoverCommand(state)}`
+				: `vmpair start ${vm.vm}`,
 		);
 	if (observed === undefined) return;
 	if (isFrozen(observed) && observed.role === 'Primary')
@@ -253,7 +252,13 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			'look at the replication link',
 		);
 	else if (isResyncing(observed))
-		raise('resync', vm.vm, 'info', `the copies of ${vm.vm} are being made equal`, 'wait: vmpair status -w');
+		raise(
+			'resync',
+			vm.vm,
+			'info',
+			`the copies of ${vm.vm} are being made equal`,
+			'wait: vmpair status -w',
+		);
 };
 
 /**
@@ -263,9 +268,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 export const conditions = (state: State, nowMs: number): readonly Condition[] => {
 	const list: Condition[] = [];
 	const raise: Raise = (name, subject, severity, summary, next) => {
-		list.push(
-			condition({ name, subject, pairId: state.config.pairId, severity, summary, next }),
-		);
+		list.push(condition({ name, subject, pairId: state.config.pairId, severity, summary, next }));
 	};
 	hostConditions(state, nowMs, raise);
 	peerConditions(state, nowMs, raise);

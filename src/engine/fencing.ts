@@ -192,7 +192,9 @@ export const powerOnRule = (draft: Draft): void => {
 	const settled = state.config.vms.every(({ vm, resource }) => {
 		const record = recordOf(state, resource);
 		if (record?.owner !== state.config.self || record.wanted !== 'running') return true;
-		return state.vms?.value[vm]?.presence === 'running' || (state.vmStates[vm]?.gaveUp ?? null) !== null;
+		return (
+			state.vms?.value[vm]?.presence === 'running' || (state.vmStates[vm]?.gaveUp ?? null) !== null
+		);
 	});
 	if (!settled) return;
 	changeFencing(draft, { powerOnDue: false });

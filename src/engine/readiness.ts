@@ -91,7 +91,10 @@ const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: strin
 	if (record.inSync.length < 2)
 		return { blocker: 'the second copy is not counted in yet', next: 'wait: vmpair status' };
 	if (!together(state, vm.resource))
-		return { blocker: 'the records of the hosts are being made equal', next: 'wait: vmpair status' };
+		return {
+			blocker: 'the records of the hosts are being made equal',
+			next: 'wait: vmpair status',
+		};
 	return null;
 };
 
@@ -107,8 +110,7 @@ export const readinessOf = (state: State, vm: EngineVm, nowMs: number): Readines
 	const { self, peer } = state.config;
 	const to = record?.owner === self ? peer : record?.owner === peer ? self : null;
 	const no = (blocker: string, next: string): Readiness => ({ ready: false, to, blocker, next });
-	if (record?.wanted === 'stopped')
-		return { ready: true, to, blocker: '', next: '' };
+	if (record?.wanted === 'stopped') return { ready: true, to, blocker: '', next: '' };
 	const blocked = dataBlocker(state, vm) ?? pairBlocker(state, nowMs);
 	if (blocked !== null) return no(blocked.blocker, blocked.next);
 	const freeMib = to === null ? null : freeOnMib(state, to);

@@ -306,7 +306,9 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 
 const disarmBlocker = (state: State): string | null => {
 	if (busy(state, state.config.peer, ['power-off'])) return 'a fence is under way';
-	const moving = state.config.vms.find((vm) => (recordOf(state, vm.resource)?.journal ?? null) !== null);
+	const moving = state.config.vms.find(
+		(vm) => (recordOf(state, vm.resource)?.journal ?? null) !== null,
+	);
 	return moving === undefined ? null : `${moving.vm} is being handed over`;
 };
 

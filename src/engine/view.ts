@@ -1,0 +1,288 @@
+import {
+	apiVersion,
+	type FencingView,
+	type HostView,
+	type LinkView,
+	type SightView,
+	type StatusView,
+	type Verdict,
+	type VmView,
+} from '#src/api/view.ts';
+import { conditions } from '#src/engine/conditions.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
+import { fenceDelayMs, fencesLastHour } from '#src/engine/fencing.ts';
+import { inContact } from '#src/engine/join.ts';
+import { proofOf } from '#src/engine/peer.ts';
+import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
+import type { State } from '#src/engine/state.ts';
+import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
+
+const selfHost = (state: State, nowMs: number): HostView => ({
+	host: state.config.self,
+	self: true,
+	state: 'online',
+	ageMs: nowMs - state.startedAtMs,
+	reason: '',
+	heardAgeMs: 0,
+	bootId: state.bootId,
+	version: state.config.version,
+	joined: joined(state),
+	lagMs: 0,
+	freeMemoryMib: state.vms === null ? null : state.freeMemoryMib,
+	configAgrees: true,
+});
+
+const peerReason = (state: State, nowMs: number): string => {
+	const { peer } = state;
+	switch (peer.status) {
+		case 'out':
+		case 'left':
+			return peer.proof?.by ?? '';
+		case 'agent-down':
+			return peer.links.some((link) => link.refused)
+				? 'its kernel refuses connections: the host lives'
+				: 'DRBD is still connected to it: its kernel lives';
+		case 'lost':
+			return state.fencing.hold ?? '';
+		case 'suspect':
+			return 'no beats on any link';
+		case 'unknown':
+			return `not heard since this agent started ${Math.round((nowMs - state.startedAtMs) / 1000)} s ago`;
+		case 'online':
+			return '';
+	}
+};
+
+const peerHost = (state: State, nowMs: number): HostView => {
+	const { peer, config } = state;
+	const { document } = peer;
+	return {
+		host: config.peer,
+		self: false,
+		state: peer.status,
+		ageMs: nowMs - peer.statusSinceMs,
+		reason: peerReason(state, nowMs),
+		heardAgeMs:
+			document === null ? null : peer.status === 'online' ? 0 : nowMs - peer.hearingSinceMs,
+		bootId: peer.bootId,
+		version: document?.version ?? null,
+		joined: document?.joined ?? null,
+		lagMs: peer.hearing === 'online' ? peer.lagMs : null,
+		freeMemoryMib: document?.freeMemoryMib ?? null,
+		configAgrees: document === null ? null : document.configDigest === config.digest,
+	};
+};
+
+const linkViews = (state: State, nowMs: number): LinkView[] =>
+	state.config.links.map(({ link, switched }) => {
+		const observed = state.peer.links.find((each) => each.link === link);
+		return {
+			link,
+			state: observed?.state ?? 'unknown',
+			ageMs: observed === undefined ? null : nowMs - state.peer.linksAtMs,
+			rttMs: observed?.rttMs ?? null,
+			carrier: observed?.carrier ?? null,
+			refused: observed?.refused ?? false,
+			switched,
+		};
+	});
+
+const fencingView = (state: State, nowMs: number): FencingView | null => {
+	const { config, persisted, peer } = state;
+	if (config.fencing === null) return null;
+	const open = persisted.openFence;
+	return {
+		target: config.peer,
+		power: peer.power?.state ?? 'unknown',
+		powerAgeMs: peer.power === null ? null : nowMs - peer.power.atMs,
+		openFence:
+			open === null
+				? null
+				: { target: open.target, ageMs: open.bootId === state.bootId ? nowMs - open.atMs : null },
+		attempts: state.fencing.attempts,
+		attemptsMax: config.fencing.attempts,
+		lastHour: fencesLastHour(state, nowMs),
+		perHourMax: config.fencing.perHourMax,
+		delayMs: fenceDelayMs(state),
+	};
+};
+
+const ownSight = (state: State, vm: EngineVm, nowMs: number): SightView => {
+	const observed = observedOf(state, vm.resource);
+	return {
+		host: state.config.self,
+		presence: presenceOf(state, vm.vm),
+		role: observed?.role ?? null,
+		disk: observed === undefined ? null : lowestDisk(observed),
+		connected: observed !== undefined && isConnected(observed),
+		frozen: observed !== undefined && isFrozen(observed),
+		ageMs: state.resources === null ? null : nowMs - state.resources.atMs,
+	};
+};
+
+const peerSight = (state: State, vm: EngineVm, nowMs: number): SightView => {
+	const { peer, config } = state;
+	const sight = peer.document?.sights[vm.resource];
+	return {
+		host: config.peer,
+		presence: sight?.presence ?? 'unknown',
+		role: sight?.role ?? null,
+		disk: sight?.disk ?? null,
+		connected: sight?.connected ?? false,
+		frozen: sight?.frozen ?? false,
+		// While beats arrive the last document is the present one: it is sent again with every change.
+		ageMs:
+			peer.document === null ? null : peer.status === 'online' ? 0 : nowMs - peer.hearingSinceMs,
+	};
+};
+
+const activityOf = (state: State, vm: EngineVm): string => {
+	const { self } = state.config;
+	const record = recordOf(state, vm.resource);
+	if (record?.journal !== null && record !== undefined)
+		return `being handed over from ${record.journal.from} to ${record.journal.to}`;
+	if (busy(state, vm.resource, ['promote'])) return `its disk is being promoted on ${self}`;
+	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return `being started on ${self}`;
+	if (vmStateOf(state, vm.vm).shutdownAskedMs !== null) return `shutting down on ${self}`;
+	if (busy(state, vm.vm, ['destroy-vm'])) return `being destroyed on ${self}`;
+	return vmStateOf(state, vm.vm).hold ?? '';
+};
+
+const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView['state'] => {
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	const presence = presenceOf(state, vm.vm);
+	if (record !== undefined && record.journal !== null) return 'moving';
+	const sight = state.peer.document?.sights[vm.resource];
+	const frozen =
+		(observed !== undefined && isFrozen(observed) && observed.role === 'Primary') ||
+		(state.peer.status === 'online' && sight?.frozen === true && sight.role === 'Primary');
+	if (frozen) return 'frozen';
+	if (runsOn !== null)
+		return vmStateOf(state, vm.vm).shutdownAskedMs === null ? 'running' : 'stopping';
+	if (busy(state, vm.vm, ['create-vm', 'unpause-vm']) || vmStateOf(state, vm.vm).unpauseDue)
+		return 'starting';
+	if (presence === 'paused') return 'paused';
+	const elsewhere = record?.owner === state.config.peer && state.peer.status !== 'online';
+	if (presence === 'unknown' || (elsewhere && state.peer.status !== 'out')) return 'unknown';
+	return record?.wanted === 'stopped' ? 'stopped' : 'down';
+};
+
+const resyncOf = (state: State, vm: EngineVm): VmView['resync'] => {
+	const observed = observedOf(state, vm.resource);
+	if (observed === undefined || !isResyncing(observed)) return null;
+	return { outOfSyncKib: outOfSyncKib(observed), donePercent: null };
+};
+
+const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
+	const record = recordOf(state, vm.resource);
+	const runsOn = runsSomewhere(state, vm);
+	return {
+		vm: vm.vm,
+		resource: vm.resource,
+		priority: vm.priority,
+		owner: record?.owner ?? null,
+		wanted: record?.wanted ?? 'running',
+		state: vmStateWord(state, vm, runsOn),
+		runsOn,
+		ageMs: null,
+		sights: [ownSight(state, vm, nowMs), peerSight(state, vm, nowMs)],
+		inSync: [...(record?.inSync ?? [])],
+		generation: record?.generation ?? 0,
+		activity: activityOf(state, vm),
+		resync: resyncOf(state, vm),
+		failover: { ...readinessOf(state, vm, nowMs) },
+	};
+};
+
+interface Judgement {
+	readonly verdict: Verdict;
+	readonly reason: string;
+	readonly next: string;
+}
+
+/** The one word, from the VMs and what keeps the pair from acting. */
+const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement => {
+	const proof = proofOf(state, nowMs);
+	const worst = conditions(state, nowMs).find((each) => each.severity === 'critical');
+	const stuck = vms.find(
+		(vm) =>
+			vm.wanted === 'running' &&
+			(vm.state === 'down' || vm.state === 'frozen' || vm.state === 'paused'),
+	);
+	const moving = vms.find((vm) => vm.state === 'starting' || vm.activity.startsWith('its disk'));
+	if (moving !== undefined && proof !== null)
+		return {
+			verdict: 'failing-over',
+			reason: `${moving.vm} is being started on ${state.config.self}`,
+			next: 'vmpair status -w',
+		};
+	if (stuck !== undefined) {
+		const why = conditions(state, nowMs).find(
+			(each) => each.subject === stuck.vm && each.severity === 'critical',
+		);
+		return {
+			verdict: state.peer.status === 'suspect' ? 'failing-over' : 'holding',
+			reason: why?.summary ?? `${stuck.vm} is ${stuck.state}: ${stuck.activity}`,
+			next: why?.next ?? 'vmpair history',
+		};
+	}
+	if (!state.persisted.pair.armed) {
+		const { by, reason } = state.persisted.pair;
+		return { verdict: 'disarmed', reason: `by ${by}: ${reason}`, next: 'vmpair arm' };
+	}
+	const blocked = pairBlocker(state, nowMs);
+	if (blocked !== null)
+		return {
+			verdict: 'unprotected',
+			reason: worst?.summary ?? blocked.blocker,
+			next: worst?.next ?? blocked.next,
+		};
+	const unready = vms.find((vm) => !vm.failover.ready);
+	if (unready !== undefined)
+		return {
+			verdict: 'degraded',
+			reason: `${unready.vm}: ${unready.failover.blocker}`,
+			next: unready.failover.next,
+		};
+	return {
+		verdict: 'protected',
+		reason: `every VM would run again on the other host (${vms.length} VMs)`,
+		next: '',
+	};
+};
+
+/**
+ * What `vmpair status` shows, from this host's point of view.
+ * @param nowMs monotonic, ms.
+ */
+export const statusView = (state: State, nowMs: number): StatusView => {
+	const { config, persisted } = state;
+	const vms = config.vms
+		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1))
+		.map((vm) => vmView(state, vm, nowMs));
+	return {
+		apiVersion,
+		pairId: config.pairId,
+		self: config.self,
+		peer: config.peer,
+		...judge(state, vms, nowMs),
+		arbiter: config.arbiter,
+		armed: {
+			armed: persisted.pair.armed,
+			by: persisted.pair.by,
+			reason: persisted.pair.reason,
+			at: persisted.pair.at,
+		},
+		preflight: [
+			...(state.armBlockers ?? []),
+			...(inContact(state) ? (state.peer.document?.armBlockers ?? []) : []),
+		],
+		hosts: [selfHost(state, nowMs), peerHost(state, nowMs)],
+		links: linkViews(state, nowMs),
+		fencing: fencingView(state, nowMs),
+		vms,
+		timing: { ...config.timing },
+	};
+};
