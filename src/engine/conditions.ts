@@ -186,8 +186,6 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 };
 
 const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
-	const { peer } = state.config;
-	const observed = observedOf(state, vm.resource);
 	const record = recordOf(state, vm.resource);
 	const conflict = conflictOf(state, vm.resource);
 	if (conflict !== null)
@@ -225,6 +223,13 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 				? `vmpair status; ${takeoverCommand(state)}`
 				: `vmpair start ${vm.vm}`,
 		);
+	replicationConditions(state, vm, raise);
+};
+
+const replicationConditions = (state: State, vm: EngineVm, raise: Raise): void => {
+	const { peer } = state.config;
+	const observed = observedOf(state, vm.resource);
+	const record = recordOf(state, vm.resource);
 	if (observed === undefined) return;
 	if (isFrozen(observed) && observed.role === 'Primary')
 		raise(
