@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
-import type { Follower, ToolCall, ToolEnd, Tools } from '#src/std/tool.ts';
+import type { ToolCall, ToolEnd, Tools } from '#src/std/tool.ts';
 
 /** More output than this is not kept; no tool we call comes near it. */
 const outputCharactersMax = 4_000_000;
@@ -57,10 +57,12 @@ const endOf = (call: ToolCall, result: Ended): ToolEnd => {
 };
 
 const run = async (call: ToolCall): Promise<ToolEnd> => {
+	// Zero would mean no limit to execa.
+	const limitMs = Math.max(1, Math.round(call.limitMs));
 	const subprocess = execa(call.file, [...call.args], {
 		...common,
 		env: environmentOf(call),
-		timeout: call.limitMs,
+		timeout: limitMs,
 		maxBuffer: outputCharactersMax,
 		input: call.input ?? '',
 		...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
@@ -68,7 +70,7 @@ const run = async (call: ToolCall): Promise<ToolEnd> => {
 	let timer: NodeJS.Timeout | undefined;
 	const stuck = new Promise<ToolEnd>((resolve) => {
 		const detail = `${call.file} did not answer within ${call.limitMs} ms and cannot be ended`;
-		timer = setTimeout(() => resolve({ end: 'unknown', detail }), call.limitMs + lingerMs);
+		timer = setTimeout(() => resolve({ end: 'unknown', detail }), limitMs + lingerMs);
 	});
 	try {
 		return await Promise.race([subprocess.then((result) => endOf(call, result)), stuck]);
@@ -77,32 +79,40 @@ const run = async (call: ToolCall): Promise<ToolEnd> => {
 	}
 };
 
-const follow: Tools['follow'] = (call, follower: Follower) => {
-	const subprocess = execa(call.file, [...call.args], {
-		...common,
-		env: environmentOf(call),
-		stdin: 'ignore',
-		stderr: 'ignore',
-		buffer: false,
-	});
+const pauseMsMax = 30_000;
+
+const follow: Tools['follow'] = (call, follower) => {
 	let stopped = false;
-	const lines = createInterface({ input: subprocess.stdout });
-	lines.on('line', (line) => {
-		if (!stopped) follower.onLine(line);
-	});
-	void subprocess.then((result) => {
+	let end = (): void => {};
+	let pauseMs = call.pauseMs;
+	let restart: NodeJS.Timeout | undefined;
+	const start = async (): Promise<void> => {
+		const subprocess = execa(call.file, [...call.args], {
+			...common,
+			env: environmentOf(call),
+			stdin: 'ignore',
+			stderr: 'ignore',
+			buffer: false,
+		});
+		end = () => void subprocess.kill();
+		const lines = createInterface({ input: subprocess.stdout });
+		lines.on('line', (line) => {
+			pauseMs = call.pauseMs;
+			if (!stopped) follower.onLine(line);
+		});
+		const result = await subprocess;
 		lines.close();
 		if (stopped) return;
-		stopped = true;
-		follower.onEnd(
-			result.exitCode === undefined
-				? `${call.file} ended: ${result.signal ?? result.code ?? 'not started'}`
-				: `${call.file} ended with exit code ${result.exitCode}`,
-		);
-	});
+		const how = result.exitCode ?? result.signal ?? result.code ?? 'unknown';
+		follower.onEnd(`${call.file} ended (${how})`);
+		restart = setTimeout(() => void start(), pauseMs);
+		pauseMs = Math.min(2 * pauseMs, pauseMsMax);
+	};
+	void start();
 	return () => {
 		stopped = true;
-		subprocess.kill();
+		clearTimeout(restart);
+		end();
 	};
 };
 

@@ -27,9 +27,10 @@ export type ToolEnd =
 	| { readonly end: 'not-started'; readonly detail: string }
 	| { readonly end: 'unknown'; readonly detail: string };
 
-/** What a followed program reports: each line it writes, and once its end. */
+/** What a followed program reports: each line it writes, and each of its ends. */
 export interface Follower {
 	onLine(line: string): void;
+	/** It ended, or could not be started; it is started again after a pause. */
 	onEnd(detail: string): void;
 }
 
@@ -37,8 +38,14 @@ export interface Follower {
 export interface Tools {
 	/** Never rejects. Resolves within `limitMs` and two seconds, even when the program cannot be ended. */
 	run(call: ToolCall): Promise<ToolEnd>;
-	/** Follows a program that does not end by itself. The returned function ends it; `onEnd` is not called then. */
-	follow(call: Omit<ToolCall, 'limitMs' | 'signal' | 'input'>, follower: Follower): () => void;
+	/**
+	 * Keeps a program running that should not end, and reads its lines. When it ends it is started again,
+	 * after a pause that doubles from `pauseMs` to 30 s and is reset by a line. The returned function ends it for good.
+	 */
+	follow(
+		call: Pick<ToolCall, 'file' | 'args' | 'environment'> & { readonly pauseMs: number },
+		follower: Follower,
+	): () => void;
 }
 
 /** The last lines a program wrote, as one line for a `detail`: the reason usually stands at the end. */

@@ -1,0 +1,400 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Hypervisor } from '#src/ports-hypervisor.ts';
+import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
+import type { ToolEnd, Tools } from '#src/std/tool.ts';
+import {
+	backendDomids,
+	domainsOf,
+	instanceOf,
+	observationOf,
+	parseDomainList,
+	parseFreeMemory,
+	presenceOf,
+} from '#src/xen/domain.ts';
+import type { Domain, FormerDomain, Seen } from '#src/xen/domain.ts';
+import {
+	createArguments,
+	createFailure,
+	failed,
+	succeeded,
+	unknown,
+	wordsOf,
+} from '#src/xen/outcome.ts';
+import type { ManagedVm } from '#src/xen/preflight.ts';
+import { defaultTiming, marginMs, unpausesMax } from '#src/xen/timing.ts';
+import type { XenTiming } from '#src/xen/timing.ts';
+
+export interface XenOptions {
+	readonly tools: Tools;
+	readonly vms: readonly ManagedVm[];
+	/** Answers `preflight()`. */
+	readonly preflight: (vms: readonly ManagedVm[]) => Promise<string[]>;
+	/** Where the kernel shows back-end devices. */
+	readonly backendFolder?: string;
+	readonly timing?: Partial<XenTiming>;
+}
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+interface Deadline {
+	/** Whole ms until it, at least 0. */
+	leftMs(): number;
+	/** The same, at most `limitMs`. */
+	within(limitMs: number): number;
+}
+
+const deadlineIn = (limitMs: number): Deadline => {
+	const atMs = performance.now() + limitMs;
+	const leftMs = (): number => Math.max(0, Math.round(atMs - performance.now()));
+	return { leftMs, within: (most) => Math.min(leftMs(), most) };
+};
+
+type Listing = { readonly seen: Seen } | { readonly detail: string };
+
+/** Xen through its `xl` toolstack. */
+export class XenDriver implements Hypervisor {
+	readonly #tools: Tools;
+	readonly #timing: XenTiming;
+	readonly #backendFolder: string;
+	readonly #preflight: XenOptions['preflight'];
+	#vms: readonly ManagedVm[];
+	#last: Seen = { domains: [], former: [], backends: new Set() };
+	#memory: { readonly domids: string; readonly atMs: number; readonly mib: number } | null = null;
+	/** Counts what was done to domains: a listing that began before is out of date when it ends. */
+	#acts = 0;
+	#units = 0;
+	#woken = false;
+	#wakeUp: () => void = () => {};
+
+	constructor(options: XenOptions) {
+		this.#tools = options.tools;
+		this.#vms = options.vms;
+		this.#preflight = options.preflight;
+		this.#backendFolder = options.backendFolder ?? '/sys/bus/xen-backend/devices';
+		this.#timing = { ...defaultTiming, ...options.timing };
+	}
+
+	/** Replaces the managed VMs after the configuration changed. */
+	manage(vms: readonly ManagedVm[]): void {
+		this.#vms = vms;
+		this.#wake();
+	}
+
+	preflight(): Promise<string[]> {
+		return this.#preflight(this.#vms);
+	}
+
+	watch(onObserved: (observation: HypervisorObservation | null) => void): () => void {
+		const state = { stopped: false };
+		const stopWatcher = this.#startWatcher();
+		void (async () => {
+			while (!state.stopped) {
+				this.#woken = false;
+				const observation = await this.#observe();
+				if (!state.stopped) onObserved(observation);
+				await this.#nextRound();
+			}
+		})();
+		return () => {
+			state.stopped = true;
+			stopWatcher();
+			this.#wake();
+		};
+	}
+
+	/** The next listing begins at once; when one is under way, another follows it. */
+	#wake(): void {
+		this.#woken = true;
+		this.#wakeUp();
+	}
+
+	async #nextRound(): Promise<void> {
+		if (this.#woken) return;
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, this.#timing.pollMs);
+			this.#wakeUp = () => {
+				clearTimeout(timer);
+				resolve();
+			};
+		});
+		this.#wakeUp = () => {};
+	}
+
+	/** Events carry no domain, so each only wakes the watch; without the watcher the poll goes on. */
+	#startWatcher(): () => void {
+		let debounce: NodeJS.Timeout | undefined;
+		const stop = this.#tools.follow(
+			{
+				file: 'xenstore-watch',
+				args: ['@releaseDomain', '@introduceDomain'],
+				pauseMs: this.#timing.watcherMs,
+			},
+			{
+				onLine: () => {
+					debounce ??= setTimeout(() => {
+						debounce = undefined;
+						this.#wake();
+					}, this.#timing.debounceMs);
+				},
+				onEnd: () => {},
+			},
+		);
+		return () => {
+			clearTimeout(debounce);
+			stop();
+		};
+	}
+
+	/** A listing that something was done during is taken again, so that no older state follows a newer one. */
+	async #observe(): Promise<HypervisorObservation | null> {
+		for (let attempt = 0; ; attempt += 1) {
+			const acts = this.#acts;
+			const listing = await this.#list(this.#timing.listMs);
+			if ('detail' in listing) return null;
+			const freeMemoryMib = await this.#freeMemory(listing.seen);
+			if (freeMemoryMib === null) return null;
+			if (acts !== this.#acts && attempt < 3) continue;
+			const vms = this.#vms.flatMap(({ vm }) => observationOf(vm, listing.seen) ?? []);
+			return { vms, freeMemoryMib };
+		}
+	}
+
+	async #freeMemory(seen: Seen): Promise<number | null> {
+		const domids = seen.domains.map((domain) => instanceOf(domain)).join(' ');
+		const nowMs = performance.now();
+		const last = this.#memory;
+		const fresh =
+			last !== null && last.domids === domids && nowMs - last.atMs < this.#timing.memoryMs;
+		if (fresh) return last.mib;
+		const ended = await this.#xl(['info', 'free_memory'], this.#timing.listMs);
+		const mib =
+			ended.end === 'exited' && ended.exitCode === 0 ? parseFreeMemory(ended.stdout) : null;
+		this.#memory = mib === null ? null : { domids, atMs: nowMs, mib };
+		return mib;
+	}
+
+	#xl(args: readonly string[], limitMs: number): Promise<ToolEnd> {
+		return this.#tools.run({ file: 'xl', args, limitMs });
+	}
+
+	/** All domains and left-over devices now. Anything not understood is unknown, never "nothing". */
+	async #list(limitMs: number): Promise<Listing> {
+		const ended = await this.#xl(['list', '-v'], limitMs);
+		if (ended.end !== 'exited' || ended.exitCode !== 0) return { detail: wordsOf(ended) };
+		const list = parseDomainList(ended.stdout);
+		if (list === null || list.unreadable.length > 0) {
+			return { detail: 'the output of "xl list -v" is not understood' };
+		}
+		const backends = backendDomids(await this.#backendNames());
+		const former = this.#formerOf(list.domains, backends);
+		this.#last = { domains: list.domains, former, backends };
+		return { seen: this.#last };
+	}
+
+	async #backendNames(): Promise<readonly string[]> {
+		try {
+			return await readdir(this.#backendFolder);
+		} catch {
+			// The folder is absent until the first back end is loaded: then no device is left over.
+			return [];
+		}
+	}
+
+	/** Whose each domain was, for as long as it, or a device of it, is there. */
+	#formerOf(domains: readonly Domain[], backends: ReadonlySet<number>): readonly FormerDomain[] {
+		const named = domains.flatMap(({ name, domid, uuid }): FormerDomain[] => {
+			const managed = this.#vms.find(({ vm }) => vm === name);
+			return managed === undefined ? [] : [{ vm: managed.vm, domid, uuid }];
+		});
+		const kept = this.#last.former.filter(
+			({ domid, uuid }) =>
+				!named.some((each) => each.domid === domid) &&
+				(domains.some((domain) => domain.domid === domid && domain.uuid === uuid) ||
+					backends.has(domid)),
+		);
+		return [...named, ...kept];
+	}
+
+	async #acted(outcome: Promise<Outcome>): Promise<Outcome> {
+		try {
+			return await outcome;
+		} finally {
+			this.#acts += 1;
+			this.#wake();
+		}
+	}
+
+	create(vm: VmName, limitMs = this.#timing.createMs): Promise<Outcome> {
+		return this.#acted(this.#create(vm, limitMs - marginMs));
+	}
+
+	async #create(vm: VmName, limitMs: number): Promise<Outcome> {
+		const deadline = deadlineIn(limitMs);
+		const managed = this.#vms.find((each) => each.vm === vm);
+		if (managed === undefined) return failed('vm-not-managed', `${vm} is not configured`);
+		// A former domain's device may still write: a second one beside it would read what changes under it.
+		if (observationOf(vm, this.#last) !== null) {
+			return failed('domain-exists', `${vm} has a domain or devices of one on this host already`);
+		}
+		this.#units += 1;
+		const unit = `vmpair-create-${vm}-${process.pid}-${this.#units}`;
+		const ended = await this.#tools.run({
+			file: 'systemd-run',
+			args: createArguments(unit, managed.configurationFile, limitMs),
+			limitMs,
+		});
+		if (ended.end === 'not-started') return failed('create-failed', ended.detail);
+		if (ended.end === 'unknown') return unknown(`${ended.detail}; unit ${unit}`);
+		if (ended.exitCode !== 0) return this.#createFailed(unit, ended);
+		return this.#created(vm, deadline);
+	}
+
+	/** `systemd-run` also ends when it loses systemd, while the unit goes on: that is unknown. */
+	async #createFailed(unit: string, ended: ToolEnd & { end: 'exited' }): Promise<Outcome> {
+		const limitMs = this.#timing.listMs;
+		const [active, journal] = await Promise.all([
+			this.#tools.run({ file: 'systemctl', args: ['is-active', unit], limitMs }),
+			this.#tools.run({
+				file: 'journalctl',
+				args: [`--unit=${unit}`, '--output=cat', '--no-pager', '--lines=20'],
+				limitMs,
+			}),
+		]);
+		const state = active.end === 'exited' ? active.stdout.trim() : 'unknown';
+		if (state !== 'inactive' && state !== 'failed') {
+			return unknown(`systemd-run ended, the unit ${unit} did not: ${wordsOf(ended)}`);
+		}
+		const written = journal.end === 'exited' ? journal.stdout : '';
+		const { code, detail } = createFailure(`${ended.stderr}\n${written}`);
+		return failed(code, `xl create ended with exit code ${ended.exitCode}: ${detail}`);
+	}
+
+	/** `xl create` succeeds even when dom0 could not open the disk, so the devices are looked at. */
+	async #created(vm: VmName, deadline: Deadline): Promise<Outcome> {
+		const listing = await this.#list(this.#timing.listMs);
+		if ('detail' in listing) return unknown(`xl create succeeded, then ${listing.detail}`);
+		const domain = listing.seen.domains.find(({ name }) => name === vm);
+		if (domain === undefined)
+			return failed('domain-missing', 'xl create succeeded without a domain');
+		const closed = await this.#closedDisks(domain.domid);
+		if (closed !== null && closed.length === 0) return succeeded({ instance: instanceOf(domain) });
+		const cleared = await this.#destroy(vm, deadline);
+		const rest = cleared.result === 'succeeded' ? '' : `; what was created is still there`;
+		return failed(
+			'disk-not-open',
+			`this host could not open the disk of ${vm} (${closed?.join(' ') ?? 'it has none'}); is its resource Primary here?${rest}`,
+		);
+	}
+
+	/**
+	 * Block devices of a domain that dom0 did not open: they lack the device number that blkback
+	 * shows of an open one. Null when it has no block device at all.
+	 */
+	async #closedDisks(domid: number): Promise<readonly string[] | null> {
+		const names = (await this.#backendNames()).filter((name) => name.startsWith(`vbd-${domid}-`));
+		if (names.length === 0) return null;
+		const opened = await Promise.all(
+			names.map(async (name) => {
+				try {
+					return (
+						(await readFile(join(this.#backendFolder, name, 'physical_device'), 'utf8')) !== ''
+					);
+				} catch {
+					return false;
+				}
+			}),
+		);
+		return names.filter((_, index) => !opened[index]);
+	}
+
+	unpause(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
+		return this.#acted(this.#setPaused(vm, false, limitMs - marginMs));
+	}
+
+	pause(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
+		return this.#acted(this.#setPaused(vm, true, limitMs - marginMs));
+	}
+
+	/** Xen counts pauses: pause only when the flag is absent, unpause until it is gone. */
+	async #setPaused(vm: VmName, wanted: boolean, limitMs: number): Promise<Outcome> {
+		const deadline = deadlineIn(limitMs);
+		const verb = wanted ? 'pause' : 'unpause';
+		let words = '';
+		for (let calls = 0; deadline.leftMs() > 0; calls += 1) {
+			const domain = await this.#domainOf(vm, deadline, !wanted && calls === 0);
+			if (domain === 'unknown') return unknown(`xl list did not answer while ${vm} was to ${verb}`);
+			if (domain === null) return failed('no-domain', `${vm} has no domain on this host`);
+			const presence = presenceOf(domain);
+			if (presence === 'stopped' || presence === 'dying') {
+				return failed('domain-ended', `${vm} cannot ${verb}: its domain is ${presence}`);
+			}
+			if (domain.paused === wanted) return succeeded({ instance: instanceOf(domain) });
+			if (calls > (wanted ? 1 : unpausesMax)) {
+				return failed(`${verb}-failed`, `${vm} is ${presence} after xl ${verb}: ${words}`);
+			}
+			const ended = await this.#xl([verb, String(domain.domid)], deadline.leftMs());
+			if (ended.end === 'not-started') return failed(`${verb}-failed`, ended.detail);
+			if (ended.end === 'unknown') return unknown(ended.detail);
+			words = wordsOf(ended);
+		}
+		return unknown(`${verb} of ${vm} did not end within ${limitMs} ms: ${words}`);
+	}
+
+	/** `recalled`: a domain last seen paused may be taken from memory, which saves a listing in a takeover. */
+	async #domainOf(
+		vm: VmName,
+		deadline: Deadline,
+		recalled = false,
+	): Promise<Domain | null | 'unknown'> {
+		const known = this.#last.domains.find(({ name, paused }) => name === vm && paused);
+		if (recalled && known !== undefined) return known;
+		const listing = await this.#list(deadline.within(this.#timing.listMs));
+		if ('detail' in listing) return 'unknown';
+		return listing.seen.domains.find(({ name }) => name === vm) ?? null;
+	}
+
+	async shutdown(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
+		const deadline = deadlineIn(limitMs - marginMs);
+		const domain = await this.#domainOf(vm, deadline);
+		if (domain === 'unknown') return unknown(`xl list did not answer while ${vm} was to shut down`);
+		if (domain === null) return failed('no-domain', `${vm} has no domain on this host`);
+		if (presenceOf(domain) === 'stopped') return succeeded(null);
+		// -F: a guest without PV drivers gets an ACPI power button event instead.
+		const ended = await this.#xl(['shutdown', '-F', String(domain.domid)], deadline.leftMs());
+		if (ended.end === 'unknown') return unknown(ended.detail);
+		if (ended.end === 'exited' && ended.exitCode === 0) return succeeded(null);
+		return failed('shutdown-refused', wordsOf(ended));
+	}
+
+	destroy(vm: VmName, limitMs = this.#timing.destroyMs): Promise<Outcome> {
+		return this.#acted(this.#destroy(vm, deadlineIn(limitMs - marginMs)));
+	}
+
+	/**
+	 * Not before the last block device is gone is the disk closed: until then writes may be in flight and
+	 * the resource cannot be demoted.
+	 */
+	async #destroy(vm: VmName, deadline: Deadline): Promise<Outcome> {
+		let words = 'xl list did not answer';
+		while (deadline.leftMs() > 0) {
+			const listing = await this.#list(deadline.within(this.#timing.listMs));
+			if ('detail' in listing) {
+				words = listing.detail;
+			} else {
+				const { seen } = listing;
+				if (observationOf(vm, seen) === null) return succeeded(null);
+				const domain = domainsOf(vm, seen).find(({ dying }) => !dying);
+				if (domain === undefined) {
+					words = 'block devices of it are still in use';
+				} else {
+					const ended = await this.#xl(['destroy', String(domain.domid)], deadline.leftMs());
+					if (ended.end === 'not-started') return failed('destroy-failed', ended.detail);
+					words = wordsOf(ended);
+				}
+			}
+			await delay(this.#timing.retryMs);
+		}
+		return unknown(`${vm} is not gone yet: ${words}`);
+	}
+}
