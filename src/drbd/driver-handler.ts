@@ -1,5 +1,6 @@
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import {
 	formatAnswer,
 	type HandlerExit,
@@ -44,7 +45,7 @@ export class HandlerServer {
 	/** Opens the socket. Throws when another agent answers on it, or it cannot be created. */
 	async listen(): Promise<void> {
 		const { path } = this.#options;
-		await removeStaleSocket(path);
+		await refuseSocketInUse(path);
 		const server = createServer((socket) => this.#accept(socket));
 		// One connection more is accepted, to be told why it gets no better answer.
 		server.maxConnections = this.#callsMax * 2;
@@ -52,16 +53,18 @@ export class HandlerServer {
 			server.once('listening', resolve);
 			server.once('error', reject);
 		});
-		// The socket is bound inside of this call: nobody else can connect even for an instant.
-		const before = process.umask(0o177);
 		try {
-			server.listen(path);
-		} finally {
-			process.umask(before);
-		}
-		try {
-			await listening;
-			await chmod(path, 0o600);
+			const folder = await mkdtemp(`${path}.`);
+			try {
+				// In a folder of our own until its permissions are set: nobody else can connect even for an
+				// instant.
+				server.listen(join(folder, 's'));
+				await listening;
+				await chmod(join(folder, 's'), 0o600);
+				await rename(join(folder, 's'), path);
+			} finally {
+				await rm(folder, { recursive: true });
+			}
 		} catch (error) {
 			server.close();
 			throw new VmpairError(
@@ -93,6 +96,7 @@ export class HandlerServer {
 		for (const socket of this.#sockets) socket.destroy();
 		if (server === null) return;
 		await new Promise<void>((resolve) => server.close(() => resolve()));
+		await rm(this.#options.path, { force: true });
 	}
 
 	#accept(socket: Socket): void {
@@ -143,8 +147,8 @@ export class HandlerServer {
 	}
 }
 
-/** A socket that nobody listens on is left from an agent that was killed. */
-const removeStaleSocket = async (path: string): Promise<void> => {
+/** A socket that nobody listens on is left from an agent that was killed: it may be replaced. */
+const refuseSocketInUse = async (path: string): Promise<void> => {
 	const status = await lstat(path).catch(() => null);
 	if (status === null) return;
 	const answered =
@@ -170,5 +174,4 @@ const removeStaleSocket = async (path: string): Promise<void> => {
 			},
 		);
 	}
-	await unlink(path);
 };

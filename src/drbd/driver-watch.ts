@@ -87,13 +87,17 @@ export class DrbdWatch {
 		const args = ['events2', '--timestamps', '--statistics', 'all'];
 		let open = true;
 		const close = this.#options.tools.follow(
-			{ file: this.#drbdsetup, args },
+			{ file: this.#drbdsetup, args, pauseMs: this.#timing.restartMs },
 			{
 				onLine: (line) => {
 					if (open) this.#take(line);
 				},
 				onEnd: (detail) => {
-					if (open) this.#restart(detail);
+					// It would be started again by itself, but not as soon as DRBD needs it: the pause here is
+					// shorter, and each new stream starts with an empty view.
+					queueMicrotask(() => {
+						if (open) this.#restart(detail);
+					});
 				},
 			},
 		);
