@@ -1,0 +1,132 @@
+import test from 'ava';
+import { exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
+
+const replyOf = (host: Host, id: string) =>
+	host.sent('reply').find((action) => action.request === id)?.reply;
+
+test('a healthy pair seeds its records, arms, and starts the VM on the preferred host', (t) => {
+	const [left, right] = pairOf();
+	t.deepEqual(left.record()?.inSync, ['left', 'right']);
+	t.is(left.record()?.owner, 'left');
+	t.deepEqual(left.record(), right.record());
+	t.is(replyOf(left, 'arm')?.status, 'done');
+	t.true(left.notes.includes('VM runs'));
+	t.true(right.state.persisted.pair.armed);
+});
+
+test('power that reads off takes a suspect straight to out and the VM over, record first', (t) => {
+	const [left, right] = pairOf();
+	right.nowMs = 5000;
+	right.hears(left, 'suspect');
+	t.is(right.open('query-power').length, 1, 'the power is asked at once');
+	right.ends('query-power', 'off');
+	t.is(right.state.peer.status, 'out');
+	t.deepEqual(right.record(), {
+		generation: 2,
+		owner: 'right',
+		inSync: ['right'],
+		uuids: null,
+		wanted: 'running',
+		journal: null,
+	});
+	t.deepEqual(right.persisted?.resources['r-web']?.record, right.record());
+	t.is(right.open('promote').length, 1, 'although DRBD still looks connected');
+});
+
+test('the handler of the promote that follows a proof is answered 7', (t) => {
+	const [left, right] = pairOf();
+	right.nowMs = 5000;
+	right.hears(left, 'suspect').ends('query-power', 'off');
+	right.take({
+		type: 'handler-called',
+		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
+	});
+	t.is(right.sent('answer-handler')[0]?.exitCode, 7);
+});
+
+test('a promote that nobody decided gets 1 from the handler (V19)', (t) => {
+	const [, right] = pairOf();
+	right.sees(unconnected(healthy('web', false, true)));
+	right.take({
+		type: 'handler-called',
+		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
+	});
+	t.is(right.sent('answer-handler')[0]?.exitCode, 1);
+});
+
+test('silence with replication still connected is a dead agent, not a dead host', (t) => {
+	const [left, right] = pairOf();
+	right.nowMs = 5000;
+	right.hears(left, 'silent');
+	t.is(right.state.peer.status, 'agent-down');
+	right.ends('query-power', 'on').at(60_000);
+	t.is(right.open('power-off').length, 0);
+});
+
+test('the second in the fencing order waits for the attempts and the latency of the first', (t) => {
+	const [left, right] = pairOf();
+	right.nowMs = 10_000;
+	right.sees(unconnected(healthy('web', false, true)));
+	right.hears(left, 'silent').ends('query-power', 'on');
+	t.is(right.state.peer.status, 'lost');
+	t.is(right.open('power-off').length, 0);
+	t.regex(right.state.fencing.hold ?? '', /waiting 93 s/);
+	right.at(10_000 + 3 * 21_000 + 30_000);
+	t.is(right.open('power-off').length, 1);
+	t.is(right.persisted?.openFence?.target, 'left');
+});
+
+test('the first in the order fences a lost peer that froze its VM, and thaws by proof', (t) => {
+	const [left, right] = pairOf();
+	left.nowMs = 10_000;
+	left.hears(right, 'silent').ends('query-power', 'on');
+	t.is(left.state.peer.status, 'agent-down');
+	left.sees(unconnected(healthy('web', true)));
+	left.take({
+		type: 'handler-called',
+		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
+	});
+	t.is(left.state.peer.status, 'lost');
+	left.ends('power-off').ends('query-power', 'off');
+	t.deepEqual(left.record()?.inSync, ['left']);
+	t.is(left.sent('answer-handler')[0]?.exitCode, 7);
+	t.is(left.state.persisted.openFence, null);
+});
+
+test('replication cut with agents in contact: the peer outdates its copy, then the handler gets 4', (t) => {
+	const [left, right] = pairOf();
+	left.sees(unconnected(healthy('web', true)));
+	left.take({
+		type: 'handler-called',
+		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
+	});
+	right.sees(unconnected(healthy('web', false, true)));
+	exchange(left, right);
+	t.is(left.sent('answer-handler').length, 0, 'not before the disk was read back');
+	right.ends('outdate');
+	const [volume] = healthy('web').volumes;
+	right.sees(
+		unconnected(healthy('web', false, true), {
+			volumes: volume ? [{ ...volume, disk: 'Outdated', peerDisk: 'DUnknown' }] : [],
+		}),
+	);
+	exchange(left, right);
+	t.is(left.sent('answer-handler')[0]?.exitCode, 4);
+	t.deepEqual(left.record()?.inSync, ['left']);
+	t.deepEqual(right.record(), left.record());
+	t.is(right.open('promote').length, 0);
+});
+
+test('a host that has not joined neither fences nor takes over', (t) => {
+	const [left, right] = pairOf();
+	const persisted = right.persisted;
+	const again = new Host(right.state.config, persisted, 'boot-2');
+	again.sees(unconnected(healthy('web'), { volumes: [] })).domains();
+	again.nowMs = 20_000;
+	again.hears(left, 'silent').ends('query-power', 'off');
+	t.is(again.state.peer.status, 'out');
+	again.at(30_000);
+	t.is(again.open('promote').length, 0);
+	t.is(again.open('power-off').length, 0);
+	t.is(again.record()?.owner, 'left');
+});
