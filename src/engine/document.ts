@@ -55,12 +55,32 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 /** Free memory is news in steps of this size, MiB. */
 const memoryStepMib = 64;
 
+/** True when nothing that a document is made of was replaced in this step: the common case, and cheap to see. */
+const untouched = (before: State, state: State): boolean =>
+	state.published !== '' &&
+	before.config === state.config &&
+	before.persisted === state.persisted &&
+	before.resources?.value === state.resources?.value &&
+	before.vms?.value === state.vms?.value &&
+	(before.resourcesUnknownSinceMs === null) === (state.resourcesUnknownSinceMs === null) &&
+	(before.vmsUnknownSinceMs === null) === (state.vmsUnknownSinceMs === null) &&
+	before.freeMemoryMib === state.freeMemoryMib &&
+	before.peer.document === state.peer.document &&
+	before.outdateRequests === state.outdateRequests &&
+	before.outdateAnswers === state.outdateAnswers &&
+	before.forwarded === state.forwarded &&
+	before.forwardedReplies === state.forwardedReplies &&
+	before.armBlockers === state.armBlockers &&
+	before.leaving === state.leaving &&
+	before.left === state.left;
+
 /**
  * Publishes the document when something in it is news. That the peer's newest document was heard is
  * no news by itself (two hosts would answer each other for ever); that a new run of its agent was, is.
  */
 export const publishRule = (draft: Draft): void => {
 	const { state } = draft;
+	if (untouched(draft.before, state)) return;
 	const theirs = state.peer.document;
 	const fingerprint = JSON.stringify([
 		content(state),

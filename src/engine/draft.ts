@@ -16,6 +16,8 @@ import { assert } from '#src/std/assert.ts';
  * the functions of this file; values inside are replaced, never changed in place.
  */
 export interface Draft {
+	/** The state the step began with. */
+	readonly before: State;
 	state: State;
 	readonly nowMs: MonotonicMs;
 	readonly actions: Action[];

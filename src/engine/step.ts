@@ -72,6 +72,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
  */
 export const step = (state: State, event: Event, nowMs: MonotonicMs): Step => {
 	const draft: Draft = {
+		before: state,
 		state,
 		nowMs,
 		actions: [],
