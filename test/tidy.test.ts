@@ -255,7 +255,12 @@ test('every document has a title and every link leads somewhere', (t) => {
 	t.is(checkLinks(links, ['README.md', 'docs/b.md']).length, 0);
 });
 
-test('every alert condition has its runbook page', (t) => {
-	t.is(checkRunbook(['peer-lost'], 'src', ['docs/runbook/peer-lost.md']).length, 0);
-	t.is(checkRunbook(['peer-lost'], 'src', ['docs/runbook/gone.md']).length, 2);
+test('every alert condition, and every page a message sends to, has its runbook page', (t) => {
+	t.is(render(checkRunbook(product, paths)), '');
+	const planted = sample('src/a.ts', "raise(\n\t'peer-lost',", "next: 'see the runbook peer-gone'");
+	const pages = ['docs/runbook/index.md', 'docs/runbook/peer-lost.md'];
+	t.is(checkRunbook([planted], [...pages, 'docs/runbook/peer-gone.md']).length, 1);
+	t.is(checkRunbook([planted], pages).length, 1);
+	t.is(checkRunbook([planted], []).length, 2);
+	t.is(checkRunbook([sample('src/a.ts', '')], pages).length, 1);
 });

@@ -71,17 +71,26 @@ export const checkErrorCodes = (sources: readonly Source[], table: Source): Prob
 	];
 };
 
-/** Every alert condition has its runbook page, and no page is left of a condition that is gone. */
-export const checkRunbook = (
-	conditions: readonly string[],
-	source: string,
-	paths: readonly string[],
-): Problem[] => {
-	const pages = paths.flatMap((file) => capturesOf(file, /^docs\/runbook\/([a-z0-9-]+)\.md$/g));
-	return compare(new Set(conditions), new Set(pages.filter((page) => page !== 'index')), {
-		found: source,
-		documented: 'docs/runbook',
-	});
+/** Conditions and runbook pages match one to one, and messages send to pages that exist. */
+export const checkRunbook = (sources: readonly Source[], paths: readonly string[]): Problem[] => {
+	const pages = new Set(
+		paths
+			.flatMap((file) => capturesOf(file, /^docs\/runbook\/([a-z0-9-]+)\.md$/g))
+			.filter((page) => page !== 'index'),
+	);
+	const conditions = sources.flatMap(({ text }) => capturesOf(text, /\braise\(\s*'([a-z0-9-]+)'/g));
+	if (conditions.length === 0) {
+		return [{ path: 'src', line: 0, message: 'no alert condition was found' }];
+	}
+	const lost = sources.flatMap((source) =>
+		[...source.text.matchAll(/\bthe runbook ([a-z0-9-]+)/g)]
+			.filter(({ 1: page = '' }) => !pages.has(page))
+			.map(({ index, 0: words }) => problemAt(source, index, `${words}: there is no such page`)),
+	);
+	return [
+		...lost,
+		...compare(new Set(conditions), pages, { found: 'src', documented: 'docs/runbook' }),
+	];
 };
 
 /** Links between the documents lead somewhere. */
