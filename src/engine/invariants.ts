@@ -3,6 +3,11 @@ import { assert } from '#src/std/assert.ts';
 
 /** What must hold after every step, in production too. A failure stops the agent; the guests keep running. */
 export const assertInvariants = (before: State, after: State): void => {
+	if (before.persisted !== after.persisted) assertRecords(before, after);
+	if (before.inFlight !== after.inFlight) assertActions(before, after);
+};
+
+const assertRecords = (before: State, after: State): void => {
 	const { self, peer } = after.config;
 	const hosts = new Set([self, peer]);
 	for (const [resource, { record }] of Object.entries(after.persisted.resources)) {
@@ -33,6 +38,10 @@ export const assertInvariants = (before: State, after: State): void => {
 		after.persisted.pair.generation >= before.persisted.pair.generation,
 		'the pair record never goes back',
 	);
+};
+
+const assertActions = (before: State, after: State): void => {
+	const { self } = after.config;
 	for (const { action } of Object.values(after.inFlight)) {
 		if (before.inFlight[action.id] !== undefined) continue;
 		if (action.type === 'create-vm' || action.type === 'unpause-vm') {
