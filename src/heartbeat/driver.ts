@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { documentMaxBytes } from '#src/heartbeat/beat.ts';
+import { peerDocumentSchema } from '#src/heartbeat/document.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import { normalizeFingerprint } from '#src/heartbeat/fingerprint.ts';
+import { createMailbox } from '#src/heartbeat/mailbox.ts';
+import type { Mailbox } from '#src/heartbeat/mailbox.ts';
+import type {
+	ChannelCounters,
+	ChannelNotice,
+	ChannelOptions,
+	FromWorker,
+	HearingReport,
+	Orders,
+	PeerWord,
+	Report,
+	ToWorker,
+	WorkerInput,
+} from '#src/heartbeat/message.ts';
+import { noCounts } from '#src/heartbeat/tally.ts';
+import type { LinkObservation } from '#src/ports.ts';
+import { messageOf, VmpairError } from '#src/std/error.ts';
+
+/** Generous: on a slow processor a thread takes seconds to load. */
+const startMs = 60_000;
+const stopMs = 2000;
+
+/**
+ * The channel to the peer: beats, what they say of it, and documents. The work is done in a thread
+ * of its own (`worker.ts`); this is its end on the main loop. Register the callbacks before `start`.
+ */
+export class PeerChannel {
+	readonly #options: ChannelOptions;
+	readonly #tick = new SharedArrayBuffer(8);
+	readonly #mailbox: Mailbox<Orders>;
+	#worker: Worker | null = null;
+	#ticking: NodeJS.Timeout | null = null;
+	#stopping = false;
+	#counters = noCounts();
+	#invalidDocuments = 0;
+	#word: PeerWord | null = null;
+	#bootId: string | null = null;
+	#hearing: (hearing: HearingReport) => void = () => {};
+	#links: (links: readonly LinkObservation[]) => void = () => {};
+	#document: (document: PeerDocument) => void = () => {};
+	#notice: (notice: ChannelNotice) => void = () => {};
+	#failed: (error: VmpairError) => void;
+
+	/** Throws `heartbeat-invalid` when an address is not an IP address or the fingerprint is none. */
+	constructor(options: ChannelOptions) {
+		validate(options);
+		this.#options = options;
+		this.#mailbox = createMailbox((orders) => this.#post({ type: 'orders', orders }), 'busy');
+		// Without a listener a dead heartbeat must not go unseen.
+		this.#failed = (error) => {
+			throw error;
+		};
+	}
+
+	/** What the beats say changed; called once soon after the start, then on each change only. */
+	onHearing(callback: (hearing: HearingReport) => void): void {
+		this.#hearing = callback;
+	}
+
+	/** All links, when one changed; with fresh round trips every 10 s. */
+	onLinks(callback: (links: readonly LinkObservation[]) => void): void {
+		this.#links = callback;
+	}
+
+	/** A new document of the peer's present session, validated. */
+	onDocument(callback: (document: PeerDocument) => void): void {
+		this.#document = callback;
+	}
+
+	/** Something an admin should read, each at most once a minute. */
+	onNotice(callback: (notice: ChannelNotice) => void): void {
+		this.#notice = callback;
+	}
+
+	/** The heartbeat thread died (`heartbeat-failed`): the agent cannot go on and has to exit. */
+	onFailed(callback: (error: VmpairError) => void): void {
+		this.#failed = callback;
+	}
+
+	/** Starts the thread; resolves when it listens and beats, rejects with `heartbeat-failed`. */
+	start(): Promise<void> {
+		this.#beatTick();
+		this.#ticking = setInterval(() => this.#beatTick(), this.#options.timing.beatIntervalMs);
+		const workerData: WorkerInput = { options: this.#options, tick: this.#tick };
+		const worker = new Worker(new URL('worker.ts', import.meta.url), {
+			name: 'heartbeat',
+			workerData,
+			resourceLimits: { maxOldGenerationSizeMb: 64 },
+		});
+		this.#worker = worker;
+		return new Promise((resolve, reject) => {
+			let ready = false;
+			let cause: unknown;
+			const limit = setTimeout(() => reject(failure(`not ready after ${startMs} ms`)), startMs);
+			worker.on('message', (message: FromWorker) => {
+				this.#take(message);
+				if (message.type !== 'ready') return;
+				ready = true;
+				clearTimeout(limit);
+				resolve();
+			});
+			worker.on('error', (error) => {
+				cause = error;
+			});
+			worker.once('exit', (code) => {
+				clearTimeout(limit);
+				this.#worker = null;
+				const error = failure(cause === undefined ? `exit code ${code}` : messageOf(cause), cause);
+				if (!ready) reject(error);
+				else if (!this.#stopping) this.#failed(error);
+			});
+		});
+	}
+
+	/** Sends the document to the peer now and after every reconnect, until a newer one replaces it. */
+	publish(document: PeerDocument): void {
+		const text = JSON.stringify(document);
+		const bytes = Buffer.byteLength(text);
+		if (bytes > documentMaxBytes)
+			throw new VmpairError(
+				'document-too-large',
+				`The document for ${this.#options.peer} has ${bytes} bytes; at most ${documentMaxBytes} can be sent.`,
+				{ next: 'Manage fewer VMs on this pair.' },
+			);
+		const records = digest(document.records);
+		const world = digest(document.sights);
+		this.#mailbox.update((waiting) => ({ ...waiting, document: { text, records, world } }));
+	}
+
+	/** Stretches the detection time D, and only that, while our own work loads the links. */
+	stretch(factor: 1 | 3): void {
+		this.#mailbox.update((waiting) => ({ ...waiting, factor }));
+	}
+
+	/** What our beats say of this host. */
+	setArmed(armed: boolean): void {
+		this.#mailbox.update((waiting) => ({ ...waiting, armed }));
+	}
+
+	/** What the peer's last beat said of it; null before the first. */
+	peerWord(): PeerWord | null {
+		return this.#word;
+	}
+
+	/** At most one beat interval old; the numbers of received beats may be older. */
+	counters(): ChannelCounters {
+		const dropped = { ...this.#counters.dropped };
+		dropped['invalid-document'] += this.#invalidDocuments;
+		return { ...this.#counters, dropped };
+	}
+
+	/** Closes every connection and ends the thread, by force when it takes longer than 2 s. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		if (this.#ticking !== null) clearInterval(this.#ticking);
+		const worker = this.#worker;
+		if (worker === null) return;
+		this.#post({ type: 'stop' });
+		await new Promise<void>((resolve) => {
+			const limit = setTimeout(() => void worker.terminate(), stopMs);
+			worker.once('exit', () => {
+				clearTimeout(limit);
+				resolve();
+			});
+		});
+	}
+
+	/** Shows the heartbeat thread that the main loop turns. */
+	#beatTick(): void {
+		Atomics.store(new BigInt64Array(this.#tick), 0, process.hrtime.bigint());
+	}
+
+	#post(message: ToWorker): void {
+		this.#worker?.postMessage(message);
+	}
+
+	#take(message: FromWorker): void {
+		if (this.#stopping) return;
+		// The thread takes its first orders when it is ready, and the next when it took the last.
+		if (message.type !== 'report') {
+			this.#mailbox.taken();
+			return;
+		}
+		this.#post({ type: 'taken' });
+		this.#deliver(message.report);
+	}
+
+	/** Hearing first: a document counts only for the boot that was announced before it. */
+	#deliver(report: Partial<Report>): void {
+		if (report.counters !== undefined) this.#counters = report.counters;
+		if (report.word !== undefined) this.#word = report.word;
+		for (const notice of report.notices ?? []) this.#notice(notice);
+		if (report.hearing !== undefined) {
+			this.#bootId = report.hearing.bootId;
+			this.#hearing(report.hearing);
+		}
+		if (report.links !== undefined) this.#links(report.links);
+		if (report.document !== undefined) this.#check(report.document);
+	}
+
+	#check(text: string): void {
+		const parsed = peerDocumentSchema.safeParse(JSON.parse(text));
+		if (parsed.success) {
+			if (parsed.data.bootId === this.#bootId) this.#document(parsed.data);
+			return;
+		}
+		this.#invalidDocuments += 1;
+		const issue = parsed.error.issues[0];
+		this.#notice({
+			level: 'warn',
+			message: 'a document of the peer is invalid; install the same version on both hosts',
+			fields: { field: issue?.path.join('.') ?? '', detail: issue?.message ?? '' },
+		});
+	}
+}
+
+const failure = (detail: string, cause?: unknown): VmpairError =>
+	new VmpairError('heartbeat-failed', `The heartbeat thread ended: ${detail}.`, {
+		next: 'The agent exits and is started again; the VMs keep running.',
+		cause,
+	});
+
+/** Short: it is compared, never trusted. */
+const digest = (value: unknown): string =>
+	createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+
+const validate = (options: ChannelOptions): void => {
+	const invalid = (message: string, next: string) =>
+		new VmpairError('heartbeat-invalid', message, { next });
+	if (normalizeFingerprint(options.tls.peerFingerprint256) === null)
+		throw invalid(
+			`The fingerprint of ${options.peer} is not a SHA-256 fingerprint.`,
+			`Run \`vmpair keygen\` on ${options.peer} and copy the fingerprint it prints.`,
+		);
+	if (options.self === options.peer)
+		throw invalid('Both hosts have the same name.', 'Give each host its own name.');
+	for (const link of options.links)
+		for (const address of [link.listenAddress, link.peerAddress])
+			if (isIP(address) === 0)
+				throw invalid(
+					`${address} of the link ${link.name} is not an IP address.`,
+					'Write the IP address: beats must not wait for a name server.',
+				);
+};

@@ -1,0 +1,110 @@
+import type { DetectorTiming } from '#src/heartbeat/detector.ts';
+import type { DropReason } from '#src/heartbeat/beat.ts';
+import type { Hearing, HostName, LinkObservation } from '#src/ports.ts';
+
+/** One network between the hosts. Addresses are IP addresses: a name would need a resolver to answer. */
+export interface ChannelLink {
+	readonly name: string;
+	/** The network device whose carrier is watched, or null. */
+	readonly device: string | null;
+	readonly listenAddress: string;
+	readonly listenPort: number;
+	readonly peerAddress: string;
+	readonly peerPort: number;
+}
+
+export interface ChannelTls {
+	readonly certificatePem: string;
+	readonly keyPem: string;
+	/** SHA-256 of the peer's certificate, as `vmpair keygen` printed it there. */
+	readonly peerFingerprint256: string;
+}
+
+export interface ChannelOptions {
+	readonly self: HostName;
+	readonly peer: HostName;
+	readonly pairId: string;
+	/** Kernel boot id of this host, and one id for this run of the agent. */
+	readonly bootId: string;
+	readonly session: string;
+	readonly links: readonly ChannelLink[];
+	readonly tls: ChannelTls;
+	readonly timing: DetectorTiming;
+	/** Boot ids of the peer ever seen, oldest first; all but the last are refused (V13). */
+	readonly knownBootIds: readonly string[];
+}
+
+/** The fields of the engine's `hearing-changed`. */
+export interface HearingReport {
+	readonly hearing: Hearing;
+	readonly bootId: string | null;
+	readonly echoed: boolean;
+	readonly peerLagMs: number;
+}
+
+/** What the peer's last beat said of it. */
+export interface PeerWord {
+	readonly armed: boolean;
+	readonly records: string;
+	readonly world: string;
+}
+
+export interface ChannelCounters {
+	readonly dropped: Readonly<Record<DropReason, number>>;
+	/** Authenticated connections that were opened, and closed again for any reason. */
+	readonly connections: number;
+	readonly disconnections: number;
+	/** Connections ended because the peer echoed nothing in time. */
+	readonly unacknowledged: number;
+	readonly beatsReceived: number;
+	/** Beats not sent because the connection's buffer was full. */
+	readonly beatsWithheld: number;
+	readonly documentsReceived: number;
+	/** The longest time without any beat between two beats of one session of the peer, ms. */
+	readonly worstBeatGapMs: number;
+	/** The longest time between two rounds of our own beats, ms. */
+	readonly worstSendGapMs: number;
+}
+
+/** Something an admin should read; the same text comes at most once a minute. */
+export interface ChannelNotice {
+	readonly level: 'info' | 'warn';
+	readonly message: string;
+	readonly fields: Readonly<Record<string, string | number>>;
+}
+
+/** What the agent wants of the heartbeat thread; whole values, the newest wins. */
+export interface Orders {
+	/** The JSON of the newest document, and digests of its parts for the beats. */
+	readonly document: { readonly text: string; readonly records: string; readonly world: string };
+	readonly factor: 1 | 3;
+	readonly armed: boolean;
+}
+
+/** What the heartbeat thread found; whole values, the newest wins. */
+export interface Report {
+	readonly hearing: HearingReport;
+	readonly links: readonly LinkObservation[];
+	/** The JSON of the peer's newest document. */
+	readonly document: string;
+	readonly word: PeerWord;
+	readonly counters: ChannelCounters;
+	readonly notices: readonly ChannelNotice[];
+}
+
+/** Handed to the thread at its start. */
+export interface WorkerInput {
+	readonly options: ChannelOptions;
+	/** One 64-bit integer: the main loop's last tick in nanoseconds of the monotonic clock. */
+	readonly tick: SharedArrayBuffer;
+}
+
+export type ToWorker =
+	| { readonly type: 'orders'; readonly orders: Partial<Orders> }
+	| { readonly type: 'taken' }
+	| { readonly type: 'stop' };
+
+export type FromWorker =
+	| { readonly type: 'ready' }
+	| { readonly type: 'taken' }
+	| { readonly type: 'report'; readonly report: Partial<Report> };

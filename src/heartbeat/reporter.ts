@@ -1,0 +1,46 @@
+import type { Detection } from '#src/heartbeat/detector.ts';
+import type { Mailbox } from '#src/heartbeat/mailbox.ts';
+import type { PeerWord, Report } from '#src/heartbeat/message.ts';
+import type { MonotonicMs } from '#src/ports.ts';
+
+/** The round trip is for people to read: it alone is worth a report now and then, not each beat. */
+const refreshMs = 10_000;
+/** The peer's lag is reported when it enters another second, so a healthy peer's never is. */
+const lagStepMs = 1000;
+
+/** Tells the main loop what changed, and only then. */
+export interface Reporter {
+	readonly detection: (
+		detection: Detection,
+		peer: { readonly bootId: string | null; readonly lagMs: number },
+		nowMs: MonotonicMs,
+	) => void;
+	readonly word: (word: PeerWord) => void;
+}
+
+/** A reporter that has told nothing yet. */
+export const createReporter = (mailbox: Mailbox<Report>): Reporter => {
+	let told = { hearing: '', links: '', linksMs: 0, word: '' };
+	return {
+		detection: ({ hearing, echoed, links }, { bootId, lagMs }, nowMs) => {
+			const hearingKey = `${hearing} ${echoed} ${bootId} ${Math.floor(lagMs / lagStepMs)}`;
+			if (hearingKey !== told.hearing) {
+				told = { ...told, hearing: hearingKey };
+				const report = { hearing, bootId, echoed, peerLagMs: lagMs };
+				mailbox.update((waiting) => ({ ...waiting, hearing: report }));
+			}
+			const linksKey = links
+				.map((link) => `${link.state} ${link.carrier} ${link.refused} ${link.rttMs === null}`)
+				.join(', ');
+			if (linksKey === told.links && nowMs - told.linksMs < refreshMs) return;
+			told = { ...told, links: linksKey, linksMs: nowMs };
+			mailbox.update((waiting) => ({ ...waiting, links }));
+		},
+		word: (word) => {
+			const key = `${word.armed} ${word.records} ${word.world}`;
+			if (key === told.word) return;
+			told = { ...told, word: key };
+			mailbox.update((waiting) => ({ ...waiting, word }));
+		},
+	};
+};
