@@ -1,4 +1,6 @@
 import test from 'ava';
+import { configJsonSchema } from '#src/config/json-schema.ts';
+import { scenarioJsonSchema } from '#src/sim/scenario.ts';
 import {
 	checkErrorCodes,
 	checkLinks,
@@ -196,7 +198,9 @@ test('the words are those of the glossary and of no particular place', (t) => {
 });
 
 test('every file is reached from an entry', (t) => {
-	t.is(render(checkReach(product, ['src/main.ts'], 'src/')), '');
+	const programs = code.filter(({ path }) => /^(src|deploy)\//.test(path));
+	const published = ['src/main.ts', 'deploy/package.ts', 'deploy/schemas.ts'];
+	t.is(render(checkReach(programs, published, 'src/')), '');
 	const entries = paths.filter((file) =>
 		/^test\/.*\.test\.ts$|^(deploy|bench)\/[^/]+\.ts$|^test\/lab\/main\.ts$/.test(file),
 	);
@@ -241,6 +245,13 @@ test('docs/errors.md tells of every error code and of no other', (t) => {
 	t.is(codes("new VmpairError(found ? 'one-code' : 'other-code', message)", '| `one-code` |'), 1);
 	t.is(codes("const named = 'one-code';\nnew VmpairError(named, message)", '| `one-code` |'), 0);
 	t.is(codes('new VmpairError(error.code, message)', ''), 0);
+});
+
+test('the published schemas are those of the program', (t) => {
+	const published = (name: string): unknown => JSON.parse(read(`docs/${name}.schema.json`).text);
+	const remedy = 'out of date: run "npm run schemas"';
+	t.deepEqual(published('vmpair'), JSON.parse(JSON.stringify(configJsonSchema())), remedy);
+	t.deepEqual(published('scenario'), JSON.parse(JSON.stringify(scenarioJsonSchema())), remedy);
 });
 
 test('every document has a title and every link leads somewhere', (t) => {
