@@ -11,6 +11,7 @@ import {
 	start,
 	wakeBy,
 } from '#src/engine/draft.ts';
+import type { EngineFencing } from '#src/engine/config.ts';
 import { mayExclude } from '#src/engine/exclusion.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
@@ -96,16 +97,41 @@ const unacknowledged = (state: State): boolean =>
 	});
 
 /**
- * How long this host waits after the loss before its first `off`, ms. The second waits longer than all
- * attempts of the first and the device's declared latency, so that never both go off for one fault (V12).
+ * The turn of this host: 0 and 1 by the records both acknowledged last. A host whose newest record is
+ * unacknowledged reckons with other records than its peer, so it takes a later turn, by name alone:
+ * whatever each of the two knows, they never have the same one.
  */
+const turnOf = (state: State): number => {
+	if (unacknowledged(state)) return state.config.self < state.config.peer ? 2 : 3;
+	return goesFirst(state) ? 0 : 1;
+};
+
+const turns = 4;
+
+/** All attempts of one host, the device's declared latency, and the skew of two detections, ms (V12). */
+const turnMs = (fencing: EngineFencing, detectionMs: number): number =>
+	fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs + 3 * detectionMs;
+
+/** How long this host waits after the loss before its first `off`, ms; 0 when it goes first. */
 export const fenceDelayMs = (state: State): number => {
-	const { fencing } = state.config;
-	if (fencing === null) return 0;
-	const oneMs = fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs;
-	const first = goesFirst(state);
-	if (unacknowledged(state)) return first ? 2 * oneMs : oneMs;
-	return first ? 0 : oneMs;
+	const { fencing, timing } = state.config;
+	return fencing === null ? 0 : turnOf(state) * turnMs(fencing, timing.detectionMs);
+};
+
+/**
+ * When this host may send its next `off`: within its own turn, and so early in it that the command
+ * has taken effect (or never will) before the other host's turn. Now, or the start of its next turn.
+ */
+const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): number => {
+	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
+	const elapsedMs = nowMs - state.peer.statusSinceMs;
+	const turn = Math.floor(elapsedMs / lengthMs);
+	const latestMs = lengthMs - fencing.lateMs - 2 * fencing.callMs;
+	const mine = turn % turns === turnOf(state);
+	if (mine && elapsedMs - turn * lengthMs <= latestMs) return nowMs;
+	const wait = (turnOf(state) - (turn % turns) + turns) % turns;
+	const next = turn + (wait === 0 ? turns : wait);
+	return state.peer.statusSinceMs + next * lengthMs;
 };
 
 /** `off` commands of the last hour; those of another boot count until this one is an hour old. */
@@ -132,7 +158,7 @@ const holdReason = (draft: Draft): string | null => {
 		return `${progress.attempts} attempts to switch ${config.peer} off did not succeed`;
 	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
 		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
-	const dueMs = Math.max(state.peer.statusSinceMs + fenceDelayMs(state), progress.notBeforeMs);
+	const dueMs = Math.max(nextFenceMs(state, config.fencing, nowMs), progress.notBeforeMs);
 	if (nowMs < dueMs) {
 		wakeBy(draft, dueMs);
 		return `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s for the other host to fence first`;

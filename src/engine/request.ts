@@ -111,7 +111,7 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 		return refused(
 			'disk-not-promotable',
 			`the disk of ${vm.vm} on ${self} can't be promoted: DRBD knows that it is outdated or incomplete`,
-			`bring ${peer} back, or see the runbook vm-holding`,
+			`bring ${peer} back, or see the runbook vm-down`,
 		);
 	const record = recordOf(state, vm.resource);
 	const change = {
