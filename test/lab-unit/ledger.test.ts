@@ -57,7 +57,9 @@ test('an acknowledged number that is not on the disk is caught', (t) => {
 });
 
 test('an acknowledged number that another boot overwrote on the disk is caught', (t) => {
-	const overwritten = disk.map((record) => (record.number === 2 ? { ...record, boot: 'bb' } : record));
+	const overwritten = disk.map((record) =>
+		record.number === 2 ? { ...record, boot: 'bb' } : record,
+	);
 	t.deepEqual(rules(story, overwritten), ['acknowledged-write-lost']);
 });
 

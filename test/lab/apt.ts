@@ -15,7 +15,7 @@ const tools: Record<string, string> = {
 	ip: 'iproute2',
 	nft: 'nftables',
 	ssh: 'openssh-client',
-	'mke2fs': 'e2fsprogs',
+	mke2fs: 'e2fsprogs',
 	gcc: 'gcc',
 	cpio: 'cpio',
 	xz: 'xz-utils',

@@ -1,5 +1,5 @@
 /** The ledger guest: its initramfs, its unpacked kernel, its `xl` configuration. */
-import { mkdir, readFile, readdir, writeFile, chmod, copyFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile, chmod, copyFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './tool.ts';
 import { outerAddress, recorderPort, vmMemoryMiB, vms, type LabVm } from './world.ts';
@@ -30,9 +30,15 @@ async function unpackKernel(bzImage: string, target: string): Promise<void> {
 	if (at < 0) throw new Error(`${bzImage}: no xz payload`);
 	await writeFile(`${target}.xz`, image.subarray(at));
 	// The payload is followed by other bytes: xz complains about them after having written everything.
-	await run('sh', ['-c', `xz -dc --single-stream "$1.xz" > "$1" 2>/dev/null || true; rm "$1.xz"`, 'sh', target]);
+	await run('sh', [
+		'-c',
+		`xz -dc --single-stream "$1.xz" > "$1" 2>/dev/null || true; rm "$1.xz"`,
+		'sh',
+		target,
+	]);
 	const kernel = await readFile(target);
-	if (!kernel.subarray(0, 4).equals(elfMagic)) throw new Error(`${bzImage}: the payload is no ELF file`);
+	if (!kernel.subarray(0, 4).equals(elfMagic))
+		throw new Error(`${bzImage}: the payload is no ELF file`);
 }
 
 /** Puts the guest's kernel and initramfs into the dom0 tree at `root`. */
@@ -49,8 +55,16 @@ export async function buildGuest(root: string, source: string, work: string): Pr
 	await copyFile(join(modules, 'net/xen-netfront.ko'), join(tree, 'lib/xen-netfront.ko'));
 	await run('gcc', ['-O2', '-static', '-o', join(tree, 'init'), source]);
 	await chmod(join(tree, 'init'), 0o755);
+	await mkdir(join(tree, 'sbin'), { recursive: true });
+	for (const name of ['poweroff', 'reboot']) await symlink('/init', join(tree, 'sbin', name));
 	await run('mknod', [join(tree, 'dev/console'), 'c', '5', '1'], { anyCode: true });
-	await run('sh', ['-c', 'cd "$1" && find . | cpio -o -H newc --quiet > "$2"', 'sh', tree, join(target, 'ledger.img')]);
+	await run('sh', [
+		'-c',
+		'cd "$1" && find . | cpio -o -H newc --quiet > "$2"',
+		'sh',
+		tree,
+		join(target, 'ledger.img'),
+	]);
 	await unpackKernel(join(root, 'boot', `vmlinuz-${version}`), join(target, 'vmlinux'));
 	await mkdir(join(root, 'etc/xen'), { recursive: true });
 	for (const vm of vms) await writeFile(join(root, 'etc/xen', `${vm.name}.cfg`), guestConfig(vm));

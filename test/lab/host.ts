@@ -23,8 +23,10 @@ export type Place = {
 };
 
 export const hostFolder = (place: Place, host: LabHost): string => join(place.folder, host.name);
-export const qmpSocket = (place: Place, host: LabHost): string => join(hostFolder(place, host), 'qmp');
-export const pidFile = (place: Place, host: LabHost): string => join(hostFolder(place, host), 'pid');
+export const qmpSocket = (place: Place, host: LabHost): string =>
+	join(hostFolder(place, host), 'qmp');
+export const pidFile = (place: Place, host: LabHost): string =>
+	join(hostFolder(place, host), 'pid');
 export const startScript = (place: Place, host: LabHost): string =>
 	join(hostFolder(place, host), 'start');
 const diskNames = ['root', ...vms.map((vm) => vm.name)];
@@ -54,7 +56,16 @@ function qemuArguments(place: Place, host: LabHost): string[] {
 	]);
 	return [
 		...['-name', host.name, '-accel', 'tcg,thread=multi', '-cpu', 'qemu64,+svm,+npt'],
-		...['-smp', '1', '-m', String(hostMemoryMiB), '-display', 'none', '-nodefaults', '-no-user-config'],
+		...[
+			'-smp',
+			'1',
+			'-m',
+			String(hostMemoryMiB),
+			'-display',
+			'none',
+			'-nodefaults',
+			'-no-user-config',
+		],
 		...['-kernel', image.xen, '-append', xenLine],
 		...['-initrd', `${image.kernel} ${dom0Line(host).replaceAll(',', ',,')},${image.initrd}`],
 		...disks,
@@ -76,7 +87,9 @@ export async function writeStartScript(place: Place, host: LabHost): Promise<voi
 	const words = [command, ...args, ...qemuArguments(place, host)].map(quoted).join(' ');
 	const serial = quoted(join(hostFolder(place, host), 'serial.log'));
 	const keep = `[ ! -e ${serial} ] || cat ${serial} >> ${serial}.old\n`;
-	await writeFile(startScript(place, host), `#!/bin/sh\n${keep}exec ${words} "$@"\n`, { mode: 0o755 });
+	await writeFile(startScript(place, host), `#!/bin/sh\n${keep}exec ${words} "$@"\n`, {
+		mode: 0o755,
+	});
 }
 
 /** Fresh disks, not yet booted: the root is a layer over the image. */

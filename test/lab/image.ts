@@ -34,8 +34,7 @@ export type Image = {
 	readonly sshKey: string;
 };
 
-export const cacheFolder = (): string =>
-	process.env['VMPAIR_LAB_CACHE'] ?? '/var/cache/vmpair-lab';
+export const cacheFolder = (): string => process.env['VMPAIR_LAB_CACHE'] ?? '/var/cache/vmpair-lab';
 
 const here = import.meta.dirname;
 
@@ -98,7 +97,9 @@ async function bootstrap(root: string, work: string): Promise<void> {
 		await rename(partial, base);
 	}
 	await mkdir(root, { recursive: true });
-	await run('tar', ['-xf', base, '-C', root, '--numeric-owner', '--xattrs'], { timeoutMs: 300_000 });
+	await run('tar', ['-xf', base, '-C', root, '--numeric-owner', '--xattrs'], {
+		timeoutMs: 300_000,
+	});
 }
 
 async function configure(root: string, publicKey: string): Promise<void> {
@@ -128,7 +129,10 @@ async function configure(root: string, publicKey: string): Promise<void> {
 async function extractBoot(root: string, image: Image): Promise<void> {
 	const names = await readdir(join(root, 'boot'));
 	const one = (start: string): string => {
-		const name = names.filter((candidate) => candidate.startsWith(start)).sort().at(-1);
+		const name = names
+			.filter((candidate) => candidate.startsWith(start))
+			.sort()
+			.at(-1);
 		if (name === undefined) throw new Error(`the image has no /boot/${start}*`);
 		return join(root, 'boot', name);
 	};
@@ -143,7 +147,17 @@ async function build(image: Image): Promise<void> {
 	const root = join(work, 'root');
 	await mkdir(work, { recursive: true });
 	await rm(image.sshKey, { force: true });
-	await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'vmpair-lab', '-f', image.sshKey]);
+	await run('ssh-keygen', [
+		'-q',
+		'-t',
+		'ed25519',
+		'-N',
+		'',
+		'-C',
+		'vmpair-lab',
+		'-f',
+		image.sshKey,
+	]);
 	progress('building the dom0 image');
 	await bootstrap(root, work);
 	await configure(root, await readFile(`${image.sshKey}.pub`, 'utf8'));

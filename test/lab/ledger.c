@@ -6,6 +6,8 @@
  * the last record on the disk and goes on from there. The boot id is random for each boot of the guest, so the
  * recorder can tell two live copies from one that moved.
  *
+ * `xl shutdown` makes the kernel run /sbin/poweroff, which is this very program under another name.
+ *
  * Kernel arguments: vm=NAME addr=A.B.C.D recorder=A.B.C.D:PORT period=MS end=poweroff|reboot|crash@RECORDS
  */
 #define _GNU_SOURCE
@@ -215,8 +217,12 @@ static void keep_ledger(int disk, int link, char *block, unsigned long long n, u
 	halt("disk full");
 }
 
-int main(void)
+int main(int count, char **words)
 {
+	if (count > 0 && strstr(words[0], "poweroff"))
+		return reboot(RB_POWER_OFF);
+	if (count > 0 && strstr(words[0], "reboot"))
+		return reboot(RB_AUTOBOOT);
 	unsigned long long capacity, last;
 	unsigned char seed[8];
 	char *block;

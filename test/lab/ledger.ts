@@ -116,7 +116,10 @@ function sequence(disk: readonly DiskRecord[]): Violation[] {
 		.map(({ number }) => ({ rule: 'disk-out-of-order', text: `record ${number} is out of place` }));
 }
 
-function largestGap(entries: readonly Entry[], untilMs: number): { gapMs: number; gapFromMs: number } {
+function largestGap(
+	entries: readonly Entry[],
+	untilMs: number,
+): { gapMs: number; gapFromMs: number } {
 	const times = entries.filter((entry) => entry.kind === 'ack').map((entry) => entry.atMs);
 	let gap = { gapMs: 0, gapFromMs: times[0] ?? untilMs };
 	for (const [at, fromMs] of times.entries()) {

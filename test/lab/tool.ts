@@ -47,7 +47,9 @@ export async function run(
 		const shown = [command, ...args].join(' ').slice(0, 400);
 		const why = outcome.timedOut ? 'ran out of time' : `exit ${outcome.code}`;
 		const spawn = result.exitCode === undefined ? (result.shortMessage ?? '') : '';
-		throw new Error(`${shown}: ${why}: ${(outcome.stderr || outcome.stdout || spawn).slice(-2000)}`);
+		throw new Error(
+			`${shown}: ${why}: ${(outcome.stderr || outcome.stdout || spawn).slice(-2000)}`,
+		);
 	}
 	return outcome;
 }

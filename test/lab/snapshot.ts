@@ -1,0 +1,126 @@
+/** Booted hosts, kept: each is booted once for an image, then every scenario starts from `savevm`'s snapshot. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { killBmc, startBmc } from './bmc.ts';
+import {
+	copyDisks,
+	createDisks,
+	cutPower,
+	forgetSsh,
+	hostPid,
+	qmpSocket,
+	ssh,
+	startHost,
+	untilUp,
+	writeStartScript,
+	type Place,
+} from './host.ts';
+import type { Image } from './image.ts';
+import { createNetwork, removeNetwork } from './network.ts';
+import { monitor, qmp } from './qmp.ts';
+import { keyOf, progress, run, until } from './tool.ts';
+import { hosts, snapshotName, vms, type LabHost } from './world.ts';
+
+const metadata = vms.map((vm) => `drbdadm create-md --force ${vm.name}`).join(' && ');
+const current = vms
+	.map((vm) => `drbdadm new-current-uuid --clear-bitmap ${vm.name}/0`)
+	.join(' && ');
+
+/** Makes new DRBD resources on both hosts, declared equal: their disks are new and empty. */
+async function prepareDrbd(place: Place): Promise<void> {
+	const [first] = hosts;
+	if (first === undefined) throw new Error('the lab needs hosts');
+	const up = `modprobe drbd && (${metadata}) >/dev/null 2>&1 && drbdadm up all`;
+	await Promise.all(hosts.map((host) => ssh(place, host, up, { timeoutMs: 180_000 })));
+	const states = async (word: string): Promise<true | undefined> => {
+		const { stdout } = await ssh(place, first, 'cat /proc/drbd');
+		return stdout.split(word).length - 1 === vms.length ? true : undefined;
+	};
+	await until(() => states('cs:Connected'), { what: 'DRBD to connect', timeoutMs: 120_000 });
+	await ssh(place, first, current, { timeoutMs: 120_000 });
+	const equal = 'ds:UpToDate/UpToDate';
+	await until(() => states(equal), { what: 'DRBD to be in sync', timeoutMs: 60_000 });
+}
+
+async function bootOnce(place: Place): Promise<void> {
+	await createNetwork(place.namespace);
+	for (const host of hosts) {
+		await createDisks(place, host);
+		await writeStartScript(place, host);
+		await startBmc(place, host);
+		await startHost(place, host);
+	}
+	progress('booting both hosts for the first time (2 to 5 minutes, emulated)');
+	await Promise.all(hosts.map((host) => untilUp(place, host)));
+	progress('both hosts answer');
+	const settled = 'systemctl is-system-running --wait; xl info >/dev/null';
+	await Promise.all(hosts.map((host) => ssh(place, host, settled, { timeoutMs: 300_000 })));
+	await prepareDrbd(place);
+	await Promise.all(hosts.map((host) => ssh(place, host, 'sync')));
+	await Promise.all(hosts.map((host) => forgetSsh(place, host)));
+	await Promise.all(hosts.map((host) => qmp(qmpSocket(place, host), 'stop')));
+	for (const host of hosts) await monitor(qmpSocket(place, host), `savevm ${snapshotName}`);
+	for (const host of hosts) await quit(place, host);
+}
+
+async function quit(place: Place, host: LabHost): Promise<void> {
+	await qmp(qmpSocket(place, host), 'quit');
+	const gone = async (): Promise<true | undefined> =>
+		(await hostPid(place, host)) === undefined ? true : undefined;
+	await until(gone, { what: `${host.name} to quit`, timeoutMs: 60_000 });
+}
+
+/** Ends everything that runs in a place: hosts, BMCs, namespace. Safe to repeat. */
+export async function tearDown(place: Place): Promise<void> {
+	for (const host of hosts) {
+		await killBmc(place, host);
+		await cutPower(place, host);
+		await forgetSsh(place, host);
+	}
+	await removeNetwork(place.namespace);
+}
+
+async function snapshotKey(): Promise<string> {
+	const files = ['host.ts', 'snapshot.ts', 'world.ts'];
+	const texts = await Promise.all(
+		files.map((name) => readFile(join(import.meta.dirname, name), 'utf8')),
+	);
+	const { stdout } = await run('qemu-system-x86_64', ['--version']);
+	return keyOf(...texts, stdout);
+}
+
+/** The folder with both hosts' disks and their snapshot; made when it is not there yet. */
+export async function ensureSnapshot(image: Image, namespace: string): Promise<string> {
+	const folder = join(image.folder, `booted-${await snapshotKey()}`);
+	if (existsSync(folder)) return folder;
+	const place: Place = { folder: `${folder}.partial`, namespace, image };
+	await rm(place.folder, { recursive: true, force: true });
+	await mkdir(place.folder, { recursive: true });
+	try {
+		await bootOnce(place);
+		await rename(place.folder, folder);
+	} finally {
+		await tearDown(place);
+	}
+	return folder;
+}
+
+/** Starts both hosts from the snapshot, at the same instant, and sets their clocks. */
+export async function startFromSnapshot(place: Place, golden: string): Promise<void> {
+	await createNetwork(place.namespace);
+	for (const host of hosts) {
+		await copyDisks({ ...place, folder: golden }, place, host);
+		await writeStartScript(place, host);
+		await startBmc(place, host);
+	}
+	await Promise.all(hosts.map((host) => startHost(place, host, '-loadvm', snapshotName, '-S')));
+	await Promise.all(hosts.map((host) => qmp(qmpSocket(place, host), 'cont')));
+	await Promise.all(hosts.map((host) => untilUp(place, host, 120_000)));
+	await Promise.all(hosts.map((host) => setClock(place, host)));
+}
+
+/** Gives dom0 the outer machine's time: a snapshot wakes up in the past, and TLS minds. */
+export async function setClock(place: Place, host: LabHost): Promise<void> {
+	await ssh(place, host, `date -s @$(( ${Date.now()} / 1000 )) >/dev/null`);
+}
