@@ -1,0 +1,188 @@
+/**
+ * The event journal `events.jsonl`: everything the engine said (`note`), everything it was told (`input`,
+ * so that a run can be replayed through the engine), and where a run of the agent began (`start`). One
+ * JSON object a line, bounded in size, never read by a decision: losing it costs explanations, not data.
+ */
+
+export type NoteLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** A sentence of the log, as the engine says it. */
+export interface JournalNote {
+	readonly level: NoteLevel;
+	readonly message: string;
+	readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** Anything the engine is told; its shape is the engine's affair. */
+export interface JournalInput {
+	readonly type: string;
+}
+
+interface Stamp {
+	/** Grows by one with every entry of this host, also over restarts. */
+	readonly seq: number;
+	/** Wall-clock time, ISO 8601, only for people. */
+	readonly at: string;
+	/** Monotonic time in ms that the engine was given; comparable within one boot only. */
+	readonly ms: number;
+	readonly boot: string;
+}
+
+export type JournalBody =
+	/** A run of the agent begins: configuration and record that the engine starts from. */
+	| { readonly type: 'start'; readonly from: unknown }
+	| ({ readonly type: 'note' } & JournalNote)
+	| { readonly type: 'input'; readonly event: JournalInput }
+	/** The same as the input with this number: observations repeat themselves far more often than not. */
+	| { readonly type: 'input'; readonly same: number }
+	/** An input that was too large to keep; a replay ends here. */
+	| { readonly type: 'input'; readonly oversize: number; readonly of: string }
+	/** So many entries could not be written before this one. */
+	| { readonly type: 'lost'; readonly entries: number; readonly reason: string };
+
+export type JournalEntry = Stamp & JournalBody;
+export type NoteEntry = Stamp & { readonly type: 'note' } & JournalNote;
+
+/** A larger line is not kept; about a thousand VMs in one observation fit. */
+export const lineBytesMax = 512 * 1024;
+
+export const journalFileName = 'events.jsonl';
+
+/** One line with its end. */
+export const encodeEntry = (entry: JournalEntry): string => `${JSON.stringify(entry)}\n`;
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+	typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const levels: ReadonlySet<unknown> = new Set(['debug', 'info', 'warn', 'error']);
+
+const fits = (value: Readonly<Record<string, unknown>>): boolean => {
+	const { seq, at, ms, boot, type } = value;
+	if (!Number.isSafeInteger(seq) || typeof at !== 'string') return false;
+	if (typeof ms !== 'number' || typeof boot !== 'string') return false;
+	switch (type) {
+		case 'start':
+			return 'from' in value;
+		case 'note':
+			return (
+				levels.has(value['level']) &&
+				typeof value['message'] === 'string' &&
+				isRecord(value['fields'])
+			);
+		case 'input':
+			return (
+				typeof value['same'] === 'number' ||
+				typeof value['oversize'] === 'number' ||
+				(isRecord(value['event']) && typeof value['event']['type'] === 'string')
+			);
+		case 'lost':
+			return typeof value['entries'] === 'number';
+		default:
+			return false;
+	}
+};
+
+/** The entry of a line without its end, or null when the line is torn or not ours. */
+export const decodeEntry = (line: string): JournalEntry | null => {
+	let value: unknown;
+	try {
+		value = JSON.parse(line);
+	} catch {
+		return null;
+	}
+	return isRecord(value) && fits(value) ? (value as unknown as JournalEntry) : null;
+};
+
+/** The last input of each type that stands in full in the present file, as JSON. */
+export type InputMemory = ReadonlyMap<string, { readonly seq: number; readonly json: string }>;
+
+/**
+ * How an input is written: in full, as "the same as", or not at all (null). A tick that changed nothing
+ * is not written: replaying it would change nothing either. `memory` starts empty in every file, so that
+ * a file hardly needs the ones before it.
+ */
+export const inputBody = (
+	event: JournalInput,
+	changed: boolean,
+	memory: InputMemory,
+): { readonly body: JournalBody; readonly json: string | null } | null => {
+	if (event.type === 'tick' && !changed) return null;
+	const json = JSON.stringify(event);
+	const last = memory.get(event.type);
+	if (last?.json === json) return { body: { type: 'input', same: last.seq }, json: null };
+	if (json.length > lineBytesMax)
+		return { body: { type: 'input', oversize: json.length, of: event.type }, json: null };
+	return { body: { type: 'input', event }, json };
+};
+
+const rotatedName = /^events-(\d{16})\.jsonl$/;
+
+/** The name that a full file gets; names are in the order of time. */
+export const rotatedFileName = (firstSeq: number): string =>
+	`events-${String(firstSeq).padStart(16, '0')}.jsonl`;
+
+/** A number that no entry of an older file reaches; infinite for the present file, which has none in its name. */
+export const firstSeqOf = (name: string): number => Number(rotatedName.exec(name)?.[1] ?? Infinity);
+
+/** The files of a journal among all names of a folder, oldest first, the present one last. */
+export const journalFiles = (names: readonly string[]): readonly string[] => [
+	...names.filter((name) => rotatedName.test(name)).sort(),
+	...names.filter((name) => name === journalFileName),
+];
+
+/** The oldest rotated files, which go when at most `filesMax` files, the present one included, are kept. */
+export const surplusFiles = (names: readonly string[], filesMax: number): readonly string[] => {
+	const rotated = names.filter((name) => rotatedName.test(name)).sort();
+	return rotated.slice(0, Math.max(0, rotated.length - (filesMax - 1)));
+};
+
+/** What `vmpair history` asks for. */
+export interface HistoryQuery {
+	/** Only entries after this number; 0 for all. */
+	readonly afterSeq: number;
+	/** Only entries at or after this wall-clock time, ISO 8601; null for all. */
+	readonly since: string | null;
+	/** At most so many: the oldest ones after `afterSeq`, else the newest ones. */
+	readonly limit: number;
+}
+
+/** True for an entry that a query asks for, its limit aside. */
+export const asked = (entry: NoteEntry, query: HistoryQuery): boolean =>
+	entry.seq > query.afterSeq && (query.since === null || entry.at >= query.since);
+
+/** Applies the limit of a query to the entries it asks for, which are in the order of their numbers. */
+export const limited = (
+	entries: readonly NoteEntry[],
+	query: HistoryQuery,
+): readonly NoteEntry[] =>
+	query.afterSeq > 0 ? entries.slice(0, query.limit) : entries.slice(-query.limit);
+
+/** An input as the engine got it. */
+export interface ReplayInput {
+	readonly seq: number;
+	readonly ms: number;
+	readonly boot: string;
+	readonly event: JournalInput;
+}
+
+/**
+ * Gives back the inputs of a file in full. Returns a function that takes its entries one after the other
+ * and gives the input, or null for an entry that is none or was not kept.
+ */
+export const replayer = (): ((entry: JournalEntry) => ReplayInput | null) => {
+	const full = new Map<number, JournalInput>();
+	const latest = new Map<string, number>();
+	return (entry) => {
+		if (entry.type !== 'input') return null;
+		const { seq, ms, boot } = entry;
+		if ('event' in entry) {
+			// Only the last one of a type is ever referred to.
+			full.delete(latest.get(entry.event.type) ?? 0);
+			latest.set(entry.event.type, seq);
+			full.set(seq, entry.event);
+			return { seq, ms, boot, event: entry.event };
+		}
+		const event = 'same' in entry ? full.get(entry.same) : undefined;
+		return event === undefined ? null : { seq, ms, boot, event };
+	};
+};

@@ -1,0 +1,89 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+	decodeEntry,
+	encodeEntry,
+	inputBody,
+	journalFiles,
+	lineBytesMax,
+	replayer,
+	rotatedFileName,
+	surplusFiles,
+} from '#src/store/journal.ts';
+import type { InputMemory, JournalEntry, JournalInput } from '#src/store/journal.ts';
+
+const stamp = { seq: 1, at: '2026-03-01T03:00:00.000Z', ms: 12.5, boot: 'boot-1' };
+
+const entries: readonly JournalEntry[] = [
+	{ ...stamp, type: 'start', from: null },
+	{ ...stamp, type: 'note', level: 'warn', message: 'peer is suspect', fields: { host: 'beta' } },
+	{ ...stamp, type: 'input', event: { type: 'tick' } },
+	{ ...stamp, type: 'input', same: 7 },
+	{ ...stamp, type: 'input', oversize: 900_000, of: 'document-received' },
+	{ ...stamp, type: 'lost', entries: 3, reason: 'the disk did not take them in time' },
+];
+
+for (const entry of entries)
+	test(`an entry is read back as it was written: ${JSON.stringify(entry).slice(60, 110)}`, (t) => {
+		const line = encodeEntry(entry);
+		t.is(line.indexOf('\n'), line.length - 1);
+		t.deepEqual(decodeEntry(line.trimEnd()), entry);
+	});
+
+test('a torn line and a line that is not ours are no entries', (t) => {
+	const line = encodeEntry({ ...stamp, type: 'input', event: { type: 'tick' } }).trimEnd();
+	for (let length = 0; length < line.length; length += 1)
+		t.is(decodeEntry(line.slice(0, length)), null);
+	for (const other of ['{}', '[]', '3', '{"seq":1,"at":"x","ms":1,"boot":"b","type":"other"}'])
+		t.is(decodeEntry(other), null);
+});
+
+test('a tick that changed nothing is not kept, one that did is', (t) => {
+	t.is(inputBody({ type: 'tick' }, false, new Map()), null);
+	t.not(inputBody({ type: 'tick' }, true, new Map()), null);
+});
+
+test('an input that is too large leaves its size', (t) => {
+	const event = { type: 'document-received', text: 'x'.repeat(lineBytesMax) };
+	t.deepEqual(inputBody(event, true, new Map())?.body, {
+		type: 'input',
+		oversize: JSON.stringify(event).length,
+		of: 'document-received',
+	});
+});
+
+test('what is replayed is what was put in', (t) => {
+	const input = fc.record({
+		type: fc.constantFrom('links-observed', 'replication-observed', 'hearing-changed'),
+		value: fc.integer({ min: 0, max: 2 }),
+	});
+	fc.assert(
+		fc.property(fc.array(input, { maxLength: 60 }), (events) => {
+			let memory: InputMemory = new Map();
+			const replay = replayer();
+			const replayed: (JournalInput | undefined)[] = [];
+			for (const [index, event] of events.entries()) {
+				const made = inputBody(event, true, memory);
+				if (made === null) continue;
+				const seq = index + 1;
+				if (made.json !== null)
+					memory = new Map([...memory, [event.type, { seq, json: made.json }]]);
+				replayed.push(replay({ ...stamp, seq, ...made.body })?.event);
+			}
+			t.deepEqual(replayed, events);
+		}),
+	);
+});
+
+test('files are in the order of time, and the oldest go first', (t) => {
+	const names = [900, 12, 100_000].map(rotatedFileName);
+	const folder = ['events.jsonl', ...names, 'state.json', 'events-x.jsonl'];
+	t.deepEqual(journalFiles(folder), [
+		'events-0000000000000012.jsonl',
+		'events-0000000000000900.jsonl',
+		'events-0000000000100000.jsonl',
+		'events.jsonl',
+	]);
+	t.deepEqual(surplusFiles(folder, 3), ['events-0000000000000012.jsonl']);
+	t.deepEqual(surplusFiles(folder, 10), []);
+});
