@@ -47,27 +47,35 @@ test('whatever each host knows of the last changes, the two never fence in the s
 	const base = names.map((name) => left.record(name)) as ResourceRecord[];
 	fc.assert(
 		fc.property(
-			fc.array(fc.record({ change, writtenBy: fc.boolean(), known: fc.boolean() }), {
-				minLength: 2,
-				maxLength: 2,
-			}),
+			fc.array(
+				fc.record({
+					change,
+					writtenByLeft: fc.boolean(),
+					known: fc.boolean(),
+					acknowledged: fc.boolean(),
+				}),
+				{ minLength: 2, maxLength: 2 },
+			),
 			(changes) => {
-				// Each resource has at most one newer version: written by one host, known to the other or not.
-				const version = (isLeft: boolean): ResourceRecord[] =>
-					base.map((record, index) => {
+				// Each resource has at most one newer version: written by one host; the other may know it,
+				// and the writer may have seen that it does.
+				const version = (has: (each: (typeof changes)[number]) => boolean): ResourceRecord[] =>
+					base.map((record, index): ResourceRecord => {
 						const each = changes[index];
-						if (each === undefined || (each.writtenBy !== isLeft && !each.known)) return record;
-						return { ...record, ...each.change, generation: record.generation + 1 };
+						return each !== undefined && has(each)
+							? { ...record, ...each.change, generation: record.generation + 1 }
+							: record;
 					});
-				// What the other sent last: its own version, unless that is what it just wrote and never sent.
-				const sent = (isLeft: boolean): ResourceRecord[] =>
-					base.map((record, index) => {
-						const each = changes[index];
-						if (each === undefined || !each.known) return record;
-						return { ...record, ...each.change, generation: record.generation + 1 };
-					});
-				const one = knowing(left, version(true), sent(false));
-				const other = knowing(right, version(false), sent(true));
+				const one = knowing(
+					left,
+					version((each) => each.writtenByLeft || each.known),
+					version((each) => (each.writtenByLeft ? each.known && each.acknowledged : each.known)),
+				);
+				const other = knowing(
+					right,
+					version((each) => !each.writtenByLeft || each.known),
+					version((each) => (each.writtenByLeft ? each.known : each.known && each.acknowledged)),
+				);
 				t.true(Math.abs(one - other) >= oneTurnMs, `${one} and ${other}`);
 			},
 		),

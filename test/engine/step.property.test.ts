@@ -103,7 +103,7 @@ const feed = (host: Host, input: Input): void => {
 	});
 };
 
-const runs = { numRuns: 300 };
+const runs = { numRuns: 120 };
 
 test('no sequence of events breaks an invariant, and the state survives a JSON round trip', (t) => {
 	fc.assert(
