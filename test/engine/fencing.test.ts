@@ -63,7 +63,12 @@ test('whatever each host knows of the last changes, the two never fence in the s
 					base.map((record, index): ResourceRecord => {
 						const each = changes[index];
 						return each !== undefined && has(each)
-							? { ...record, ...each.change, generation: record.generation + 1 }
+							? {
+									...record,
+									...each.change,
+									inSync: [...each.change.inSync],
+									generation: record.generation + 1,
+								}
 							: record;
 					});
 				const one = knowing(
