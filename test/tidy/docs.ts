@@ -42,17 +42,23 @@ interface RaisedError {
 	readonly codes: readonly string[];
 }
 
-/** The codes that a file's errors may carry: a literal, a choice of literals, or a constant of the file. */
-const raisedIn = ({ text }: Source): RaisedError[] =>
-	[...text.matchAll(/\bnew VmpairError\(\s*([^,]+),/g)].flatMap(({ index, 1: first = '' }) => {
-		// A code that another process raised and that is passed on as it is.
-		if (/^[a-zA-Z]+\.code$/.test(first)) return [];
-		const named = new RegExp(`\\bconst ${first} = '([a-z0-9-]+)'`).exec(text)?.[1];
-		const codes = named === undefined ? capturesOf(first, /'([a-z0-9-]+)'/g) : [named];
-		return [{ offset: index, codes }];
+/** Errors, malformed requests, and refusals of the engine: each has a code that `--json` shows. */
+const raising =
+	/\bnew VmpairError\(\s*([^,]+),|\bnew BadRequest\(\s*\d+,\s*([^,]+),|(?:\breturn|[:?])\s+refused\(\s*([^,]+),/g;
+
+/** The codes that a file may raise: a literal, a choice of literals, or a constant of the file. */
+const raisedIn = ({ path, text }: Source): RaisedError[] =>
+	[...text.matchAll(raising)].flatMap((match) => {
+		if (match[3] !== undefined && !path.startsWith('src/engine/')) return [];
+		const argument = match[1] ?? match[2] ?? match[3] ?? '';
+		// A code that is passed on as it was raised elsewhere.
+		if (/^[a-zA-Z]+\.code$/.test(argument)) return [];
+		const named = new RegExp(`\\bconst ${argument} = '([a-z0-9-]+)'`).exec(text)?.[1];
+		const codes = named === undefined ? capturesOf(argument, /'([a-z0-9-]+)'/g) : [named];
+		return [{ offset: match.index, codes }];
 	});
 
-/** Every code of a `VmpairError` is in the table, every row of the table is in use. */
+/** Every code is in a table of the document, every row of the tables is in use. */
 export const checkErrorCodes = (sources: readonly Source[], table: Source): Problem[] => {
 	const raised = sources.flatMap((source) =>
 		raisedIn(source).map((error) => ({ source, ...error })),
