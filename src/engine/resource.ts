@@ -11,13 +11,14 @@ import {
 	soleInSync,
 	start,
 	vmStateOf,
+	wakeBy,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
-import { isConnected, isFrozen } from '#src/drbd/role.ts';
+import { isConnected, isEstablishedUpToDate, isFrozen, isResyncing } from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import type { ResourceName } from '#src/ports.ts';
+import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
 /** True when something (armed, a person, a hand-over) lets this host start the VM. */
 export const startAllowed = (state: State, vm: EngineVm): boolean => {
@@ -65,21 +66,45 @@ export const attachRule = (draft: Draft): void => {
 		if (observed === undefined) {
 			if (state.resourcesUnknownSinceMs === null && !state.leaving)
 				start(draft, { type: 'resource-up', resource, generation });
-		} else if (observed.connection === 'StandAlone' && mayReconnect(state, resource)) {
-			start(draft, { type: 'resource-connect', resource, generation });
-		}
+		} else reconnect(draft, resource, observed);
 	}
 };
 
-/** Once after each join or record change, by a host that is not Primary: a split brain would only repeat itself. */
-const mayReconnect = (state: State, resource: ResourceName): boolean => {
-	const retry = state.retries[`resource-connect/${resource}`];
-	return (
-		inContact(state) &&
-		joined(state) &&
-		conflictOf(state, resource) === null &&
-		(retry === undefined || retry.failures < 3)
-	);
+const reconnectsMax = 3;
+const reconnectPauseMs = 10_000;
+
+/** A few times after each join: a refused resync goes through once joined, a real split brain only repeats itself. */
+const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObservation): void => {
+	const { state, nowMs } = draft;
+	const key = `reconnect/${resource}`;
+	const tried = state.retries[key];
+	if (isEstablishedUpToDate(observed) || isResyncing(observed)) {
+		if (tried === undefined) return;
+		const { [key]: _cleared, ...rest } = state.retries;
+		draft.state = { ...state, retries: rest };
+		return;
+	}
+	if (observed.connection !== 'StandAlone' || !inContact(state) || !joined(state)) return;
+	if (conflictOf(state, resource) !== null || state.peer.document?.joined !== true) return;
+	const failures = tried?.failures ?? 0;
+	if (failures >= reconnectsMax) return;
+	if (tried !== undefined && nowMs < tried.notBeforeMs) {
+		wakeBy(draft, tried.notBeforeMs);
+		return;
+	}
+	const generation = recordOf(state, resource)?.generation ?? 0;
+	if (!start(draft, { type: 'resource-connect', resource, generation })) return;
+	draft.state = {
+		...draft.state,
+		retries: {
+			...draft.state.retries,
+			[key]: {
+				failures: failures + 1,
+				notBeforeMs: nowMs + reconnectPauseMs,
+				detail: 'StandAlone',
+			},
+		},
+	};
 };
 
 const roleActions = ['promote', 'demote', 'resource-up', 'resource-down', 'outdate'] as const;
