@@ -12,6 +12,7 @@ import {
 } from '#test/tidy/docs.ts';
 import { checkLayers, checkPurity } from '#test/tidy/layer.ts';
 import { checkReach } from '#test/tidy/reach.ts';
+import { readmeScreens } from '#test/tidy/screens.ts';
 import {
 	checkExports,
 	checkFunctionLength,
@@ -233,6 +234,11 @@ test('help and README show every verb', (t) => {
 	);
 	t.is(checkVerbs(planted, [sample('README.md', 'vmpair status')]).length, 1);
 	t.is(checkVerbs(sample('src/main.ts', ''), []).length, 1);
+});
+
+test('README shows the status screen as the program prints it', (t) => {
+	const { text } = read('README.md');
+	for (const screen of readmeScreens) t.true(text.includes(screen), `README lacks\n${screen}`);
 });
 
 test('docs/errors.md tells of every error code and of no other', (t) => {
