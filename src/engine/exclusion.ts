@@ -134,7 +134,7 @@ export const outdateAnswerRule = (draft: Draft): void => {
 		if (request === undefined || loss === undefined || loss.over) continue;
 		const answer = state.peer.document?.outdateAnswers.find(
 			(each) =>
-				each.resource === resource && each.loss === request.loss && each.bootId === state.bootId,
+				each.resource === resource && each.loss === request.loss && each.session === state.session,
 		);
 		if (answer === undefined || request.loss !== loss.number) continue;
 		const theirs = state.peer.document?.records[resource];
@@ -179,12 +179,12 @@ export const outdateForPeerRule = (draft: Draft): void => {
 		const { state } = draft;
 		const { resource, loss } = request;
 		const answered = state.outdateAnswers[resource];
-		const current = answered?.loss === loss && answered.bootId === document.bootId;
+		const current = answered?.loss === loss && answered.session === document.session;
 		if (current && answered.answer === 'outdated') continue;
 		const reason = refusal(state, request);
 		if (reason !== null) {
 			if (!current || answered.reason !== reason)
-				putAnswer(draft, { resource, loss, bootId: document.bootId, answer: 'refused', reason });
+				putAnswer(draft, { resource, loss, session: document.session, answer: 'refused', reason });
 			continue;
 		}
 		const observed = observedOf(state, resource);
@@ -199,7 +199,7 @@ export const outdateForPeerRule = (draft: Draft): void => {
 			putAnswer(draft, {
 				resource,
 				loss,
-				bootId: document.bootId,
+				session: document.session,
 				answer: 'outdated',
 				reason: `disk reads ${lowestDisk(observed)}`,
 			});

@@ -47,7 +47,7 @@ const outdatedForThisLoss = (state: State, resource: ResourceName): boolean => {
 		!loss.over &&
 		answer?.answer === 'outdated' &&
 		answer.loss === loss.number &&
-		answer.bootId === state.bootId
+		answer.session === state.session
 	);
 };
 

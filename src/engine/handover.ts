@@ -103,10 +103,29 @@ const takeRule = (draft: Draft, vm: EngineVm): void => {
 	note(draft, gaveUp === null ? 'info' : 'error', 'hand-over ended', { vm: vm.vm, gaveUp });
 };
 
+/** A VM whose copy here is not current can only run on the other host: released without being asked (V16). */
+const releaseRule = (draft: Draft, vm: EngineVm): void => {
+	const { state } = draft;
+	const { self, peer } = state.config;
+	const record = recordOf(state, vm.resource);
+	const observed = observedOf(state, vm.resource);
+	if (record?.owner !== self || record.journal !== null || selfInSync(state, vm.resource)) return;
+	if (!record.inSync.includes(peer) || !together(state, vm.resource)) return;
+	if (presenceOf(state, vm.vm) !== 'absent' || observed?.role === 'Primary') return;
+	if (busy(state, vm.vm, ['create-vm']) || busy(state, vm.resource, ['promote'])) return;
+	writeRecord(
+		draft,
+		vm.resource,
+		{ owner: peer },
+		`the copy on ${self} is not current: released to ${peer}`,
+	);
+};
+
 /** Moves every open hand-over one step on, from what is seen. */
 export const handoverRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
 		giveRule(draft, vm);
 		takeRule(draft, vm);
+		releaseRule(draft, vm);
 	}
 };

@@ -80,7 +80,7 @@ export const peerRule = (draft: Draft): void => {
 		note(draft, 'info', 'proof is void: the peer is heard', { kind: peer.proof.kind });
 		changePeer(draft, { proof: null });
 	}
-	if (peer.hearing === 'silent' && peer.proof === null && saidGoodbye(draft.state))
+	if (peer.hearing !== 'online' && peer.proof === null && saidGoodbye(draft.state))
 		changePeer(draft, {
 			proof: { kind: 'left', atMs: draft.nowMs, by: 'its goodbye, durable here before it' },
 		});
@@ -127,6 +127,9 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		note(draft, 'info', 'power reading', { host: config.peer, power: state ?? 'unknown' });
 	// The reading is as old as the question: what happened while it was under way is not in it.
 	changePeer(draft, { power: { state, atMs: askedAtMs } });
+	// Devices that answer again deserve new attempts; the hourly limit still holds.
+	if (before === null && state !== null && draft.state.fencing.attempts > 0)
+		draft.state = { ...draft.state, fencing: { ...draft.state.fencing, attempts: 0 } };
 	if (state === 'off') {
 		settleOpenFence(draft, 'its power reads off');
 		if (peer.hearing === 'online' || peer.mappingWrong) return;

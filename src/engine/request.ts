@@ -267,6 +267,9 @@ export const armBlocker = (state: State): string | null => {
 		return `${self} and ${peer} must be in contact to arm the pair`;
 	if (state.peer.document.configDigest !== state.config.digest)
 		return 'the configurations of the two hosts differ where they must be equal';
+	const { fencing } = state.config;
+	if (fencing !== null && (state.peer.power === null || state.peer.power.state === null))
+		return `the fence devices of ${peer} do not answer`;
 	if (state.armBlockers === null) return 'the preflight has not finished yet';
 	const blockers = [...state.armBlockers, ...state.peer.document.armBlockers];
 	if (blockers.length > 0) return blockers.join('; ');

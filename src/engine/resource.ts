@@ -136,7 +136,7 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 	const { self } = state.config;
 	if (record.owner !== self) return true;
 	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
-	return record.wanted === 'stopped' || state.leaving;
+	return record.wanted === 'stopped' || state.leaving || !selfInSync(state, vm.resource);
 };
 
 /** A Primary that the record gave to the other host: stopped and frozen for good, never resumed (V15). */

@@ -23,7 +23,7 @@ import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
 import type { State, Step } from '#src/engine/state.ts';
 import { stretchRule } from '#src/engine/stretch.ts';
 import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
-import { endedRule, startRule, stopRule, unpauseRule } from '#src/engine/vm.ts';
+import { disklessRule, endedRule, startRule, stopRule, unpauseRule } from '#src/engine/vm.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 
 /**
@@ -57,6 +57,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	roleRule,
 	generationRule,
 	endedRule,
+	disklessRule,
 	stopRule,
 	unpauseRule,
 	startRule,

@@ -6,6 +6,7 @@ import {
 	observedOf,
 	presenceOf,
 	recordOf,
+	selfInSync,
 	start,
 	vmOf,
 	vmStateOf,
@@ -15,7 +16,7 @@ import {
 import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
-import { isFrozen } from '#src/drbd/role.ts';
+import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import type { VmObservation } from '#src/ports.ts';
 
 /** A domain that vanished without a word may be a reboot by somebody else's toolstack: those take 1 to 2 s. */
@@ -157,6 +158,24 @@ const stopDue = (state: State, vm: EngineVm): boolean => {
 	if (record.journal !== null)
 		return record.journal.from === state.config.self && record.journal.to !== state.config.self;
 	return record.wanted === 'stopped';
+};
+
+/** A VM whose own disk failed and whose good copy is out of reach only sees I/O errors: it is released (V16). */
+export const disklessRule = (draft: Draft): void => {
+	for (const { vm, resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const observed = observedOf(state, resource);
+		const record = recordOf(state, resource);
+		const presence = presenceOf(state, vm);
+		if (record?.owner !== state.config.self || observed === undefined) continue;
+		if (presence !== 'running' && presence !== 'paused') continue;
+		if (selfInSync(state, resource) || isConnected(observed)) continue;
+		if (lowestDisk(observed) !== 'Diskless' && lowestDisk(observed) !== 'Failed') continue;
+		if (start(draft, { type: 'destroy-vm', vm, generation: record.generation }))
+			note(draft, 'error', 'a VM without any disk is destroyed; the other host has the good copy', {
+				vm,
+			});
+	}
 };
 
 /** Stops gracefully: asks the guest, waits its time, then destroys. */

@@ -45,8 +45,8 @@ const outdateRequestSchema = z.strictObject({
 const outdateAnswerSchema = z.strictObject({
 	resource: name,
 	loss: z.int().min(1),
-	/** Boot of the asker that is answered. */
-	bootId: id,
+	/** The run of the asker's agent that is answered: each run counts its losses anew. */
+	session: id,
 	/** `outdated`: the disk was read back Outdated and the proposal is durable here. */
 	answer: z.enum(['outdated', 'refused']),
 	reason: z.string().max(512),
