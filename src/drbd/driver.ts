@@ -1,8 +1,8 @@
 import { parseSnapshot } from '#src/drbd/events2.ts';
 import { parseGeneration } from '#src/drbd/generation.ts';
 import { observe } from '#src/drbd/observation.ts';
-import { failure, outcomeOf, succeeded, unknown } from '#src/drbd/outcome.ts';
-import { highestDisk, isConnected, isOutdated, lowestDisk } from '#src/drbd/role.ts';
+import { type Failure, failure, outcomeOf, succeeded, unknown } from '#src/drbd/outcome.ts';
+import { highestDisk, isConnected, isOutdated, lowestDisk, promotable } from '#src/drbd/role.ts';
 import type { ManagedResource } from '#src/drbd/watch.ts';
 import type {
 	HostName,
@@ -43,6 +43,9 @@ interface Look {
 	readonly resource: ResourceObservation | null;
 	readonly volumes: readonly number[];
 }
+
+/** Seen on a real kernel: one refusal after the peer was marked Outdated, then success. */
+const promoteTries = 3;
 
 type Unknown = Extract<Outcome, { result: 'unknown' }>;
 
@@ -105,15 +108,21 @@ export class DrbdDriver {
 	 */
 	async promote(resource: ResourceName, limitMs = this.#timing.promoteMs): Promise<Outcome> {
 		const deadline = performance.now() + limitMs;
-		const outcome = await this.#adm('primary', resource, deadline);
-		if (outcome.result !== 'failed') return outcome;
-		// DRBD 8.4 promotes volume by volume: a refusal can leave some Primary. All or none.
-		const look = await this.#look(resource, deadline);
-		if ('result' in look) return unknown(`${outcome.detail}; ${look.detail}`);
-		if (look.resource?.role !== 'Primary' || look.volumes.length < 2) return outcome;
-		const undone = await this.#untilLetGo('secondary', resource, deadline);
-		if (undone.result === 'succeeded') return outcome;
-		return failure('drbd-partly-promoted', `${outcome.detail}; then not undone: ${undone.detail}`);
+		for (let attempt = 1; ; attempt += 1) {
+			const outcome = await this.#adm('primary', resource, deadline);
+			if (outcome.result !== 'failed') return outcome;
+			const look = await this.#look(resource, deadline);
+			if ('result' in look) return unknown(`${outcome.detail}; ${look.detail}`);
+			// The kernel asks a dead peer first, and can have used up its tries when our handler's answer
+			// has marked the peer Outdated; the next try then needs nobody's answer any more.
+			const peerIsOut =
+				outcome.code === 'drbd-peer-not-outdated' &&
+				look.resource !== null &&
+				promotable(look.resource) === 'now';
+			if (!peerIsOut || attempt >= promoteTries) {
+				return this.#undoHalfPromote(resource, look, outcome, deadline);
+			}
+		}
 	}
 
 	/** Makes this host Secondary, with retries while something still holds the device open. */
@@ -186,6 +195,19 @@ export class DrbdDriver {
 			generations.push(generation);
 		}
 		return succeeded(generations);
+	}
+
+	/** DRBD 8.4 promotes volume by volume: a refusal can leave some Primary. All or none. */
+	async #undoHalfPromote(
+		resource: ResourceName,
+		look: Look,
+		refused: Failure,
+		deadline: number,
+	): Promise<Outcome> {
+		if (look.resource?.role !== 'Primary' || look.volumes.length < 2) return refused;
+		const undone = await this.#untilLetGo('secondary', resource, deadline);
+		if (undone.result === 'succeeded') return refused;
+		return failure('drbd-partly-promoted', `${refused.detail}; then not undone: ${undone.detail}`);
 	}
 
 	/** `drbdmeta` does it when the resource is down; the state is then read from the metadata too. */

@@ -1,0 +1,271 @@
+import test from 'ava';
+import { DrbdDriver, type DrbdTiming } from '#src/drbd/driver.ts';
+import type { Outcome } from '#src/ports.ts';
+import { createFake, type Fake, lines } from '#test/drbd/fake.ts';
+
+const start = async (
+	t: { teardown(fn: () => Promise<void>): void },
+	timing: Partial<DrbdTiming> = {},
+): Promise<{ fake: Fake; driver: DrbdDriver }> => {
+	const fake = await createFake(t);
+	const driver = new DrbdDriver({
+		tools: fake.tools,
+		drbdadm: fake.drbdadm,
+		drbdsetup: fake.drbdsetup,
+		resources: [{ resource: 'vm1', peer: 'host2' }],
+		timing: { heldOpenRetryMs: 5, ...timing },
+	});
+	return { fake, driver };
+};
+
+const says = (words: string, exitCode: number): string =>
+	`echo '${words.replaceAll("'", String.raw`'\''`)}' >&2; exit ${exitCode}`;
+const refusal = (reason: string): string => `0: State change failed: (${reason}`;
+const short = (outcome: Outcome): string =>
+	outcome.result === 'failed' ? `failed ${outcome.code}` : outcome.result;
+
+test('a promote succeeds with one call', async (t) => {
+	const { fake, driver } = await start(t);
+	t.deepEqual(await driver.promote('vm1'), { result: 'succeeded', value: null });
+	t.deepEqual(await fake.calls(), ['drbdadm primary vm1']);
+});
+
+test("a refused promote carries the kernel's reason", async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	for (const [words, exitCode, code] of [
+		[refusal('-1) Multiple primaries not allowed by config'), 11, 'drbd-multiple-primaries'],
+		[refusal('-2) Need access to UpToDate data'), 17, 'drbd-needs-up-to-date'],
+		[
+			refusal('-7) Refusing to be Primary while peer is not outdated'),
+			11,
+			'drbd-peer-not-outdated',
+		],
+		[refusal('-10) State change was refused by peer node'), 11, 'drbd-refused-by-peer'],
+		[refusal('-99) something new'), 11, 'drbd-refused'],
+		['0: Failure: (127) Device minor not allocated', 10, 'drbd-not-up'],
+		["'vm1' not defined in your config (for this host).", 1, 'drbd-unknown-resource'],
+		['', 17, 'drbd-needs-up-to-date'],
+	] as const) {
+		await fake.behave('drbdadm.primary', says(words, exitCode));
+		const outcome = await driver.promote('vm1');
+		t.is(short(outcome), `failed ${code}`);
+		if (outcome.result === 'failed' && words !== '') t.is(outcome.detail, words);
+	}
+});
+
+test("drbdadm's own time-out is unknown, because the kernel may go on", async (t) => {
+	const { fake, driver } = await start(t);
+	const words = "Command 'drbdsetup-84 primary 0' did not terminate within 121 seconds";
+	await fake.behave('drbdadm.primary', says(words, 20));
+	t.deepEqual(await driver.promote('vm1'), { result: 'unknown', detail: words });
+});
+
+test('a promote that hangs is unknown within its limit, with all it started ended', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.behave('drbdadm.primary', 'sleep 60; echo late >"$here/late"');
+	const from = performance.now();
+	t.is(short(await driver.promote('vm1', 200)), 'unknown');
+	t.true(performance.now() - from < 3000);
+});
+
+test('a late success shows in the next look', async (t) => {
+	const { fake, driver } = await start(t, { actionMs: 5000 });
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	await fake.behave('drbdadm.primary', says('did not terminate within 5 seconds', 20));
+	t.is(short(await driver.promote('vm1')), 'unknown');
+	await fake.show(lines('vm1', { connection: 'Connecting', role: 'Primary' }));
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-primary');
+});
+
+test('a promote that stopped half-way is undone', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(
+		lines('vm1', { role: 'Primary', connection: 'Connecting', disks: ['UpToDate', 'Outdated'] }),
+	);
+	await fake.behave('drbdadm.primary', says(refusal('-2) Need access to UpToDate data'), 17));
+	t.is(short(await driver.promote('vm1')), 'failed drbd-needs-up-to-date');
+	t.deepEqual((await fake.calls()).at(-1), 'drbdadm secondary vm1');
+
+	await fake.behave('drbdadm.secondary', says(refusal('-10) State change was refused'), 11));
+	t.is(short(await driver.promote('vm1')), 'failed drbd-partly-promoted');
+});
+
+test('a promote that ran out of tries while the peer was being marked is tried again', async (t) => {
+	const { fake, driver } = await start(t);
+	const words = refusal('-7) Refusing to be Primary while peer is not outdated');
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	await fake.behave(
+		'drbdadm.primary',
+		`[ "$(grep -c primary "$here/calls")" -ge 2 ] && exit 0
+		sed -i s/peer-disk:DUnknown/peer-disk:Outdated/ "$here/state"; ${says(words, 11)}`,
+	);
+	t.is(short(await driver.promote('vm1')), 'succeeded');
+	t.is((await fake.calls()).filter((call) => call === 'drbdadm primary vm1').length, 2);
+
+	await fake.behave('drbdadm.primary', says(words, 11));
+	t.is(short(await driver.promote('vm1')), 'failed drbd-peer-not-outdated');
+	t.is((await fake.calls()).filter((call) => call === 'drbdadm primary vm1').length, 5);
+});
+
+test('a demote waits until the device is let go', async (t) => {
+	const { fake, driver } = await start(t);
+	const held = refusal('-12) Device is held open by someone');
+	await fake.behave(
+		'drbdadm.secondary',
+		`[ "$(grep -c secondary "$here/calls")" -ge 4 ] || { ${says(held, 11)}; }`,
+	);
+	t.is(short(await driver.demote('vm1')), 'succeeded');
+	t.is((await fake.calls()).length, 4);
+});
+
+test('a demote gives up after its retries, or when its limit comes first', async (t) => {
+	const { fake, driver } = await start(t, { heldOpenRetries: 3 });
+	await fake.behave('drbdadm.secondary', says(refusal('-12) Device is held open by someone'), 11));
+	t.is(short(await driver.demote('vm1')), 'failed drbd-held-open');
+	t.is((await fake.calls()).length, 4);
+
+	const slow = await start(t, { heldOpenRetryMs: 10_000 });
+	await slow.fake.behave(
+		'drbdadm.secondary',
+		says(refusal('-12) Device is held open by someone'), 11),
+	);
+	t.is(short(await slow.driver.demote('vm1', 2000)), 'failed drbd-held-open');
+	t.is((await slow.fake.calls()).length, 1);
+});
+
+test('outdate succeeds only when it was read back', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { connection: 'Connecting', disks: ['UpToDate', 'UpToDate'] }));
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-not-outdated');
+
+	await fake.behave(
+		'drbdadm.outdate',
+		`sed -i 's/ disk:UpToDate/ disk:Outdated/' "$here/state"; exit 5`,
+	);
+	t.is(short(await driver.outdate('vm1')), 'succeeded');
+	const before = (await fake.calls()).length;
+	t.is(short(await driver.outdate('vm1')), 'succeeded', 'it is outdated already');
+	t.deepEqual((await fake.calls()).slice(before), ['drbdsetup events2 --now vm1']);
+});
+
+test('outdate is refused for a Primary, while connected and without a disk', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { role: 'Primary', connection: 'Connecting' }));
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-primary');
+	await fake.show(lines('vm1'));
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-connected');
+	t.false((await fake.calls()).some((call) => call.startsWith('drbdadm')));
+	await fake.show(lines('vm1', { connection: 'Connecting', disks: ['Diskless'] }));
+	await fake.behave('drbdadm.outdate', 'exit 5');
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-lower-than-outdated');
+});
+
+test('outdate that cannot be read back is unknown', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	await fake.behave('drbdadm.outdate', `echo 'exit 20' >"$here/drbdsetup.events2"`);
+	t.is(short(await driver.outdate('vm1')), 'unknown');
+});
+
+test('a resource that is down is outdated in its metadata', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.behave('drbdadm.dstate', 'echo Outdated');
+	t.is(short(await driver.outdate('vm1')), 'succeeded');
+	await fake.behave('drbdadm.dstate', 'echo Consistent');
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-not-outdated');
+	await fake.behave('drbdadm.dstate', 'exit 0');
+	t.is(short(await driver.outdate('vm1')), 'failed drbd-not-outdated');
+});
+
+test('resume-io succeeds when the freeze was seen gone', async (t) => {
+	const { fake, driver } = await start(t);
+	const frozen = { role: 'Primary', connection: 'Connecting', suspended: 'fencing' };
+	await fake.show(lines('vm1', frozen));
+	t.is(short(await driver.resumeIo('vm1')), 'failed drbd-still-frozen');
+	await fake.behave('drbdadm.resume-io', `sed -i s/suspended:fencing/suspended:no/ "$here/state"`);
+	t.is(short(await driver.resumeIo('vm1')), 'succeeded');
+});
+
+test('up does nothing to what is up, and connects what is StandAlone', async (t) => {
+	const { fake, driver } = await start(t);
+	t.is(short(await driver.up('vm1')), 'succeeded');
+	t.is((await fake.calls()).at(-1), 'drbdadm up vm1');
+	await fake.show(lines('vm1', { connection: null }));
+	t.is(short(await driver.up('vm1')), 'succeeded');
+	t.is((await fake.calls()).at(-1), 'drbdadm connect vm1');
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	t.is(short(await driver.up('vm1')), 'succeeded');
+	t.is((await fake.calls()).at(-1), 'drbdsetup events2 --now vm1');
+	await fake.behave('drbdsetup.events2', 'exit 20');
+	await fake.behave('drbdadm.up', says('0: Failure: (104) Can not open backing device.', 10));
+	t.is(short(await driver.up('vm1')), 'failed drbd-refused');
+});
+
+test('connect needs a resource that is up and StandAlone', async (t) => {
+	const { fake, driver } = await start(t);
+	t.is(short(await driver.connect('vm1')), 'failed drbd-not-up');
+	await fake.show(lines('vm1'));
+	t.is(short(await driver.connect('vm1')), 'succeeded');
+	t.false((await fake.calls()).includes('drbdadm connect vm1'));
+	await fake.show(lines('vm1', { connection: null }));
+	await fake.behave('drbdadm.connect', says('vm1: Failure: (125) Device has a net-config', 10));
+	t.is(short(await driver.connect('vm1')), 'failed drbd-already-connected');
+});
+
+test('down is refused while the device is held open', async (t) => {
+	const { fake, driver } = await start(t, { heldOpenRetries: 1 });
+	t.is(short(await driver.down('vm1')), 'succeeded');
+	await fake.behave('drbdadm.down', says(refusal('-12) Device is held open by someone'), 11));
+	t.is(short(await driver.down('vm1')), 'failed drbd-held-open');
+});
+
+test('the generations of all volumes are read', async (t) => {
+	const { fake, driver } = await start(t);
+	t.is(short(await driver.readGenerations('vm1')), 'failed drbd-not-up');
+	await fake.show(lines('vm1', { disks: ['UpToDate', 'UpToDate'] }));
+	const tail = '0000000000000000:0000000000000000:0000000000000000:1:1:1:0:0:1:0';
+	await fake.behave(
+		'drbdadm.get-gi',
+		`case "$2" in */0) echo C6D9AA883AA33F83:${tail} ;; *) echo B57CEABA7456199B:${tail} ;; esac`,
+	);
+	t.deepEqual(await driver.readGenerations('vm1'), {
+		result: 'succeeded',
+		value: [
+			{ volume: 0, uuid: 'C6D9AA883AA33F82', peerOutdated: true },
+			{ volume: 1, uuid: 'B57CEABA7456199A', peerOutdated: true },
+		],
+	});
+	await fake.behave('drbdadm.get-gi', 'echo nothing');
+	t.is(short(await driver.readGenerations('vm1')), 'failed drbd-not-understood');
+	await fake.show(lines('vm1', { disks: ['UpToDate', 'Diskless'] }));
+	t.is(short(await driver.readGenerations('vm1')), 'failed drbd-no-local-disk');
+});
+
+test('a tool that is not there is a failure, not a guess', async (t) => {
+	const fake = await createFake(t);
+	const driver = new DrbdDriver({
+		tools: fake.tools,
+		resources: [],
+		drbdadm: '/nowhere/drbdadm',
+		drbdsetup: '/nowhere/drbdsetup',
+	});
+	t.is(short(await driver.demote('vm1')), 'failed drbd-tool-missing');
+});
+
+test('nothing ever forces, discards or invalidates', async (t) => {
+	const { fake, driver } = await start(t);
+	for (const shown of [{}, { connection: null }, { role: 'Primary', suspended: 'fencing' }]) {
+		await fake.show(lines('vm1', shown));
+		await driver.up('vm1');
+		await driver.connect('vm1');
+		await driver.promote('vm1');
+		await driver.outdate('vm1');
+		await driver.resumeIo('vm1');
+		await driver.demote('vm1');
+		await driver.down('vm1');
+	}
+	const calls = await fake.calls();
+	t.true(calls.length > 15);
+	for (const call of calls) t.notRegex(call, /force|discard|invalidate|--overwrite|new-current/);
+});
