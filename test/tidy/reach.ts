@@ -1,10 +1,10 @@
 import { importsOf } from '#test/tidy/layer.ts';
 import type { Problem, Source } from '#test/tidy/source.ts';
 
+/** The file that an import or a `new URL` of a worker names; null for packages. */
 const targetOf = (from: string, specifier: string): string | null => {
 	if (specifier.startsWith('#')) return specifier.slice(1);
-	if (!specifier.startsWith('.')) return null;
-	return new URL(specifier, `file:///${from}`).pathname.slice(1);
+	return specifier.endsWith('.ts') ? new URL(specifier, `file:///${from}`).pathname.slice(1) : null;
 };
 
 /** Files below `root` that no entry reaches by imports: nobody would miss them. */
