@@ -121,6 +121,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('gateway', { ...host, answers: z.boolean() }),
 	action('disk-fail', onVm),
 	action('disk-replace', onVm),
+	action('disk-repair', onVm),
 	action('store-full', host),
 	action('store-free', host),
 	action('state-save', { ...host, as: nameSchema }),
@@ -147,7 +148,12 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
 	action('stop', onVm),
 	action('move', { ...onVm, to: nameSchema.nullable().default(null) }),
-	action('takeover', { ...host, confirmDead: nameSchema }),
+	action('takeover', {
+		...host,
+		confirmDead: nameSchema,
+		/** The person went and looked: nothing is said while that host has power. */
+		checked: z.boolean().default(true),
+	}),
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
 	action('leave', host),

@@ -1,0 +1,323 @@
+import type { CarriedAction, ImmediateAction } from '#src/engine/action.ts';
+import { initialState } from '#src/engine/state.ts';
+import type { World } from '#src/loop.ts';
+import { Loop } from '#src/loop.ts';
+import type { Outcome } from '#src/ports.ts';
+import { execute } from '#src/sim/executor.ts';
+import {
+	armDetector,
+	createEars,
+	deliver,
+	refreshHearing,
+	restartDetector,
+} from '#src/sim/hearing.ts';
+import { observeHypervisor } from '#src/sim/hypervisor.ts';
+import type { Replica, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
+import {
+	count,
+	delay,
+	hostClock,
+	inAgent,
+	inAgentAfter,
+	onHost,
+	replicaOf,
+	tell,
+	trueTime,
+} from '#src/sim/model.ts';
+import { schedule } from '#src/sim/queue.ts';
+import { observeReplica } from '#src/sim/replica.ts';
+import { settleAll } from '#src/sim/data.ts';
+import { messageOf } from '#src/std/error.ts';
+import { assert } from '#src/std/assert.ts';
+
+/** One run of the agent: the real loop and the real engine, in this world instead of a real one. */
+
+/** The handler's client gives up after this long and exits 1. */
+const handlerClientMs = 115_000;
+const restartAfterMs = 1000;
+const replicationPollMs = 10_000;
+const hypervisorPollMs = 5000;
+
+export const startAgent = (simulation: Simulation, host: SimHost): void => {
+	if (!host.kernelUp || host.agent?.alive === true) return;
+	if (host.store.content === 'corrupt') {
+		tell(simulation, host.name, 'agent refuses to start: the state file is damaged');
+		count(simulation, 'starts refused: state file');
+		return;
+	}
+	host.agentRuns += 1;
+	host.agentSinceMs = simulation.queue.nowMs;
+	const session = `${host.name}-run-${host.agentRuns}`;
+	tell(simulation, host.name, `agent starts as ${session}`);
+	let agent: SimAgent | null = null;
+	const me = (): SimAgent => {
+		assert(agent !== null, 'the agent exists before its world is used');
+		return agent;
+	};
+	const state = initialState(
+		host.config,
+		host.store.content,
+		{ bootId: host.bootId, session },
+		hostClock(simulation, host),
+	);
+	agent = {
+		host,
+		session,
+		loop: new Loop(state, createWorld(simulation, host, me)),
+		alive: true,
+		stopped: false,
+		waiting: [],
+		ears: createEars(),
+		outbox: null,
+		deliveryTimer: null,
+		calls: new Map(),
+		reads: new Map(),
+		failure: null,
+	};
+	host.agent = agent;
+	simulation.changes += 1;
+	firstLook(simulation, agent);
+};
+
+/** What the drivers do at the start: look at everything once, then poll, and listen to the peer. */
+const firstLook = (simulation: Simulation, agent: SimAgent): void => {
+	const { host } = agent;
+	agent.loop.post({ type: 'tick' });
+	readReplication(simulation, host);
+	readHypervisor(simulation, host);
+	inAgentAfter(simulation, agent, delay(simulation, 100, 400), () => {
+		agent.loop.post({ type: 'preflight-observed', blockers: [] });
+	});
+	agent.ears.lastBeatMs = simulation.queue.nowMs;
+	armDetector(simulation, agent);
+	refreshHearing(simulation);
+	poll(simulation, agent, replicationPollMs, () => {
+		readReplication(simulation, host);
+		simulation.hooks.hearingMayChange();
+	});
+	poll(simulation, agent, hypervisorPollMs, () => readHypervisor(simulation, host));
+};
+
+const poll = (simulation: Simulation, agent: SimAgent, everyMs: number, look: () => void): void => {
+	schedule(simulation.queue, simulation.queue.nowMs + everyMs, () => {
+		if (!agent.alive) return;
+		inAgent(agent, look);
+		poll(simulation, agent, everyMs, look);
+	});
+};
+
+const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgent): World => ({
+	nowMs: () => hostClock(simulation, host),
+	persist: (record, done) => {
+		const me = agent();
+		const finish = (error: Error | null) => {
+			inAgent(me, () => done(error));
+		};
+		const ms = delay(simulation, 1, simulation.timings.persistMaxMs);
+		// It reaches the disk at some moment before the agent knows; a crash may hit either side of it.
+		onHost(simulation, host, Math.ceil(ms / 2), () => {
+			if (!me.alive) return;
+			if (host.store.full) {
+				finish(new Error('the state file could not be written: no space left on device'));
+				return;
+			}
+			settleAll(simulation);
+			if (simulation.mutation !== 'persist-skipped') host.store.content = record;
+			simulation.hooks.persisted(host, record);
+			onHost(simulation, host, Math.floor(ms / 2), () => finish(null));
+		});
+	},
+	execute: (action, done) => begin(simulation, agent(), action, done),
+	perform: (action) => perform(simulation, agent(), action),
+	note: (note) => simulation.hooks.noted(host, note),
+	schedule: (atMs, callback) => {
+		const me = agent();
+		const timer = schedule(simulation.queue, trueTime(host, atMs), () => inAgent(me, callback));
+		return () => {
+			timer.callback = null;
+		};
+	},
+	stepped: (_state, event) => {
+		simulation.changes += 1;
+		simulation.hooks.stepped(agent(), event);
+	},
+	failed: (error) => agentFailed(simulation, agent(), error),
+});
+
+const begin = (
+	simulation: Simulation,
+	agent: SimAgent,
+	action: CarriedAction,
+	done: (outcome: Outcome) => void,
+): void => {
+	const finish = (outcome: Outcome) => {
+		inAgentAfter(simulation, agent, delay(simulation, 1, 30), () => done(outcome));
+	};
+	count(simulation, `action ${action.type}`);
+	execute(simulation, agent.host, action, finish);
+};
+
+const perform = (simulation: Simulation, agent: SimAgent, action: ImmediateAction): void => {
+	switch (action.type) {
+		case 'publish':
+			agent.outbox = action.document;
+			simulation.hooks.published(agent, action.document);
+			deliver(simulation, agent.host);
+			return;
+		case 'answer-handler': {
+			const answer = agent.calls.get(action.call);
+			agent.calls.delete(action.call);
+			count(simulation, `handler answered ${action.exitCode}`);
+			tell(
+				simulation,
+				agent.host.name,
+				`handler ${action.call}: ${action.exitCode}, ${action.reason}`,
+			);
+			answer?.(action.exitCode);
+			return;
+		}
+		case 'reply':
+			simulation.hooks.replied(agent.host, action.request, action.reply);
+			return;
+		case 'stretch-detection':
+			agent.ears.stretch = action.factor;
+			armDetector(simulation, agent);
+			return;
+		case 'leave-complete':
+			tell(simulation, agent.host.name, 'agent has left and stops');
+			endAgent(simulation, agent);
+			return;
+	}
+};
+
+/** The process ends: guests, tools under way and the kernel go on. */
+export const endAgent = (simulation: Simulation, agent: SimAgent): void => {
+	if (!agent.alive) return;
+	agent.alive = false;
+	agent.loop.stop();
+	simulation.changes += 1;
+	simulation.hooks.agentDied(agent);
+	simulation.hooks.hearingMayChange();
+};
+
+/** A crash or a broken invariant; the init system starts it again. */
+const agentFailed = (simulation: Simulation, agent: SimAgent, error: Error): void => {
+	agent.failure = error;
+	tell(simulation, agent.host.name, `agent stops: ${messageOf(error)}`);
+	count(simulation, 'agents stopped by themselves');
+	if (!/no space left/.test(error.message)) simulation.hooks.broke(agent, error);
+	endAgent(simulation, agent);
+	startAgentSoon(simulation, agent.host, restartAfterMs);
+};
+
+export const startAgentSoon = (simulation: Simulation, host: SimHost, ms: number): void => {
+	onHost(simulation, host, ms, () => startAgent(simulation, host));
+};
+
+/** Nobody answers a dead agent's handler calls: their clients exit 1. */
+export const dropCalls = (agent: SimAgent): void => {
+	const calls = [...agent.calls.values()];
+	agent.calls.clear();
+	for (const answer of calls) answer(1);
+};
+
+/** The kernel runs our fence-peer handler: a tiny client that asks the agent and waits. */
+export const callHandler = (
+	simulation: Simulation,
+	replica: Replica,
+	answer: (exitCode: number) => void,
+): void => {
+	const { host } = replica;
+	count(simulation, 'handler calls');
+	onHost(simulation, host, delay(simulation, 20, 300), () => {
+		const { agent } = host;
+		if (simulation.mutation === 'handler-always-fenced') answer(7);
+		else if (simulation.mutation === 'handler-always-outdated') answer(4);
+		else if (agent?.alive !== true) answer(1);
+		else askAgent(simulation, replica, agent, answer);
+	});
+};
+
+const askAgent = (
+	simulation: Simulation,
+	replica: Replica,
+	agent: SimAgent,
+	answer: (exitCode: number) => void,
+): void => {
+	const { host, vm } = replica;
+	const id = `${vm.name}-${(simulation.nextInstance += 1)}`;
+	agent.calls.set(id, (exitCode) => {
+		onHost(simulation, host, delay(simulation, 1, 20), () => answer(exitCode));
+	});
+	inAgent(agent, () => {
+		const { resource } = vm.engine;
+		agent.loop.post({ type: 'handler-called', call: { id, handler: 'fence-peer', resource } });
+	});
+	onHost(simulation, host, handlerClientMs, () => {
+		if (!agent.calls.has(id)) return;
+		agent.calls.delete(id);
+		inAgent(agent, () => agent.loop.post({ type: 'handler-gone', call: id }));
+		answer(1);
+	});
+};
+
+/** DRBD changed: the agent reads it all, a little later, and once more when it changed meanwhile. */
+export const readReplication = (simulation: Simulation, host: SimHost): void => {
+	read(simulation, host, 'replication', (agent, known) => {
+		const resources = simulation.vms
+			.map((vm) => replicaOf(host, vm))
+			.filter((replica) => replica.up)
+			.map(observeReplica);
+		return () => {
+			agent.loop.post({ type: 'replication-observed', resources: known ? resources : null });
+		};
+	});
+};
+
+export const readHypervisor = (simulation: Simulation, host: SimHost): void => {
+	read(simulation, host, 'hypervisor', (agent, known) => {
+		const observation = observeHypervisor(simulation, host, simulation.timings.memoryMib);
+		return () => {
+			agent.loop.post({ type: 'hypervisor-observed', observation: known ? observation : null });
+		};
+	});
+};
+
+/** One read at a time: what it shows is what was true when it began. */
+const read = (
+	simulation: Simulation,
+	host: SimHost,
+	kind: 'replication' | 'hypervisor',
+	look: (agent: SimAgent, known: boolean) => () => void,
+): void => {
+	const { agent } = host;
+	if (agent?.alive !== true) return;
+	if (agent.reads.has(kind)) {
+		agent.reads.set(kind, 'again');
+		return;
+	}
+	agent.reads.set(kind, 'reading');
+	const { observeMaxMs } = simulation.timings;
+	inAgentAfter(simulation, agent, delay(simulation, 1, observeMaxMs), () => {
+		const hungUntilMs = kind === 'replication' ? host.drbdHungUntilMs : host.xlHungUntilMs;
+		const known = hungUntilMs <= simulation.queue.nowMs;
+		agent.reads.set(kind, 'reading');
+		const post = look(agent, known);
+		inAgentAfter(simulation, agent, delay(simulation, 1, known ? observeMaxMs : 3000), () => {
+			const again = agent.reads.get(kind) === 'again';
+			agent.reads.delete(kind);
+			post();
+			if (again || !known) read(simulation, host, kind, look);
+		});
+	});
+};
+
+/** SIGCONT, or the machine goes on: what waited happens now, the detector starts over. */
+export const agentGoesOn = (simulation: Simulation, host: SimHost): void => {
+	const { agent } = host;
+	if (agent?.alive !== true || agent.stopped || host.hung) return;
+	host.agentSinceMs = simulation.queue.nowMs;
+	restartDetector(simulation, agent);
+	const work = agent.waiting.splice(0);
+	for (const each of work) inAgent(agent, each);
+};

@@ -1,0 +1,327 @@
+import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
+import { timingTable } from '#src/config/timing.ts';
+import {
+	agentGoesOn,
+	callHandler,
+	dropCalls,
+	readHypervisor,
+	readReplication,
+	startAgentSoon,
+} from '#src/sim/agent.ts';
+import type { Observer } from '#src/sim/checker.ts';
+import { refreshHearing } from '#src/sim/hearing.ts';
+import type {
+	Device,
+	Hooks,
+	Network,
+	Replica,
+	SimHost,
+	SimVm,
+	Simulation,
+	Timings,
+} from '#src/sim/model.ts';
+import { newUuid, replicaOf } from '#src/sim/model.ts';
+import type { Mutation } from '#src/sim/mutation.ts';
+import { createQueue } from '#src/sim/queue.ts';
+import { writeMetadata } from '#src/sim/replica.ts';
+import type { ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
+import { type Persisted, stateFormat } from '#src/store/record.ts';
+import { prng } from '#src/std/prng.ts';
+
+/** Puts a world together from its description: hosts, networks, VMs, devices, and where they start. */
+
+export interface BuildOptions {
+	readonly world: ScenarioWorld;
+	readonly seed: number;
+	readonly mutation: Mutation;
+	readonly trace: ((line: string) => void) | null;
+	readonly observer: (simulation: Simulation) => Observer;
+	/** How slow state file and observations are at most, ms; clock rates of the two hosts. */
+	readonly persistMaxMs: number;
+	readonly observeMaxMs: number;
+	readonly clockRates: readonly [number, number];
+}
+
+/** The hosts have run for an hour when the story begins. */
+const uptimeMs = 3_600_000;
+
+export const createSimulation = (options: BuildOptions): Simulation => {
+	const { world } = options;
+	const hosts = [createHost(options, 0), createHost(options, 1)] as const;
+	const vms = world.vms.map((vm, index) => createVm(world, hosts, vm, index));
+	let observer: Observer | null = null;
+	const simulation: Simulation = {
+		queue: createQueue(),
+		random: prng(options.seed),
+		hosts,
+		networks: world.networks.map(createNetwork),
+		vms,
+		timings: timingsOf(options),
+		hooks: createHooks(
+			() => simulation,
+			() => observer,
+		),
+		mutation: options.mutation,
+		trace: options.trace,
+		violations: [],
+		counts: new Map(),
+		nextUuid: 0,
+		nextInstance: 0,
+		changes: 0,
+	};
+	observer = options.observer(simulation);
+	begin(simulation, world);
+	return simulation;
+};
+
+const timingsOf = ({ world, persistMaxMs, observeMaxMs }: BuildOptions): Timings => ({
+	bootMs: world.timing.boot,
+	agentStartMs: world.timing.agentStart,
+	resyncMs: world.timing.resync,
+	createMs: world.timing.create,
+	guestShutdownMs: world.timing.guestShutdown,
+	persistMaxMs,
+	observeMaxMs,
+	memoryMib: world.memoryMib,
+});
+
+const engineVm = (vm: ScenarioVm): EngineVm => ({
+	vm: vm.name,
+	resource: vm.name,
+	priority: vm.priority,
+	after: vm.after,
+	memoryMib: vm.memoryMib,
+	preferredHost: vm.host,
+	shutdownMs: vm.shutdown,
+	restartsMax: vm.restartsMax,
+	restartWindowMs: vm.restartWindow,
+});
+
+const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineConfig => {
+	const table = timingTable(world.detection);
+	return {
+		pairId: 'pair',
+		self,
+		peer,
+		arbiter: world.arbiter,
+		timing: table,
+		links: world.networks.map(({ name, switched }) => ({ link: name, switched })),
+		fencing: {
+			attempts: world.fencing.attempts,
+			callMs: world.fencing.call,
+			lateMs: world.fencing.late,
+			perHourMax: world.fencing.perHourMax,
+			afterFence: world.fencing.afterFence,
+		},
+		vms: world.vms.map(engineVm),
+		reservedMemoryMib: 0,
+		startsAtOnce: 4,
+		digest: 'same-on-both',
+		version: '0',
+	};
+};
+
+const createDevices = (world: ScenarioWorld, host: string): Device[] => {
+	const list = world.devices[host] ?? [
+		{ behaviour: 'ok' as const, latency: 300, by: 30_000, diesWithHost: false },
+	];
+	return list.map((device) => ({
+		behaviour: device.behaviour,
+		latencyMs: device.latency,
+		byMs: device.by,
+		diesWithHost: device.diesWithHost,
+		outlet: true,
+		offAsked: false,
+	}));
+};
+
+const createHost = ({ world, clockRates }: BuildOptions, index: 0 | 1): SimHost => {
+	const name = world.hosts[index];
+	return {
+		name,
+		index,
+		config: engineConfig(world, name, world.hosts[index === 0 ? 1 : 0]),
+		devices: createDevices(world, name),
+		mains: true,
+		powered: true,
+		kernelUp: true,
+		hung: false,
+		frozenWork: [],
+		life: 0,
+		boots: 1,
+		bootId: `${name}-boot-1`,
+		bootedMs: world.begin === 'settled' ? -uptimeMs : -5000,
+		clockRate: clockRates[index],
+		agent: null,
+		agentRuns: 0,
+		agentSinceMs: 0,
+		store: { content: null, full: false },
+		saved: new Map(),
+		domains: new Map(),
+		creating: new Map(),
+		xlHungUntilMs: 0,
+		drbdHungUntilMs: 0,
+		gatewayAnswers: true,
+		offBy: null,
+		fencedAtMs: [],
+		oldDocument: null,
+	};
+};
+
+const createNetwork = (network: ScenarioWorld['networks'][number]): Network => ({
+	name: network.name,
+	switched: network.switched,
+	replication: network.replication,
+	cutAll: [false, false],
+	cutReplication: [false, false],
+	cutHeartbeat: [false, false],
+	carrierLost: [false, false],
+	connected: false,
+	connectTimer: null,
+	breakTimer: null,
+});
+
+const createVm = (
+	world: ScenarioWorld,
+	hosts: readonly [SimHost, SimHost],
+	described: ScenarioVm,
+	index: number,
+): SimVm => {
+	const vm = {
+		name: described.name,
+		index,
+		engine: engineVm(described),
+		connectTimer: null,
+		resyncTimer: null,
+		acknowledged: 0,
+		settledMs: 0,
+		ignoresShutdown: false,
+		createFails: new Map<string, number>(),
+		staleAccepted: false,
+		diskFailedMs: Number.NEGATIVE_INFINITY,
+	} as unknown as SimVm & { replicas: [Replica, Replica] };
+	vm.replicas = [createReplica(hosts[0], vm), createReplica(hosts[1], vm)];
+	void world;
+	return vm;
+};
+
+const createReplica = (host: SimHost, vm: SimVm): Replica => ({
+	host,
+	vm,
+	up: false,
+	role: 'Secondary',
+	disk: 'Diskless',
+	peerDisk: 'DUnknown',
+	peerRole: 'Unknown',
+	connection: 'StandAlone',
+	replication: 'Off',
+	frozen: false,
+	newGenerationDue: false,
+	current: '',
+	bitmap: '',
+	history: [],
+	changed: false,
+	flags: { consistent: true, upToDate: true, primary: false, peerOutdated: false },
+	crashedPrimary: false,
+	head: 0,
+	broken: false,
+	connects: 0,
+	lossTimer: null,
+	latePromoteMs: null,
+});
+
+const begin = (simulation: Simulation, world: ScenarioWorld): void => {
+	for (const [index, vm] of simulation.vms.entries()) {
+		const uuid = newUuid(simulation);
+		for (const replica of vm.replicas) replica.current = uuid;
+		const described = world.vms[index];
+		if (world.begin === 'settled' && described !== undefined) settled(simulation, vm, described);
+	}
+	for (const host of simulation.hosts) {
+		if (world.begin !== 'fresh') host.store.content = firstRecord(simulation, world, host);
+		startAgentSoon(simulation, host, world.begin === 'settled' ? 0 : world.timing.agentStart);
+	}
+};
+
+/** Mirrored, Primary where it runs, running. */
+const settled = (simulation: Simulation, vm: SimVm, described: ScenarioVm): void => {
+	for (const host of simulation.hosts) {
+		const replica = replicaOf(host, vm);
+		const runs = described.runs && described.host === host.name;
+		replica.up = true;
+		replica.disk = 'UpToDate';
+		replica.peerDisk = 'UpToDate';
+		replica.connection = 'Connected';
+		replica.replication = 'Established';
+		replica.connects = 1;
+		replica.role = runs ? 'Primary' : 'Secondary';
+		replica.peerRole = described.runs && !runs ? 'Primary' : 'Secondary';
+		if (runs) {
+			simulation.nextInstance += 1;
+			host.domains.set(vm.name, {
+				presence: 'running',
+				reason: null,
+				instance: `${vm.name}-${simulation.nextInstance}`,
+				shutdownDue: false,
+			});
+		}
+	}
+	for (const replica of vm.replicas) writeMetadata(replica);
+};
+
+const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost): Persisted => {
+	const peer = simulation.hosts[host.index === 0 ? 1 : 0];
+	const before = world.begin === 'settled' ? '' : 'earlier-';
+	return {
+		format: stateFormat,
+		pairId: 'pair',
+		host: host.name,
+		bootId: before + host.bootId,
+		joinedBootId: before + host.bootId,
+		peerBootIds: [before + peer.bootId],
+		pair: { generation: 1, armed: true, by: 'admin', reason: 'set up', at: '' },
+		resources: Object.fromEntries(
+			world.vms.map((vm, index) => [
+				vm.name,
+				{
+					record: {
+						generation: 1,
+						owner: vm.host,
+						inSync: [...world.hosts].toSorted(),
+						uuids: [simulation.vms[index]?.replicas[0].current ?? ''],
+						wanted: vm.runs ? 'running' : 'stopped',
+						journal: null,
+					},
+					selfExcludedAt: null,
+				},
+			]),
+		),
+		openFence: null,
+		fences: [],
+	};
+};
+
+const createHooks = (simulation: () => Simulation, observer: () => Observer | null): Hooks => ({
+	replicationChanged: (host) => readReplication(simulation(), host),
+	hypervisorChanged: (host) => readHypervisor(simulation(), host),
+	callHandler: (replica, answer) => callHandler(simulation(), replica, answer),
+	hearingMayChange: () => refreshHearing(simulation()),
+	agentDied: (agent) => dropCalls(agent),
+	agentGoesOn: (host) => agentGoesOn(simulation(), host),
+	booted: (host) => {
+		const { agentStartMs } = simulation().timings;
+		startAgentSoon(simulation(), host, agentStartMs);
+	},
+	vmRuns: (host, vm) => observer()?.vmRuns(host, vm),
+	promoted: (replica) => observer()?.promoted(replica),
+	persisted: (host, record) => observer()?.persisted(host, record),
+	handlerAnswered: (replica, exitCode) => observer()?.handlerAnswered(replica, exitCode),
+	resyncBegins: (source, target) => observer()?.resyncBegins(source, target),
+	fenced: (victim) => observer()?.fenced(victim),
+	loneWrite: (writer, copy) => observer()?.loneWrite(writer, copy),
+	stepped: (agent, event) => observer()?.stepped(agent, event),
+	noted: (host, note) => observer()?.noted(host, note),
+	published: (agent, document) => observer()?.published(agent, document),
+	replied: (host, request, reply) => observer()?.replied(host, request, reply),
+	broke: (agent, error) => observer()?.broke(agent, error),
+});

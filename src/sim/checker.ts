@@ -1,0 +1,252 @@
+import type { Reply } from '#src/api/request.ts';
+import type { Note } from '#src/engine/action.ts';
+import type { Event } from '#src/engine/event.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
+import { visibleHead } from '#src/sim/data.ts';
+import type { Persisted } from '#src/store/record.ts';
+
+/**
+ * The promises, checked against the truth of the world the moment something happens that could break
+ * one. Each checker is proven by a planted bug it must catch (test/sim/mutation.test.ts).
+ */
+export interface Observer {
+	vmRuns(host: SimHost, vm: SimVm): void;
+	promoted(replica: Replica): void;
+	persisted(host: SimHost, record: Persisted): void;
+	handlerAnswered(replica: Replica, exitCode: number): void;
+	resyncBegins(source: Replica, target: Replica): void;
+	fenced(victim: SimHost): void;
+	loneWrite(writer: Replica, copy: Replica): void;
+	stepped(agent: SimAgent, event: Event): void;
+	noted(host: SimHost, note: Note): void;
+	published(agent: SimAgent, document: PeerDocument): void;
+	replied(host: SimHost, request: string, reply: Reply): void;
+	broke(agent: SimAgent, error: Error): void;
+}
+
+const hourMs = 3_600_000;
+/** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
+const diskReactionMs = 5000;
+
+/** The durable record of this host about this VM; undefined when its file is lost or damaged. */
+export const durableRecord = (host: SimHost, vm: SimVm) => {
+	const { content } = host.store;
+	if (content === null || content === 'corrupt') return undefined;
+	return content.resources[vm.engine.resource]?.record;
+};
+
+/** True while this VM's vCPUs are runnable on this host; a standing host may go on any time. */
+export const isRunnable = (host: SimHost, vm: SimVm): boolean =>
+	host.domains.get(vm.name)?.presence === 'running';
+
+/** What a checker needs beside the world. */
+export interface CheckOptions {
+	/** Devices are honest and keep their declared latency; no person forced anything: I9 is promised. */
+	readonly honestDevices: boolean;
+	readonly onNote: ((host: SimHost, note: Note) => void) | null;
+	readonly onReply: ((host: SimHost, request: string, reply: Reply) => void) | null;
+	readonly onStep: ((agent: SimAgent, event: Event) => void) | null;
+}
+
+export const createObserver = (simulation: Simulation, options: CheckOptions): Observer => ({
+	vmRuns: (host, vm) => {
+		checkOneCopy(simulation, host, vm);
+		checkData(simulation, host, vm);
+		checkOwner(simulation, host, vm);
+	},
+	promoted: (replica) => checkPromote(simulation, replica),
+	persisted: () => {},
+	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
+	resyncBegins: (source, target) => checkDirection(simulation, source, target),
+	fenced: (victim) => {
+		checkFence(simulation, victim, options.honestDevices);
+	},
+	loneWrite: (writer, copy) => checkLoneWrite(simulation, writer, copy),
+	stepped: (agent, event) => options.onStep?.(agent, event),
+	noted: (host, note) => {
+		if (note.level !== 'debug') tellNote(simulation, host, note);
+		options.onNote?.(host, note);
+	},
+	published: (agent, document) => checkDocument(simulation, agent, document),
+	replied: (host, request, reply) => {
+		tell(
+			simulation,
+			host.name,
+			`reply to ${request}: ${reply.status} ${reply.code}: ${reply.message}`,
+		);
+		options.onReply?.(host, request, reply);
+	},
+	broke: (agent, error) => {
+		violate(
+			simulation,
+			'engine',
+			`the agent on ${agent.host.name} stopped itself: ${error.message}`,
+		);
+	},
+});
+
+const tellNote = (simulation: Simulation, host: SimHost, note: Note): void => {
+	if (simulation.trace === null) return;
+	const fields = Object.entries(note.fields)
+		.map(
+			([key, value]) =>
+				` ${key}=${typeof value === 'string' && value.includes(' ') ? `"${value}"` : value}`,
+		)
+		.join('');
+	tell(simulation, host.name, `${note.level}: ${note.message}${fields}`);
+};
+
+/** I1: never two runnable copies. */
+const checkOneCopy = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	const peer = peerOf(simulation, host);
+	if (isRunnable(host, vm) && isRunnable(peer, vm)) {
+		violate(simulation, 'I1', `${vm.name} runs on ${host.name} and on ${peer.name}`);
+	}
+};
+
+/** Nothing acknowledged is lost: a VM that starts sees every acknowledged write. */
+const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	const replica = replicaOf(host, vm);
+	const seen = visibleHead(replica);
+	if (seen === vm.acknowledged) return;
+	if (vm.staleAccepted) {
+		// A person took the loss: from here on this copy is the truth.
+		count(simulation, 'stale data accepted');
+		vm.staleAccepted = false;
+		vm.acknowledged += 1;
+		replica.head = vm.acknowledged;
+		return;
+	}
+	violate(
+		simulation,
+		'no-loss',
+		`${vm.name} starts on ${host.name} without acknowledged writes (${seen} of ${vm.acknowledged})`,
+	);
+};
+
+/** I5: the host that runs a VM is its durable owner. */
+const checkOwner = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	if (durableRecord(host, vm)?.owner === host.name) return;
+	violate(simulation, 'I5', `${vm.name} starts on ${host.name}, which is not its durable owner`);
+};
+
+/** I2 and I4: one writing Primary; a disconnected promote has data, record and proof behind it. */
+const checkPromote = (simulation: Simulation, replica: Replica): void => {
+	const { host, vm } = replica;
+	const peer = otherReplica(replica);
+	if (peer.role === 'Primary' && !peer.frozen && isRunnable(peer.host, vm)) {
+		violate(
+			simulation,
+			'I2',
+			`${vm.name} is Primary on ${host.name} and written on ${peer.host.name}`,
+		);
+	}
+	if (replica.connection === 'Connected') return;
+	const record = durableRecord(host, vm);
+	if (record === undefined || !record.inSync.includes(host.name)) {
+		violate(simulation, 'I4', `${vm.name} is promoted alone on ${host.name}, which is not in sync`);
+	}
+	if (peer.host.kernelUp && isRunnable(peer.host, vm)) {
+		violate(
+			simulation,
+			'I4',
+			`${vm.name} is promoted alone on ${host.name} while it can run on ${peer.host.name}`,
+		);
+	}
+};
+
+/** I5: a 4 or 7 rests on a durable record that names this host owner and alone in sync. */
+const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number): void => {
+	if (exitCode === 1) return;
+	const { host, vm } = replica;
+	const record = durableRecord(host, vm);
+	const alone = record?.inSync.length === 1 && record.inSync[0] === host.name;
+	if (record?.owner !== host.name || !alone) {
+		violate(
+			simulation,
+			'I5',
+			`the handler on ${host.name} answers ${exitCode} for ${vm.name} without a durable exclusion`,
+		);
+	}
+	if (exitCode !== 4 && exitCode !== 7) {
+		violate(simulation, 'I7', `the handler on ${host.name} answers ${exitCode}`);
+	}
+};
+
+/** I8: no resync overwrites the only copy of acknowledged data. */
+const checkDirection = (simulation: Simulation, source: Replica, target: Replica): void => {
+	const { vm } = source;
+	if (target.head === vm.acknowledged && source.head !== vm.acknowledged) {
+		violate(
+			simulation,
+			'I8',
+			`resync of ${vm.name} overwrites the newest copy, on ${target.host.name}`,
+		);
+	}
+};
+
+/** I3: a write on one disk alone only after the other host was durably taken out of inSync. */
+const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Replica): void => {
+	const { vm, host } = writer;
+	const record = durableRecord(host, vm);
+	const other = otherReplica(copy).host.name;
+	if (record !== undefined && !record.inSync.includes(other)) return;
+	const local = host.store.content;
+	if (other === host.name && local !== null && local !== 'corrupt') {
+		if (local.resources[vm.engine.resource]?.selfExcludedAt !== null) return;
+	}
+	if (vm.diskFailedMs > 0) {
+		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
+		const { agent } = host;
+		if (agent?.alive !== true || agent.stopped) return;
+		const sinceMs = Math.max(vm.diskFailedMs, host.agentSinceMs, host.drbdHungUntilMs);
+		if (simulation.queue.nowMs - sinceMs <= diskReactionMs) return;
+	}
+	violate(
+		simulation,
+		'I3',
+		`a write of ${vm.name} is acknowledged on ${copy.host.name} alone while ${other} counts as in sync`,
+	);
+};
+
+/** I9: never both hosts off for one fault; never more fences an hour than configured. */
+const checkFence = (simulation: Simulation, victim: SimHost, honest: boolean): void => {
+	const { nowMs } = simulation.queue;
+	count(simulation, 'hosts fenced');
+	victim.fencedAtMs.push(nowMs);
+	const other = peerOf(simulation, victim);
+	if (honest && !other.powered && other.offBy === 'fence') {
+		violate(simulation, 'I9', `${victim.name} is fenced while ${other.name} is off by a fence`);
+	}
+	const recent = victim.fencedAtMs.filter((atMs) => nowMs - atMs < hourMs).length;
+	const limit = victim.config.fencing?.perHourMax ?? 0;
+	if (recent > limit) {
+		violate(
+			simulation,
+			'I9',
+			`${victim.name} was fenced ${recent} times within an hour, ${limit} are allowed`,
+		);
+	}
+};
+
+/** I5: what an agent tells its peer is durable here: the peer takes it for a promise. */
+const checkDocument = (simulation: Simulation, agent: SimAgent, document: PeerDocument): void => {
+	const { content } = agent.host.store;
+	if (content === null || content === 'corrupt') {
+		if (Object.keys(document.records).length > 0 && content === null) {
+			violate(simulation, 'I5', `${agent.host.name} publishes records that are not durable`);
+		}
+		return;
+	}
+	for (const [resource, record] of Object.entries(document.records)) {
+		const durable = content.resources[resource]?.record;
+		if (durable === record || JSON.stringify(durable) === JSON.stringify(record)) continue;
+		violate(
+			simulation,
+			'I5',
+			`${agent.host.name} publishes a record of ${resource} that is not durable`,
+		);
+	}
+};

@@ -1,0 +1,91 @@
+import type { Network, Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { kernelAnswers, otherReplica, replicaOf, violate } from '#src/sim/model.ts';
+
+/**
+ * The guests' acknowledged writes. A guest that can write does so all the time, so writes are counted
+ * when something changes: one write stands for all since the last change. A copy is current when its
+ * last write is the last acknowledged one.
+ */
+
+/** Both directions of a network's path between the hosts, for one kind of traffic. */
+export const pathOpen = (
+	network: Network,
+	from: 0 | 1,
+	kind: 'replication' | 'heartbeat',
+): boolean =>
+	!network.cutAll[from] &&
+	!(kind === 'replication' ? network.cutReplication[from] : network.cutHeartbeat[from]) &&
+	!network.carrierLost[0] &&
+	!network.carrierLost[1];
+
+/** True when the two kernels can talk about their resources. */
+export const replicationPath = (simulation: Simulation): boolean => {
+	const network = simulation.networks.find((each) => each.replication);
+	return (
+		network !== undefined &&
+		pathOpen(network, 0, 'replication') &&
+		pathOpen(network, 1, 'replication') &&
+		kernelAnswers(simulation.hosts[0]) &&
+		kernelAnswers(simulation.hosts[1])
+	);
+};
+
+/** Where a write of this Primary would be acknowledged now; null when it would wait or fail. */
+const writeGoesTo = (
+	simulation: Simulation,
+	replica: Replica,
+): { alone: boolean; copies: readonly Replica[] } | null => {
+	if (replica.role !== 'Primary' || replica.frozen || !replica.up) return null;
+	const own = replica.disk === 'UpToDate' ? [replica] : [];
+	if (replica.connection !== 'Connected')
+		return own.length > 0 ? { alone: true, copies: own } : null;
+	// Protocol C: the peer must acknowledge, whatever its disk is.
+	if (!replicationPath(simulation)) return null;
+	const peer = otherReplica(replica);
+	const copies = peer.disk === 'UpToDate' ? [...own, peer] : own;
+	return copies.length === 0 ? null : { alone: copies.length === 1, copies };
+};
+
+/** True while writes of the VM's guest on this host are acknowledged. */
+export const isWriting = (simulation: Simulation, host: SimHost, vm: SimVm): boolean =>
+	kernelAnswers(host) &&
+	host.domains.get(vm.name)?.presence === 'running' &&
+	writeGoesTo(simulation, replicaOf(host, vm)) !== null;
+
+/** The data that a guest on this host sees: its own disk's, or the peer's when its own is not usable. */
+export const visibleHead = (replica: Replica): number => {
+	if (replica.disk === 'UpToDate') return replica.head;
+	return replica.connection === 'Connected' ? otherReplica(replica).head : -1;
+};
+
+/** Counts the writes since the last change. Call it before anything changes that decides about writes. */
+export const settle = (simulation: Simulation, vm: SimVm): void => {
+	const { nowMs } = simulation.queue;
+	simulation.changes += 1;
+	if (vm.settledMs >= nowMs) return;
+	vm.settledMs = nowMs;
+	for (const host of simulation.hosts) {
+		if (!isWriting(simulation, host, vm)) continue;
+		const replica = replicaOf(host, vm);
+		const target = writeGoesTo(simulation, replica);
+		if (target === null) continue;
+		if (visibleHead(replica) !== vm.acknowledged) {
+			violate(
+				simulation,
+				'no-loss',
+				`${vm.name} on ${host.name} writes to a copy without acknowledged writes`,
+			);
+		}
+		vm.acknowledged += 1;
+		for (const copy of target.copies) {
+			copy.head = vm.acknowledged;
+			if (copy.bitmap !== '') copy.changed = true;
+		}
+		const [only] = target.copies;
+		if (target.alone && only !== undefined) simulation.hooks.loneWrite(replica, only);
+	}
+};
+
+export const settleAll = (simulation: Simulation): void => {
+	for (const vm of simulation.vms) settle(simulation, vm);
+};

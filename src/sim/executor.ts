@@ -1,0 +1,139 @@
+import type { CarriedAction } from '#src/engine/action.ts';
+import type { Outcome } from '#src/ports.ts';
+import {
+	connectAgain,
+	demote,
+	down,
+	outdate,
+	promote,
+	readGenerations,
+	resumeIo,
+	up,
+} from '#src/sim/drbdadm.ts';
+import { createVm, destroyVm, pauseVm, shutdownVm, unpauseVm } from '#src/sim/hypervisor.ts';
+import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { delay, hostNamed, kernelAnswers, onHost, replicaOf, vmNamed } from '#src/sim/model.ts';
+import { queryPower, switchPower } from '#src/sim/power.ts';
+import { assert } from '#src/std/assert.ts';
+
+/** The executor table of the simulated world: one entry per action type, as in the real agent. */
+
+type Done = (outcome: Outcome) => void;
+
+export const execute = (
+	simulation: Simulation,
+	host: SimHost,
+	action: CarriedAction,
+	done: Done,
+): void => {
+	switch (action.type) {
+		case 'create-vm':
+		case 'unpause-vm':
+		case 'pause-vm':
+		case 'shutdown-vm':
+		case 'destroy-vm':
+			onXl(simulation, host, () => {
+				domainAction(simulation, host, action, vmNamed(simulation, action.vm), done);
+			});
+			return;
+		case 'query-power':
+			fenceQuery(simulation, hostNamed(simulation, action.host), done);
+			return;
+		case 'power-off':
+			fenceSwitch(simulation, hostNamed(simulation, action.host), 'off', done);
+			return;
+		case 'power-on':
+			fenceSwitch(simulation, hostNamed(simulation, action.host), 'on', done);
+			return;
+		case 'resource-up':
+		case 'resource-connect':
+		case 'promote':
+		case 'demote':
+		case 'outdate':
+		case 'resume-io':
+		case 'resource-down':
+		case 'read-generations': {
+			const vm = simulation.vms.find((each) => each.engine.resource === action.resource);
+			assert(vm !== undefined, `there is a resource ${action.resource}`);
+			onDrbd(simulation, host, () => {
+				resourceAction(simulation, replicaOf(host, vm), action.type, done);
+			});
+			return;
+		}
+	}
+};
+
+/** A tool starts after a moment; while it hangs, only after that. */
+const onTool = (
+	simulation: Simulation,
+	host: SimHost,
+	hungUntilMs: () => number,
+	work: () => void,
+): void => {
+	const run = () => {
+		const waitMs = hungUntilMs() - simulation.queue.nowMs;
+		if (waitMs > 0) onHost(simulation, host, waitMs, run);
+		else work();
+	};
+	onHost(simulation, host, delay(simulation, 5, 120), run);
+};
+
+const onXl = (simulation: Simulation, host: SimHost, work: () => void): void =>
+	onTool(simulation, host, () => host.xlHungUntilMs, work);
+
+const onDrbd = (simulation: Simulation, host: SimHost, work: () => void): void =>
+	onTool(simulation, host, () => host.drbdHungUntilMs, work);
+
+const domainAction = (
+	simulation: Simulation,
+	host: SimHost,
+	action: CarriedAction,
+	vm: SimVm,
+	done: Done,
+): void => {
+	if (simulation.mutation === 'start-without-promote') forcePrimary(simulation, host, vm);
+	if (action.type === 'create-vm') {
+		createVm(simulation, host, vm, simulation.timings.memoryMib, done);
+	} else if (action.type === 'unpause-vm') unpauseVm(simulation, host, vm, done);
+	else if (action.type === 'pause-vm') pauseVm(simulation, host, vm, done);
+	else if (action.type === 'shutdown-vm') shutdownVm(simulation, host, vm, done);
+	else destroyVm(simulation, host, vm, done);
+};
+
+const forcePrimary = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	const replica = replicaOf(host, vm);
+	if (replica.up && replica.role !== 'Primary') {
+		promote(simulation, replica, { force: true }, () => {});
+	}
+};
+
+const resourceAction = (
+	simulation: Simulation,
+	replica: Replica,
+	type: CarriedAction['type'],
+	done: Done,
+): void => {
+	if (type === 'resource-up') up(simulation, replica, done);
+	else if (type === 'resource-connect') connectAgain(simulation, replica, done);
+	else if (type === 'promote') {
+		const force = simulation.mutation === 'promote-forced';
+		promote(simulation, replica, { force }, done);
+	} else if (type === 'demote') demote(simulation, replica, done);
+	else if (type === 'outdate') {
+		if (simulation.mutation === 'outdate-not-done') done({ result: 'succeeded', value: null });
+		else outdate(simulation, replica, done);
+	} else if (type === 'resume-io') resumeIo(simulation, replica, done);
+	else if (type === 'resource-down') down(simulation, replica, done);
+	else readGenerations(replica, done);
+};
+
+const fenceQuery = (simulation: Simulation, target: SimHost, done: Done): void => {
+	if (simulation.mutation === 'silence-is-off' && !kernelAnswers(target)) {
+		done({ result: 'succeeded', value: 'off' });
+		return;
+	}
+	queryPower(simulation, target, done);
+};
+
+const fenceSwitch = (simulation: Simulation, target: SimHost, to: 'on' | 'off', done: Done): void =>
+	switchPower(simulation, target, to, done);

@@ -1,0 +1,262 @@
+import type { Request } from '#src/api/request.ts';
+import { endAgent, startAgent, startAgentSoon } from '#src/sim/agent.ts';
+import { settleAll } from '#src/sim/data.ts';
+import { promote } from '#src/sim/drbdadm.ts';
+import { refreshAllReplication } from '#src/sim/handshake.ts';
+import { guestEnds } from '#src/sim/hypervisor.ts';
+import type { Network, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { count, hostNamed, inAgent, peerOf, replicaOf, tell, vmNamed } from '#src/sim/model.ts';
+import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
+import { changed, failDisk } from '#src/sim/replica.ts';
+import type { ScenarioStep } from '#src/sim/step.ts';
+import { assert } from '#src/std/assert.ts';
+
+/** Carries out one step of a scenario on the world. */
+export const applyStep = (simulation: Simulation, step: ScenarioStep, label: string): void => {
+	tell(simulation, 'world', `step ${describe(step)}`);
+	count(simulation, `step ${step.do}`);
+	simulation.changes += 1;
+	settleAll(simulation);
+	if (step.do === 'cut' || step.do === 'mend') cutOrMend(simulation, step);
+	else if ('host' in step) applyHostStep(simulation, hostNamed(simulation, step.host), step, label);
+	else if (step.do === 'guest') applyGuest(simulation, vmNamed(simulation, step.vm), step.does);
+	else if (step.do === 'guest-ignores-shutdown') {
+		vmNamed(simulation, step.vm).ignoresShutdown = true;
+	}
+};
+
+const describe = (step: ScenarioStep): string => {
+	const hidden = new Set(['do', 'id', 'at', 'when', 'within', 'after']);
+	const fields = Object.entries(step)
+		.filter(([key, value]) => !hidden.has(key) && value !== undefined && value !== null)
+		.map(([key, value]) => ` ${key}=${String(value)}`);
+	return step.do + fields.join('');
+};
+
+type HostStep = Extract<ScenarioStep, { host: string }>;
+
+const applyHostStep = (
+	simulation: Simulation,
+	host: SimHost,
+	step: HostStep,
+	label: string,
+): void => {
+	if (powerStep(simulation, host, step)) return;
+	if (agentStep(simulation, host, step)) return;
+	if (storeStep(simulation, host, step)) return;
+	if (resourceStep(simulation, host, step)) return;
+	if (deviceStep(simulation, host, step)) return;
+	if (step.do === 'takeover' && step.checked && hostNamed(simulation, step.confirmDead).powered) {
+		tell(
+			simulation,
+			'world',
+			`the person sees that ${step.confirmDead} has power and says nothing`,
+		);
+		return;
+	}
+	const request = requestOf(step);
+	if (request !== null) ask(simulation, host, request, label);
+};
+
+const powerStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
+	if (step.do === 'power-cut') {
+		host.mains = false;
+		if (step.bmcToo) for (const device of host.devices) device.behaviour = 'dead';
+		refreshPower(simulation, host, 'fault');
+	} else if (step.do === 'power-on') {
+		host.mains = true;
+		for (const device of host.devices) {
+			device.outlet = true;
+			device.offAsked = false;
+			if (device.behaviour === 'dead') device.behaviour = 'ok';
+		}
+		refreshPower(simulation, host, 'fault');
+	} else if (step.do === 'crash') panic(simulation, host);
+	else if (step.do === 'hang') hangHost(simulation, host);
+	else if (step.do === 'resume') resumeHost(simulation, host);
+	else if (step.do === 'gateway') {
+		host.gatewayAnswers = step.answers;
+		simulation.hooks.hearingMayChange();
+	} else if (step.do === 'carrier-lost' || step.do === 'carrier-back') {
+		networkNamed(simulation, step.network).carrierLost[host.index] = step.do === 'carrier-lost';
+		pathsChanged(simulation);
+	} else return false;
+	return true;
+};
+
+const agentStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
+	const { agent } = host;
+	if (step.do === 'agent-crash') {
+		if (agent !== null) endAgent(simulation, agent);
+		if (step.restartAfter !== null) startAgentSoon(simulation, host, step.restartAfter);
+	} else if (step.do === 'agent-start') startAgent(simulation, host);
+	else if (step.do === 'agent-stop') {
+		if (agent !== null) agent.stopped = true;
+		simulation.hooks.hearingMayChange();
+	} else if (step.do === 'agent-continue') {
+		if (agent !== null) agent.stopped = false;
+		simulation.hooks.agentGoesOn(host);
+		simulation.hooks.hearingMayChange();
+	} else if (step.do === 'stale-document') staleDocument(simulation, host);
+	else return false;
+	return true;
+};
+
+/** A frame of the peer's earlier boot that lay in a buffer (V13). */
+const staleDocument = (simulation: Simulation, host: SimHost): void => {
+	const { agent } = host;
+	const document = peerOf(simulation, host).oldDocument;
+	if (agent?.alive !== true || document === null) return;
+	inAgent(agent, () => agent.loop.post({ type: 'document-received', document }));
+};
+
+const storeStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
+	const { store } = host;
+	if (step.do === 'store-full') store.full = true;
+	else if (step.do === 'store-free') store.full = false;
+	else if (step.do === 'state-save') host.saved.set(step.as, store.content);
+	else if (step.do === 'state-restore') {
+		const copy = host.saved.get(step.from);
+		assert(copy !== undefined, `a copy ${step.from} of the state file was saved on ${host.name}`);
+		replaceState(simulation, host, copy);
+	} else if (step.do === 'state-lose') replaceState(simulation, host, null);
+	else if (step.do === 'state-corrupt') replaceState(simulation, host, 'corrupt');
+	else return false;
+	return true;
+};
+
+/** The file is replaced under a dead agent; a running one would only overwrite it. */
+const replaceState = (
+	simulation: Simulation,
+	host: SimHost,
+	content: SimHost['store']['content'],
+): void => {
+	if (host.agent?.alive === true) {
+		tell(simulation, 'world', 'ignored: the agent runs');
+		count(simulation, 'steps ignored');
+		return;
+	}
+	host.store.content = content;
+};
+
+const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
+	const { nowMs } = simulation.queue;
+	if (step.do === 'disk-fail') failDisk(simulation, replicaOf(host, vmNamed(simulation, step.vm)));
+	else if (step.do === 'disk-replace') replaceDisk(simulation, host, vmNamed(simulation, step.vm));
+	else if (step.do === 'disk-repair') {
+		replicaOf(host, vmNamed(simulation, step.vm)).broken = false;
+	} else if (step.do === 'create-fails') {
+		vmNamed(simulation, step.vm).createFails.set(host.name, step.times);
+	} else if (step.do === 'late-promote') {
+		replicaOf(host, vmNamed(simulation, step.vm)).latePromoteMs = step.by;
+	} else if (step.do === 'operator-promote') {
+		const replica = replicaOf(host, vmNamed(simulation, step.vm));
+		promote(simulation, replica, { force: step.force }, (outcome) => {
+			tell(simulation, host.name, `operator's promote of ${step.vm}: ${outcome.result}`);
+		});
+	} else if (step.do === 'xl-hang') host.xlHungUntilMs = nowMs + step.for;
+	else if (step.do === 'drbd-hang') host.drbdHungUntilMs = nowMs + step.for;
+	else return false;
+	return true;
+};
+
+/** A new, empty disk: its metadata is created anew, everything must be resynced. */
+const replaceDisk = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	const replica = replicaOf(host, vm);
+	replica.broken = false;
+	replica.current = '';
+	replica.bitmap = '';
+	replica.history = [];
+	replica.head = -1;
+	replica.crashedPrimary = false;
+	replica.flags = { consistent: false, upToDate: false, primary: false, peerOutdated: false };
+	changed(simulation, replica);
+};
+
+const deviceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
+	if (step.do === 'device') {
+		host.devices.forEach((device, index) => {
+			if (step.device !== undefined && step.device !== index) return;
+			device.behaviour = step.behaviour;
+			if (step.by !== undefined) device.byMs = step.by;
+		});
+	} else if (step.do === 'outlet-off') {
+		const device = host.devices[step.device];
+		assert(device !== undefined, `${host.name} has a device ${step.device}`);
+		device.outlet = false;
+		refreshPower(simulation, host, 'fault');
+	} else return false;
+	return true;
+};
+
+const requestOf = (step: HostStep): Request | null => {
+	const by = 'person';
+	switch (step.do) {
+		case 'start':
+			return { verb: 'start', vm: step.vm, by, acceptStale: step.acceptStale };
+		case 'stop':
+			return { verb: 'stop', vm: step.vm, by };
+		case 'move':
+			return { verb: 'move', vm: step.vm, to: step.to, by };
+		case 'takeover':
+			return { verb: 'takeover', confirmDead: step.confirmDead, by };
+		case 'arm':
+			return { verb: 'arm', by, reason: 'work is done' };
+		case 'disarm':
+			return { verb: 'disarm', by, reason: step.reason };
+		case 'leave':
+			return { verb: 'leave', by };
+		default:
+			return null;
+	}
+};
+
+const ask = (simulation: Simulation, host: SimHost, request: Request, id: string): void => {
+	const { agent } = host;
+	if (agent?.alive !== true) {
+		tell(simulation, host.name, 'request refused: the agent does not run');
+		return;
+	}
+	if (request.verb === 'start' && request.acceptStale) {
+		vmNamed(simulation, request.vm).staleAccepted = true;
+	}
+	inAgent(agent, () => agent.loop.post({ type: 'requested', id, request, at: '' }));
+};
+
+const applyGuest = (
+	simulation: Simulation,
+	vm: SimVm,
+	does: 'poweroff' | 'reboot' | 'crash',
+): void => {
+	for (const host of simulation.hosts) {
+		if (!host.hung && host.kernelUp) guestEnds(simulation, host, vm, does);
+	}
+};
+
+const networkNamed = (simulation: Simulation, name: string): Network => {
+	const network = simulation.networks.find((each) => each.name === name);
+	assert(network !== undefined, `there is a network ${name}`);
+	return network;
+};
+
+const cutOrMend = (
+	simulation: Simulation,
+	step: Extract<ScenarioStep, { do: 'cut' | 'mend' }>,
+): void => {
+	const network = networkNamed(simulation, step.network);
+	const flags =
+		step.traffic === 'all'
+			? network.cutAll
+			: step.traffic === 'replication'
+				? network.cutReplication
+				: network.cutHeartbeat;
+	for (const host of simulation.hosts) {
+		if (step.from === undefined || step.from === host.name) flags[host.index] = step.do === 'cut';
+	}
+	pathsChanged(simulation);
+};
+
+const pathsChanged = (simulation: Simulation): void => {
+	refreshAllReplication(simulation);
+	simulation.hooks.hearingMayChange();
+};

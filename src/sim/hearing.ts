@@ -1,0 +1,210 @@
+import type { LinkObservation } from '#src/ports.ts';
+import { pathOpen } from '#src/sim/data.ts';
+import type { Ears, Network, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
+import { delay, inAgent, inAgentAfter, kernelAnswers, peerOf } from '#src/sim/model.ts';
+import { schedule } from '#src/sim/queue.ts';
+
+/**
+ * Heartbeat links and what the two failure detectors make of them. Beats are not simulated one by one:
+ * only the moments at which they begin and end to arrive, and the transitions that follow.
+ */
+
+/** Nothing acknowledged for so long: the link is given up and made anew (docs/protocol.md, section 3). */
+const giveUpMs = 1000;
+
+export const createEars = (): Ears => ({
+	hearing: null,
+	flowing: false,
+	echoed: false,
+	lastBeatMs: 0,
+	bootId: null,
+	timer: null,
+	stretch: 1,
+});
+
+const isAlive = (agent: SimAgent | null): agent is SimAgent => agent?.alive === true;
+
+const beats = (agent: SimAgent | null): agent is SimAgent =>
+	isAlive(agent) && !agent.stopped && kernelAnswers(agent.host);
+
+const bothWays = (network: Network): boolean =>
+	pathOpen(network, 0, 'heartbeat') && pathOpen(network, 1, 'heartbeat');
+
+/** Recomputes links, flows and detectors after any change of paths, power, kernels or agents. */
+export const refreshHearing = (simulation: Simulation): void => {
+	for (const network of simulation.networks) refreshLink(simulation, network);
+	for (const host of simulation.hosts) refreshEars(simulation, host);
+};
+
+const refreshLink = (simulation: Simulation, network: Network): void => {
+	const [one, other] = simulation.hosts;
+	const reachable = bothWays(network) && kernelAnswers(one) && kernelAnswers(other);
+	const ends = isAlive(one.agent) && isAlive(other.agent);
+	if (network.connected && !ends) {
+		// A dead process: its kernel resets the connection, or nothing of it is left.
+		network.connected = false;
+	}
+	if (network.connected && !reachable) {
+		network.breakTimer ??= schedule(simulation.queue, simulation.queue.nowMs + giveUpMs, () => {
+			network.breakTimer = null;
+			network.connected = false;
+			refreshHearing(simulation);
+		});
+	} else if (network.breakTimer !== null) {
+		network.breakTimer.callback = null;
+		network.breakTimer = null;
+	}
+	if (network.connected || !reachable || !beats(one.agent) || !beats(other.agent)) {
+		if (network.connectTimer !== null) network.connectTimer.callback = null;
+		network.connectTimer = null;
+		return;
+	}
+	network.connectTimer ??= schedule(
+		simulation.queue,
+		simulation.queue.nowMs + delay(simulation, 50, 500),
+		() => {
+			network.connectTimer = null;
+			network.connected = true;
+			refreshHearing(simulation);
+		},
+	);
+};
+
+/** True while this host's beats arrive at the other one. */
+const flowsFrom = (simulation: Simulation, sender: SimHost): boolean =>
+	beats(sender.agent) &&
+	kernelAnswers(peerOf(simulation, sender)) &&
+	simulation.networks.some(
+		(network) => network.connected && pathOpen(network, sender.index, 'heartbeat'),
+	);
+
+const refreshEars = (simulation: Simulation, host: SimHost): void => {
+	const { agent } = host;
+	if (!isAlive(agent)) return;
+	const peer = peerOf(simulation, host);
+	const { ears } = agent;
+	const flows = flowsFrom(simulation, peer);
+	const echoed = flows && flowsFrom(simulation, host);
+	observeLinks(simulation, host);
+	if (flows && !ears.flowing) {
+		ears.flowing = true;
+		ears.bootId = peer.bootId;
+		ears.echoed = echoed;
+		if (ears.timer !== null) ears.timer.callback = null;
+		ears.timer = null;
+		announce(simulation, agent);
+		deliver(simulation, peer);
+	} else if (!flows && ears.flowing) {
+		ears.flowing = false;
+		ears.echoed = false;
+		const { beatIntervalMs } = host.config.timing;
+		ears.lastBeatMs = simulation.queue.nowMs - delay(simulation, 0, beatIntervalMs);
+		armDetector(simulation, agent);
+	} else if (flows && echoed !== ears.echoed) {
+		ears.echoed = echoed;
+		announce(simulation, agent);
+	}
+};
+
+/** Says "online" with what is true when the detector looks. */
+const announce = (simulation: Simulation, agent: SimAgent): void => {
+	inAgentAfter(simulation, agent, delay(simulation, 5, 60), () => {
+		const { ears } = agent;
+		if (!ears.flowing) return;
+		ears.hearing = 'online';
+		postHearing(agent);
+	});
+};
+
+const postHearing = (agent: SimAgent): void => {
+	const { ears } = agent;
+	if (ears.hearing === null) return;
+	agent.loop.post({
+		type: 'hearing-changed',
+		hearing: ears.hearing,
+		bootId: ears.bootId,
+		echoed: ears.hearing === 'online' && ears.echoed,
+		peerLagMs: 0,
+	});
+};
+
+/** Suspect after three missed beats, silent after the detection time, counted from the last beat. */
+export const armDetector = (simulation: Simulation, agent: SimAgent): void => {
+	const { ears, host } = agent;
+	if (ears.timer !== null) ears.timer.callback = null;
+	ears.timer = null;
+	if (ears.flowing || ears.hearing === 'silent') return;
+	const { suspectMs, detectionMs } = host.config.timing;
+	const silentMs = ears.lastBeatMs + detectionMs * ears.stretch;
+	const next = ears.hearing === 'suspect' || ears.hearing === null ? 'silent' : 'suspect';
+	const atMs = next === 'silent' ? silentMs : ears.lastBeatMs + suspectMs;
+	ears.timer = schedule(simulation.queue, atMs, () => {
+		inAgent(agent, () => {
+			if (ears.flowing) return;
+			ears.hearing = next;
+			postHearing(agent);
+			armDetector(simulation, agent);
+		});
+	});
+};
+
+/** After its process stood still the detector starts over: its own pause is no silence of the peer. */
+export const restartDetector = (simulation: Simulation, agent: SimAgent): void => {
+	agent.ears.lastBeatMs = simulation.queue.nowMs;
+	armDetector(simulation, agent);
+};
+
+/** Hands the sender's newest document over, when a link carries it. Latest wins. */
+export const deliver = (simulation: Simulation, sender: SimHost): void => {
+	const { agent } = sender;
+	if (agent === null || agent.outbox === null || agent.deliveryTimer !== null) return;
+	agent.deliveryTimer = schedule(
+		simulation.queue,
+		simulation.queue.nowMs + delay(simulation, 1, 25),
+		() => {
+			agent.deliveryTimer = null;
+			const document = agent.outbox;
+			const receiver = peerOf(simulation, sender).agent;
+			if (document === null || !isAlive(receiver) || !flowsFrom(simulation, sender)) return;
+			inAgent(receiver, () => {
+				receiver.loop.post({ type: 'document-received', document });
+			});
+		},
+	);
+};
+
+const linkObservation = (
+	simulation: Simulation,
+	host: SimHost,
+	network: Network,
+): LinkObservation => {
+	const peer = peerOf(simulation, host);
+	const up = network.connected && pathOpen(network, peer.index, 'heartbeat') && beats(peer.agent);
+	const lit =
+		!network.carrierLost[host.index] &&
+		(network.switched || (peer.powered && !network.carrierLost[peer.index]));
+	return {
+		link: network.name,
+		state: up ? 'up' : 'silent',
+		carrier: lit,
+		refused: !up && bothWays(network) && kernelAnswers(peer) && !isAlive(peer.agent),
+		rttMs: up ? 1 : null,
+	};
+};
+
+/** The agent looks at its links shortly after something changed. */
+export const observeLinks = (simulation: Simulation, host: SimHost): void => {
+	const { agent } = host;
+	if (!isAlive(agent) || agent.reads.has('links')) return;
+	agent.reads.set('links', 'reading');
+	inAgentAfter(simulation, agent, delay(simulation, 20, 120), () => {
+		agent.reads.delete('links');
+		const management = simulation.networks.find((network) => network.switched);
+		const lit = management === undefined || !management.carrierLost[host.index];
+		agent.loop.post({
+			type: 'links-observed',
+			links: simulation.networks.map((network) => linkObservation(simulation, host, network)),
+			gatewayAnswers: host.gatewayAnswers && lit,
+		});
+	});
+};

@@ -1,0 +1,210 @@
+import type { HypervisorObservation, Outcome, ShutdownReason } from '#src/ports.ts';
+import { settle, visibleHead } from '#src/sim/data.ts';
+import type { Domain, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { count, delay, onHost, replicaOf, tell } from '#src/sim/model.ts';
+
+/** `xl` of one host: domains that are created paused, run, shut down, crash, and die with their host. */
+
+type Done = (outcome: Outcome) => void;
+
+const succeeded: Outcome = { result: 'succeeded', value: null };
+const failed = (code: string): Outcome => ({ result: 'failed', code, detail: code });
+
+const changed = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	simulation.changes += 1;
+	simulation.hooks.hypervisorChanged(host);
+	if (simulation.trace === null) return;
+	const domain = host.domains.get(vm.name);
+	tell(
+		simulation,
+		host.name,
+		`xl ${vm.name}: ${domain === undefined ? 'absent' : domain.presence}${domain?.reason == null ? '' : ` (${domain.reason})`}`,
+	);
+};
+
+const usedMib = (simulation: Simulation, host: SimHost): number => {
+	let sum = 0;
+	for (const vm of simulation.vms) {
+		if (host.domains.has(vm.name) || host.creating.has(vm.name)) sum += vm.engine.memoryMib;
+	}
+	return sum;
+};
+
+export const observeHypervisor = (
+	simulation: Simulation,
+	host: SimHost,
+	memoryMib: number,
+): HypervisorObservation => ({
+	vms: [...host.domains].map(([vm, domain]) => ({
+		vm,
+		presence: domain.presence,
+		reason: domain.presence === 'stopped' ? domain.reason : null,
+		instance: domain.instance,
+	})),
+	freeMemoryMib: memoryMib - usedMib(simulation, host),
+});
+
+/** `xl create -p -e` in a unit of its own: it goes on when the agent dies. */
+export const createVm = (
+	simulation: Simulation,
+	host: SimHost,
+	vm: SimVm,
+	memoryMib: number,
+	done: Done,
+): void => {
+	if (host.domains.has(vm.name) || host.creating.has(vm.name)) {
+		done(failed('xl-exists'));
+		return;
+	}
+	if (memoryMib - usedMib(simulation, host) < vm.engine.memoryMib) {
+		done(failed('xl-no-memory'));
+		return;
+	}
+	const creating = { opened: false };
+	host.creating.set(vm.name, creating);
+	const { createMs } = simulation.timings;
+	const totalMs = delay(simulation, Math.floor(createMs / 2), Math.floor(createMs * 1.5));
+	const fail = (code: string) => {
+		host.creating.delete(vm.name);
+		done(failed(code));
+	};
+	onHost(simulation, host, Math.floor(totalMs / 2), () => {
+		const fails = vm.createFails.get(host.name) ?? 0;
+		if (fails > 0) {
+			vm.createFails.set(host.name, fails - 1);
+			fail('xl-failed');
+			return;
+		}
+		const openDisk = () => {
+			const replica = replicaOf(host, vm);
+			if (!replica.up || replica.role !== 'Primary') {
+				// A Secondary cannot be opened: EMEDIUMTYPE.
+				fail('xl-disk');
+				return;
+			}
+			creating.opened = true;
+			if (replica.frozen) {
+				// Reading the disk's first blocks hangs until DRBD goes on.
+				onHost(simulation, host, 500, openDisk);
+				return;
+			}
+			onHost(simulation, host, Math.ceil(totalMs / 2), () => {
+				created(simulation, host, vm);
+				done(succeeded);
+			});
+		};
+		openDisk();
+	});
+};
+
+const created = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	host.creating.delete(vm.name);
+	simulation.nextInstance += 1;
+	host.domains.set(vm.name, {
+		presence: 'paused',
+		reason: null,
+		instance: `${vm.name}-${simulation.nextInstance}`,
+		shutdownDue: false,
+	});
+	changed(simulation, host, vm);
+};
+
+export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
+	const domain = host.domains.get(vm.name);
+	if (domain === undefined || domain.presence === 'dying' || domain.presence === 'stopped') {
+		done(failed('xl-absent'));
+		return;
+	}
+	if (domain.presence === 'paused') {
+		settle(simulation, vm);
+		domain.presence = 'running';
+		count(simulation, 'VM starts');
+		changed(simulation, host, vm);
+		simulation.hooks.vmRuns(host, vm);
+		if (domain.shutdownDue) shutDownSoon(simulation, host, vm, domain);
+	}
+	done(succeeded);
+};
+
+export const pauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
+	const domain = host.domains.get(vm.name);
+	if (domain === undefined) {
+		done(failed('xl-absent'));
+		return;
+	}
+	if (domain.presence === 'running') {
+		settle(simulation, vm);
+		domain.presence = 'paused';
+		changed(simulation, host, vm);
+	}
+	done(succeeded);
+};
+
+export const shutdownVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
+	const domain = host.domains.get(vm.name);
+	if (domain === undefined) {
+		done(failed('xl-absent'));
+		return;
+	}
+	if (!domain.shutdownDue && !vm.ignoresShutdown) {
+		domain.shutdownDue = true;
+		shutDownSoon(simulation, host, vm, domain);
+	}
+	done(succeeded);
+};
+
+/** A guest that is asked flushes and powers off; one whose disk is frozen waits for it. */
+const shutDownSoon = (simulation: Simulation, host: SimHost, vm: SimVm, domain: Domain): void => {
+	const { guestShutdownMs } = simulation.timings;
+	const ms = delay(simulation, Math.floor(guestShutdownMs / 4), guestShutdownMs * 2);
+	const end = () => {
+		if (host.domains.get(vm.name) !== domain || domain.presence !== 'running') return;
+		if (replicaOf(host, vm).frozen) {
+			onHost(simulation, host, 1000, end);
+			return;
+		}
+		guestEnds(simulation, host, vm, 'poweroff');
+	};
+	onHost(simulation, host, ms, end);
+};
+
+/** The guest stops by itself; under `-e` the domain stays as shut down until the agent destroys it. */
+export const guestEnds = (
+	simulation: Simulation,
+	host: SimHost,
+	vm: SimVm,
+	reason: ShutdownReason,
+): void => {
+	const domain = host.domains.get(vm.name);
+	if (domain === undefined || domain.presence !== 'running') return;
+	settle(simulation, vm);
+	domain.presence = 'stopped';
+	domain.reason = reason;
+	changed(simulation, host, vm);
+};
+
+export const destroyVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
+	const domain = host.domains.get(vm.name);
+	if (domain === undefined) {
+		done(succeeded);
+		return;
+	}
+	settle(simulation, vm);
+	domain.presence = 'dying';
+	changed(simulation, host, vm);
+	const gone = () => {
+		if (host.domains.get(vm.name) !== domain) return;
+		if (replicaOf(host, vm).frozen) {
+			// blkback still holds requests that DRBD does not end.
+			onHost(simulation, host, 500, gone);
+			return;
+		}
+		host.domains.delete(vm.name);
+		changed(simulation, host, vm);
+		done(succeeded);
+	};
+	onHost(simulation, host, delay(simulation, 100, 800), gone);
+};
+
+/** For the checkers: the data this VM would see when it runs here now. */
+export const dataSeen = (host: SimHost, vm: SimVm): number => visibleHead(replicaOf(host, vm));

@@ -1,0 +1,350 @@
+import type { Reply } from '#src/api/request.ts';
+import type { Note } from '#src/engine/action.ts';
+import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
+import type { Event } from '#src/engine/event.ts';
+import type { PeerDocument } from '#src/heartbeat/document.ts';
+import type { Loop } from '#src/loop.ts';
+import type { Mutation } from '#src/sim/mutation.ts';
+import type { Queue, Timer } from '#src/sim/queue.ts';
+import { schedule } from '#src/sim/queue.ts';
+import type { deviceBehaviours } from '#src/sim/step.ts';
+import type {
+	ConnectionState,
+	DiskState,
+	Hearing,
+	HostName,
+	Presence,
+	ReplicationState,
+	Role,
+	ShutdownReason,
+	VmName,
+} from '#src/ports.ts';
+import type { Persisted } from '#src/store/record.ts';
+import { assert } from '#src/std/assert.ts';
+import type { Prng } from '#src/std/prng.ts';
+import { below, between } from '#src/std/prng.ts';
+
+/** The simulated world as plain data that changes in place; the other files of this folder move it. */
+
+/** One host's copy of one resource: what the kernel holds, and what its metadata would say after a crash. */
+export interface Replica {
+	readonly host: SimHost;
+	readonly vm: SimVm;
+	up: boolean;
+	role: Role;
+	disk: DiskState;
+	peerDisk: DiskState;
+	peerRole: Role;
+	connection: ConnectionState;
+	replication: ReplicationState;
+	/** I/O is held back because a Primary lost its peer (`suspended:fencing`). */
+	frozen: boolean;
+	/** A new data generation begins when the frozen I/O goes on without the peer. */
+	newGenerationDue: boolean;
+	/** Data generations; '' is "none" (DRBD's zero). Survive a crash. */
+	current: string;
+	bitmap: string;
+	history: string[];
+	/** Written since `bitmap` was set: the bitmap is not empty. */
+	changed: boolean;
+	/** Metadata flags, as of the last state in which the disk was attached. */
+	flags: { consistent: boolean; upToDate: boolean; primary: boolean; peerOutdated: boolean };
+	crashedPrimary: boolean;
+	/** The last acknowledged write this copy holds; -1 for a mixture or an empty disk. */
+	head: number;
+	/** The backing device answers I/O errors. */
+	broken: boolean;
+	/** Counts connections: a handler's answer to an older loss is ignored by the kernel. */
+	connects: number;
+	lossTimer: Timer | null;
+	/** Delay of the next promote, and whether it is reported in time. */
+	latePromoteMs: number | null;
+}
+
+export interface Domain {
+	presence: Presence;
+	reason: ShutdownReason | null;
+	readonly instance: string;
+	/** Asked to shut down; it will when it can run. */
+	shutdownDue: boolean;
+}
+
+export interface Device {
+	behaviour: (typeof deviceBehaviours)[number];
+	latencyMs: number;
+	byMs: number;
+	readonly diesWithHost: boolean;
+	/** Supplies its host. */
+	outlet: boolean;
+	/** It was told to switch off (what a lying device claims from then on). */
+	offAsked: boolean;
+}
+
+export interface SimVm {
+	readonly name: VmName;
+	readonly index: number;
+	readonly engine: EngineVm;
+	readonly replicas: [Replica, Replica];
+	connectTimer: Timer | null;
+	resyncTimer: Timer | null;
+	/** The number of the last acknowledged write; `settledMs`: writes up to then are counted. */
+	acknowledged: number;
+	settledMs: number;
+	ignoresShutdown: boolean;
+	createFails: Map<HostName, number>;
+	/** A person accepted the loss of newer writes. */
+	staleAccepted: boolean;
+	/** When a disk of this VM failed last: the stated exception of I3. */
+	diskFailedMs: number;
+}
+
+/** What an agent's failure detector makes of the beats; beats themselves are not simulated. */
+export interface Ears {
+	hearing: Hearing | null;
+	/** Beats arrive now on some link. */
+	flowing: boolean;
+	echoed: boolean;
+	lastBeatMs: number;
+	bootId: string | null;
+	timer: Timer | null;
+	stretch: 1 | 3;
+}
+
+/** One run of the agent's process. */
+export interface SimAgent {
+	readonly host: SimHost;
+	readonly session: string;
+	readonly loop: Loop;
+	alive: boolean;
+	/** Stopped by a signal: nothing of it runs. */
+	stopped: boolean;
+	/** Work that waits until the process goes on. */
+	readonly waiting: (() => void)[];
+	readonly ears: Ears;
+	/** The newest document for the peer, and its delivery under way. */
+	outbox: PeerDocument | null;
+	deliveryTimer: Timer | null;
+	/** Handler calls that wait for an exit code. */
+	readonly calls: Map<string, (exitCode: number) => void>;
+	readonly reads: Map<'replication' | 'hypervisor' | 'links', 'reading' | 'again'>;
+	failure: Error | null;
+}
+
+export interface SimHost {
+	readonly name: HostName;
+	readonly index: 0 | 1;
+	readonly config: EngineConfig;
+	readonly devices: Device[];
+	/** Mains. Power is on when mains and an outlet are. */
+	mains: boolean;
+	powered: boolean;
+	kernelUp: boolean;
+	hung: boolean;
+	/** Work of this host's kernel and programs while it stands still. */
+	readonly frozenWork: (() => void)[];
+	/** Grows with every loss of power: work of an earlier life is dropped. */
+	life: number;
+	boots: number;
+	bootId: string;
+	bootedMs: number;
+	/** Speed of this host's monotonic clock against true time. */
+	clockRate: number;
+	agent: SimAgent | null;
+	agentRuns: number;
+	/** When its agent last began or went on to run. */
+	agentSinceMs: number;
+	/** The state file; `acknowledged` is the last record reported durable, for checkers. */
+	readonly store: { content: Persisted | 'corrupt' | null; full: boolean };
+	readonly saved: Map<string, Persisted | 'corrupt' | null>;
+	readonly domains: Map<VmName, Domain>;
+	/** Creates under way, by VM. */
+	readonly creating: Map<VmName, { opened: boolean }>;
+	xlHungUntilMs: number;
+	drbdHungUntilMs: number;
+	gatewayAnswers: boolean;
+	/** Why it is without power: for I9. */
+	offBy: 'fence' | 'fault' | null;
+	fencedAtMs: number[];
+	/** The last document of an earlier boot, for the peer to hear again. */
+	oldDocument: PeerDocument | null;
+}
+
+export interface Network {
+	readonly name: string;
+	readonly switched: boolean;
+	readonly replication: boolean;
+	/** By sending host: what does not pass. */
+	readonly cutAll: [boolean, boolean];
+	readonly cutReplication: [boolean, boolean];
+	readonly cutHeartbeat: [boolean, boolean];
+	readonly carrierLost: [boolean, boolean];
+	/** The heartbeat link over this network is established. */
+	connected: boolean;
+	connectTimer: Timer | null;
+	/** A half-cut connection still delivers one way until this time. */
+	breakTimer: Timer | null;
+}
+
+export interface Violation {
+	readonly checker: string;
+	readonly atMs: number;
+	readonly message: string;
+}
+
+export interface Timings {
+	readonly bootMs: number;
+	readonly agentStartMs: number;
+	readonly resyncMs: number;
+	readonly createMs: number;
+	readonly guestShutdownMs: number;
+	readonly persistMaxMs: number;
+	readonly observeMaxMs: number;
+	/** Memory of each host for VMs. */
+	readonly memoryMib: number;
+}
+
+/** Calls upwards, set when the world is put together; they keep the files free of cycles. */
+export interface Hooks {
+	replicationChanged(host: SimHost): void;
+	hypervisorChanged(host: SimHost): void;
+	/** The kernel asks our fence-peer handler; `answer` is called once with its exit code. */
+	callHandler(replica: Replica, answer: (exitCode: number) => void): void;
+	/** A path, power, an agent or a kernel changed: who hears whom. */
+	hearingMayChange(): void;
+	/** A VM's vCPUs become runnable on this host. */
+	vmRuns(host: SimHost, vm: SimVm): void;
+	promoted(replica: Replica): void;
+	/** The record of this host changed durably. */
+	persisted(host: SimHost, record: Persisted): void;
+	handlerAnswered(replica: Replica, exitCode: number): void;
+	resyncBegins(source: Replica, target: Replica): void;
+	fenced(victim: SimHost): void;
+	/** A write was acknowledged by `copy` alone. */
+	loneWrite(writer: Replica, copy: Replica): void;
+	/** An agent's process ended: what waits for it must not wait on. */
+	agentDied(agent: SimAgent): void;
+	/** A stopped process or a standing host goes on. */
+	agentGoesOn(host: SimHost): void;
+	/** A kernel is up: its agent will start. */
+	booted(host: SimHost): void;
+	/** The loop of an agent took an event; checkers that look at the engine's own view run here. */
+	stepped(agent: SimAgent, event: Event): void;
+	noted(host: SimHost, note: Note): void;
+	published(agent: SimAgent, document: PeerDocument): void;
+	/** The loop stopped for good although the world gave no reason: a broken invariant of the engine. */
+	broke(agent: SimAgent, error: Error): void;
+	replied(host: SimHost, request: string, reply: Reply): void;
+}
+
+export interface Simulation {
+	readonly queue: Queue;
+	readonly random: Prng;
+	readonly hosts: readonly [SimHost, SimHost];
+	readonly networks: readonly Network[];
+	readonly vms: readonly SimVm[];
+	readonly timings: Timings;
+	readonly hooks: Hooks;
+	readonly mutation: Mutation;
+	readonly trace: ((line: string) => void) | null;
+	readonly violations: Violation[];
+	/** Counters for the report, by name. */
+	readonly counts: Map<string, number>;
+	nextUuid: number;
+	nextInstance: number;
+	/** Grows with every change that a checker or an expectation may look at. */
+	changes: number;
+}
+
+export const peerOf = (simulation: Simulation, host: SimHost): SimHost =>
+	simulation.hosts[host.index === 0 ? 1 : 0];
+
+export const replicaOf = (host: SimHost, vm: SimVm): Replica => vm.replicas[host.index];
+
+export const otherReplica = (replica: Replica): Replica =>
+	replica.vm.replicas[replica.host.index === 0 ? 1 : 0];
+
+export const hostNamed = (simulation: Simulation, name: HostName): SimHost => {
+	const host = simulation.hosts.find((each) => each.name === name);
+	assert(host !== undefined, `there is a host ${name}`);
+	return host;
+};
+
+export const vmNamed = (simulation: Simulation, name: VmName): SimVm => {
+	const vm = simulation.vms.find((each) => each.name === name);
+	assert(vm !== undefined, `there is a VM ${name}`);
+	return vm;
+};
+
+export const count = (simulation: Simulation, name: string): void => {
+	simulation.counts.set(name, (simulation.counts.get(name) ?? 0) + 1);
+};
+
+/** One line of the trace. */
+export const tell = (simulation: Simulation, who: string, text: string): void => {
+	simulation.trace?.(`${(simulation.queue.nowMs / 1000).toFixed(3).padStart(9)} ${who} ${text}`);
+};
+
+export const violate = (simulation: Simulation, checker: string, message: string): void => {
+	simulation.violations.push({ checker, atMs: simulation.queue.nowMs, message });
+	tell(simulation, 'world', `VIOLATION ${checker}: ${message}`);
+};
+
+/** Runs in an agent's process: dropped when it is dead, put off while it is stopped. */
+export const inAgent = (agent: SimAgent, callback: () => void): void => {
+	if (!agent.alive) return;
+	if (agent.stopped || agent.host.hung) agent.waiting.push(callback);
+	else callback();
+};
+
+/** Runs in an agent's process after a delay. */
+export const inAgentAfter = (
+	simulation: Simulation,
+	agent: SimAgent,
+	delayMs: number,
+	callback: () => void,
+): Timer =>
+	schedule(simulation.queue, simulation.queue.nowMs + delayMs, () => {
+		inAgent(agent, callback);
+	});
+
+/** True while the host's kernel answers. */
+export const kernelAnswers = (host: SimHost): boolean => host.kernelUp && !host.hung;
+
+/** Runs on a host's kernel after a delay: dropped when it loses power, put off while it stands still. */
+export const onHost = (
+	simulation: Simulation,
+	host: SimHost,
+	delayMs: number,
+	callback: () => void,
+): Timer => {
+	const { life } = host;
+	const run = () => {
+		if (host.life !== life) return;
+		if (host.hung) host.frozenWork.push(run);
+		else callback();
+	};
+	return schedule(simulation.queue, simulation.queue.nowMs + delayMs, run);
+};
+
+/** A delay between two bounds, ms. */
+export const delay = (simulation: Simulation, lowMs: number, highMs: number): number =>
+	between(simulation.random, lowMs, highMs);
+
+/** A data generation that never was before: 16 hex digits, lowest bit clear. */
+export const newUuid = (simulation: Simulation): string => {
+	simulation.nextUuid += 1;
+	const high = below(simulation.random, 2 ** 31)
+		.toString(16)
+		.toUpperCase()
+		.padStart(8, '0');
+	const low = (simulation.nextUuid * 2).toString(16).toUpperCase().padStart(8, '0');
+	return high + low;
+};
+
+/** The host's own monotonic clock, ms since its boot. */
+export const hostClock = (simulation: Simulation, host: SimHost): number =>
+	Math.floor((simulation.queue.nowMs - host.bootedMs) * host.clockRate + 1e-6);
+
+/** True time at which that clock shows `atMs`. */
+export const trueTime = (host: SimHost, atMs: number): number =>
+	host.bootedMs + Math.ceil(atMs / host.clockRate - 1e-6);

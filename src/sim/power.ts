@@ -1,0 +1,201 @@
+import type { Outcome } from '#src/ports.ts';
+import { settleAll } from '#src/sim/data.ts';
+import { refreshAllReplication } from '#src/sim/handshake.ts';
+import type { Device, SimHost, Simulation } from '#src/sim/model.ts';
+import { count, delay, peerOf, replicaOf, tell } from '#src/sim/model.ts';
+import { schedule } from '#src/sim/queue.ts';
+import { changed } from '#src/sim/replica.ts';
+
+/** Power of the hosts, their boots, and the fence devices that switch it. */
+
+type Done = (outcome: Outcome) => void;
+
+const hasOutlet = (host: SimHost): boolean => host.devices.some((device) => device.outlet);
+
+/** Everything volatile of a host is gone: its memory, guests, agent and connections. */
+export const losePower = (simulation: Simulation, host: SimHost): void => {
+	settleAll(simulation);
+	host.powered = false;
+	tell(simulation, host.name, 'power is off');
+	stopKernel(simulation, host);
+};
+
+const stopKernel = (simulation: Simulation, host: SimHost): void => {
+	host.life += 1;
+	host.kernelUp = false;
+	host.hung = false;
+	host.frozenWork.length = 0;
+	host.xlHungUntilMs = 0;
+	host.drbdHungUntilMs = 0;
+	if (host.agent !== null) {
+		host.oldDocument = host.agent.outbox ?? host.oldDocument;
+		host.agent.alive = false;
+		host.agent.loop.stop();
+		simulation.hooks.agentDied(host.agent);
+	}
+	host.domains.clear();
+	host.creating.clear();
+	for (const vm of simulation.vms) {
+		const replica = replicaOf(host, vm);
+		if (replica.lossTimer !== null) replica.lossTimer.callback = null;
+		replica.lossTimer = null;
+		replica.latePromoteMs = null;
+		const wasUp = replica.up;
+		replica.up = false;
+		replica.role = 'Secondary';
+		replica.disk = 'Diskless';
+		replica.connection = 'StandAlone';
+		replica.replication = 'Off';
+		replica.frozen = false;
+		replica.newGenerationDue = false;
+		if (wasUp) changed(simulation, replica);
+	}
+	simulation.changes += 1;
+	refreshAllReplication(simulation);
+	simulation.hooks.hearingMayChange();
+};
+
+/** Power returns or the kernel panicked: the host boots and its agent starts. */
+export const bootHost = (simulation: Simulation, host: SimHost): void => {
+	const { bootMs } = simulation.timings;
+	const ms = delay(simulation, Math.floor(bootMs * 0.7), Math.floor(bootMs * 1.3));
+	const { life } = host;
+	schedule(simulation.queue, simulation.queue.nowMs + ms, () => {
+		if (host.life !== life || !host.powered) return;
+		host.kernelUp = true;
+		host.boots += 1;
+		host.bootId = `${host.name}-boot-${host.boots}`;
+		host.bootedMs = simulation.queue.nowMs - 5000;
+		tell(simulation, host.name, `booted as ${host.bootId}`);
+		simulation.changes += 1;
+		simulation.hooks.hearingMayChange();
+		simulation.hooks.booted(host);
+	});
+};
+
+export const panic = (simulation: Simulation, host: SimHost): void => {
+	if (!host.kernelUp) return;
+	settleAll(simulation);
+	tell(simulation, host.name, 'kernel panic');
+	stopKernel(simulation, host);
+	bootHost(simulation, host);
+};
+
+/** Power is what mains and outlets give; applies a change of either. */
+export const refreshPower = (
+	simulation: Simulation,
+	host: SimHost,
+	by: 'fence' | 'fault',
+): void => {
+	const powered = host.mains && hasOutlet(host);
+	if (powered === host.powered) return;
+	if (!powered) {
+		host.offBy = by;
+		losePower(simulation, host);
+		if (by === 'fence') simulation.hooks.fenced(host);
+		return;
+	}
+	host.powered = true;
+	host.offBy = null;
+	tell(simulation, host.name, 'power is on');
+	bootHost(simulation, host);
+};
+
+/** The whole machine stands still; it answers nobody, its guests and its clock's work wait. */
+export const hangHost = (simulation: Simulation, host: SimHost): void => {
+	if (!host.kernelUp || host.hung) return;
+	settleAll(simulation);
+	host.hung = true;
+	tell(simulation, host.name, 'hangs');
+	simulation.changes += 1;
+	refreshAllReplication(simulation);
+	simulation.hooks.hearingMayChange();
+};
+
+export const resumeHost = (simulation: Simulation, host: SimHost): void => {
+	if (!host.hung) return;
+	settleAll(simulation);
+	host.hung = false;
+	tell(simulation, host.name, 'goes on');
+	simulation.changes += 1;
+	const work = host.frozenWork.splice(0);
+	for (const each of work) each();
+	simulation.hooks.agentGoesOn(host);
+	refreshAllReplication(simulation);
+	simulation.hooks.hearingMayChange();
+};
+
+const isDead = (device: Device, host: SimHost): boolean =>
+	device.behaviour === 'dead' || (device.diesWithHost && !host.mains);
+
+/** The host that a device really switches. */
+const victimOf = (simulation: Simulation, host: SimHost, device: Device): SimHost =>
+	device.behaviour === 'wrong-host' ? peerOf(simulation, host) : host;
+
+const answerMs = (device: Device): number =>
+	device.behaviour === 'slow' ? device.byMs : device.latencyMs;
+
+const statusOf = (simulation: Simulation, host: SimHost, device: Device): 'on' | 'off' => {
+	if (device.behaviour === 'lying' && device.offAsked) return 'off';
+	if (device.behaviour === 'wrong-host') {
+		return peerOf(simulation, host).powered ? 'on' : 'off';
+	}
+	// A BMC reports its host's supply rail: off only when this outlet is, or mains are.
+	return device.outlet && host.mains ? 'on' : 'off';
+};
+
+/** `status` of every device of the level; off only when all say off. Dead devices never answer. */
+export const queryPower = (simulation: Simulation, host: SimHost, done: Done): void => {
+	count(simulation, 'power queries');
+	let waiting = host.devices.length;
+	let on = false;
+	for (const device of host.devices) {
+		if (isDead(device, host)) continue;
+		schedule(simulation.queue, simulation.queue.nowMs + answerMs(device), () => {
+			if (isDead(device, host)) return;
+			if (statusOf(simulation, host, device) === 'on') on = true;
+			waiting -= 1;
+			if (waiting === 0) done({ result: 'succeeded', value: on ? 'on' : 'off' });
+		});
+	}
+};
+
+/** `off` or `on` for every device of the level. */
+export const switchPower = (
+	simulation: Simulation,
+	host: SimHost,
+	to: 'on' | 'off',
+	done: Done,
+): void => {
+	count(simulation, to === 'off' ? 'fences sent' : 'power-ons sent');
+	let waiting = host.devices.length;
+	for (const device of host.devices) {
+		if (isDead(device, host)) continue;
+		const answersMs = answerMs(device);
+		const late = device.behaviour === 'late' && to === 'off';
+		const actsMs = late ? device.byMs : answersMs;
+		schedule(simulation.queue, simulation.queue.nowMs + actsMs, () => {
+			if (!isDead(device, host)) switchOutlet(simulation, host, device, to);
+		});
+		schedule(simulation.queue, simulation.queue.nowMs + answersMs, () => {
+			if (isDead(device, host)) return;
+			waiting -= 1;
+			if (waiting === 0) done({ result: 'succeeded', value: null });
+		});
+	}
+};
+
+const switchOutlet = (
+	simulation: Simulation,
+	host: SimHost,
+	device: Device,
+	to: 'on' | 'off',
+): void => {
+	device.offAsked = to === 'off';
+	if (device.behaviour === 'lying') return;
+	const victim = victimOf(simulation, host, device);
+	const outlets = victim === host ? [device] : victim.devices;
+	for (const outlet of outlets) outlet.outlet = to === 'on';
+	tell(simulation, victim.name, `fence device: outlet ${to}`);
+	refreshPower(simulation, victim, 'fence');
+};

@@ -1,0 +1,239 @@
+import type { ScenarioInput } from '#src/sim/scenario.ts';
+import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
+import { randomBehaviour, swarmHosts } from '#src/sim/swarm-world.ts';
+import { formatDuration } from '#src/std/duration.ts';
+import type { Prng } from '#src/std/prng.ts';
+import { below, between, chance, pick } from '#src/std/prng.ts';
+
+/** Random faults in time, as the steps of a scenario: a failing seed can be written down as a file. */
+
+export type StepInput = ScenarioInput['steps'][number];
+
+interface Timed {
+	readonly atMs: number;
+	readonly step: StepInput;
+}
+
+type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
+
+const lastFaultMs = 60_000;
+/** From here on everything is repaired and left alone. */
+export const quietMs = 100_000;
+
+const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
+const someHost = (random: Prng): string => pick(random, swarmHosts);
+const otherHost = (host: string): string =>
+	host === swarmHosts[0] ? swarmHosts[1] : swarmHosts[0];
+const someVm = (random: Prng, world: WorldInput): string =>
+	world.vms[below(random, world.vms.length)]?.name ?? '';
+const later = (random: Prng, atMs: number, lowMs: number, highMs: number): number =>
+	Math.min(atMs + between(random, lowMs, highMs), quietMs - 1);
+const duration = (ms: number): string => formatDuration(Math.floor(ms));
+
+const powerCut: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	const cut = at(atMs, { do: 'power-cut', host, bmcToo: chance(random, 0.2) });
+	if (chance(random, 0.3)) return [cut];
+	return [cut, at(later(random, atMs, 200, 40_000), { do: 'power-on', host })];
+};
+
+const bothPowerCut: Fault = (random, world, atMs) => [
+	...powerCut(random, world, atMs),
+	at(atMs + below(random, 3000), { do: 'power-cut', host: swarmHosts[0] }),
+	at(atMs + below(random, 3000), { do: 'power-cut', host: swarmHosts[1] }),
+	at(later(random, atMs, 5000, 30_000), { do: 'power-on', host: someHost(random) }),
+];
+
+const networkNames = (random: Prng): readonly string[] =>
+	pick(random, [['management'], ['replication'], ['management', 'replication']] as const);
+
+const cut: Fault = (random, _world, atMs) => {
+	const from = chance(random, 0.2) ? { from: someHost(random) } : {};
+	const traffic = chance(random, 0.7)
+		? ('all' as const)
+		: pick(random, ['replication', 'heartbeat'] as const);
+	const endMs = later(random, atMs, 100, chance(random, 0.5) ? 4000 : 40_000);
+	return networkNames(random).flatMap((network) => {
+		const skewMs = below(random, 2) * below(random, 3000);
+		return [
+			at(atMs + skewMs, { do: 'cut', network, traffic, ...from }),
+			at(endMs + skewMs, { do: 'mend', network, traffic, ...from }),
+		];
+	});
+};
+
+const agentCrash: Fault = (random, _world, atMs) => [
+	at(atMs, {
+		do: 'agent-crash',
+		host: someHost(random),
+		restartAfter: duration(pick(random, [100, 1000, 10_000, 45_000])),
+	}),
+];
+
+const agentStop: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	return [
+		at(atMs, { do: 'agent-stop', host }),
+		at(later(random, atMs, 300, 20_000), { do: 'agent-continue', host }),
+	];
+};
+
+const hang: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	const ends = chance(random, 0.5);
+	const begin = at(atMs, { do: 'hang', host });
+	return ends ? [begin, at(later(random, atMs, 500, 15_000), { do: 'resume', host })] : [begin];
+};
+
+const store: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	if (chance(random, 0.4)) {
+		return [
+			at(atMs, { do: 'store-full', host }),
+			at(later(random, atMs, 500, 20_000), { do: 'store-free', host }),
+		];
+	}
+	const offMs = later(random, atMs, 1000, 25_000);
+	const lost = chance(random, 0.4);
+	return [
+		at(below(random, Math.max(1, atMs)), { do: 'state-save', host, as: `copy-${atMs}` }),
+		at(offMs, { do: 'power-cut', host }),
+		at(
+			offMs + 1,
+			lost ? { do: 'state-lose', host } : { do: 'state-restore', host, from: `copy-${atMs}` },
+		),
+		at(later(random, offMs, 1000, 15_000), { do: 'power-on', host }),
+	];
+};
+
+const disk: Fault = (random, world, atMs) => {
+	const where = { host: someHost(random), vm: someVm(random, world) };
+	const repair = chance(random, 0.5)
+		? ({ do: 'disk-repair', ...where } as const)
+		: ({ do: 'disk-replace', ...where } as const);
+	return [at(atMs, { do: 'disk-fail', ...where }), at(later(random, atMs, 1000, 30_000), repair)];
+};
+
+const tools: Fault = (random, world, atMs) => {
+	const host = someHost(random);
+	const vm = someVm(random, world);
+	const by = duration(between(random, 500, 20_000));
+	const steps = [
+		{ do: 'xl-hang', host, for: by },
+		{ do: 'drbd-hang', host, for: by },
+		{ do: 'late-promote', host, vm, by },
+		{ do: 'create-fails', host, vm, times: between(random, 1, 5) },
+	] as const;
+	return [at(atMs, pick(random, steps))];
+};
+
+const guest: Fault = (random, world, atMs) => [
+	at(atMs, {
+		do: 'guest',
+		vm: someVm(random, world),
+		does: pick(random, ['poweroff', 'reboot', 'crash'] as const),
+	}),
+];
+
+const request: Fault = (random, world, atMs) => {
+	const host = someHost(random);
+	const vm = someVm(random, world);
+	const endMs = later(random, atMs, 500, 30_000);
+	const plans: readonly [Timed[], ...Timed[][]] = [
+		[at(atMs, { do: 'move', host, vm, to: pick(random, [null, ...swarmHosts]) })],
+		[at(atMs, { do: 'move', host, vm, to: null }), at(endMs, { do: 'move', host, vm, to: null })],
+		[at(atMs, { do: 'stop', host, vm }), at(endMs, { do: 'start', host: otherHost(host), vm })],
+		[at(atMs, { do: 'disarm', host }), at(endMs, { do: 'arm', host: someHost(random) })],
+		[at(atMs, { do: 'leave', host }), at(endMs, { do: 'agent-start', host })],
+		[at(atMs, { do: 'operator-promote', host, vm })],
+		[at(atMs, { do: 'guest-ignores-shutdown', vm })],
+		[at(atMs, { do: 'takeover', host, confirmDead: otherHost(host) })],
+	];
+	return pick(random, plans);
+};
+
+const device =
+	(swarmClass: SwarmClass): Fault =>
+	(random, _world, atMs) => [
+		at(atMs, {
+			do: 'device',
+			host: someHost(random),
+			behaviour: randomBehaviour(random, swarmClass),
+		}),
+	];
+
+const small: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	const network = pick(random, ['management', 'replication'] as const);
+	const endMs = later(random, atMs, 500, 20_000);
+	const plans: readonly [Timed[], ...Timed[][]] = [
+		[
+			at(atMs, { do: 'gateway', host, answers: false }),
+			at(endMs, { do: 'gateway', host, answers: true }),
+		],
+		[
+			at(atMs, { do: 'carrier-lost', host, network }),
+			at(endMs, { do: 'carrier-back', host, network }),
+		],
+		[at(atMs, { do: 'stale-document', host })],
+		[at(atMs, { do: 'crash', host })],
+	];
+	return pick(random, plans);
+};
+
+/** Weighted kinds; every seed forgets some of them, so that the others meet more often. */
+export const randomSteps = (
+	random: Prng,
+	world: WorldInput,
+	swarmClass: SwarmClass,
+): StepInput[] => {
+	const kinds: readonly (readonly [number, Fault])[] = [
+		[4, powerCut],
+		[1, bothPowerCut],
+		[5, cut],
+		[2, agentCrash],
+		[2, agentStop],
+		[2, hang],
+		[2, store],
+		[1, disk],
+		[2, tools],
+		[1, guest],
+		[3, request],
+		[2, device(swarmClass)],
+		[2, small],
+	];
+	const drawn = kinds.filter(() => chance(random, 0.6));
+	const bag = (drawn.length > 0 ? drawn : kinds).flatMap(([weight, fault]) =>
+		Array.from({ length: weight }, () => fault),
+	);
+	const amount = 1 + below(random, 6);
+	const timed: Timed[] = [];
+	let atMs = 4000;
+	for (let index = 0; index < amount; index += 1) {
+		atMs += chance(random, 0.5) ? below(random, 3000) : below(random, lastFaultMs / amount);
+		const fault = bag[below(random, bag.length)];
+		if (fault !== undefined) timed.push(...fault(random, world, atMs));
+	}
+	timed.push(...repairs());
+	return timed
+		.toSorted((one, other) => one.atMs - other.atMs)
+		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
+};
+
+/** People put everything right; from here on the pair must find its way by itself. */
+const repairs = (): Timed[] => {
+	const steps: StepInput[] = [];
+	for (const network of ['management', 'replication']) {
+		for (const traffic of ['all', 'replication', 'heartbeat'] as const) {
+			steps.push({ do: 'mend', network, traffic });
+		}
+		for (const host of swarmHosts) steps.push({ do: 'carrier-back', host, network });
+	}
+	for (const host of swarmHosts) {
+		steps.push({ do: 'store-free', host }, { do: 'gateway', host, answers: true });
+		steps.push({ do: 'device', host, behaviour: 'ok' }, { do: 'agent-continue', host });
+		steps.push({ do: 'resume', host }, { do: 'power-on', host });
+		steps.push({ do: 'agent-start', host });
+	}
+	return steps.map((step) => at(quietMs, step));
+};
