@@ -380,7 +380,8 @@ export class XenDriver implements Hypervisor {
 		while (deadline.leftMs() > 0) {
 			const listing = await this.#list(deadline.within(this.#timing.listMs));
 			if ('detail' in listing) {
-				words = listing.detail;
+				// The last listing is cut short by the limit and would hide what was seen before.
+				if (deadline.leftMs() > 0) words = listing.detail;
 			} else {
 				const { seen } = listing;
 				if (observationOf(vm, seen) === null) return succeeded(null);
