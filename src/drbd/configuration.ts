@@ -25,6 +25,8 @@ export interface ConfiguredResource {
 	readonly resource: ResourceName;
 	/** Where it is defined, as `drbdadm dump` says; null when it does not. */
 	readonly file: string | null;
+	/** True when DRBD finds no section for this very host. */
+	readonly isIgnored: boolean;
 	readonly hosts: readonly ConfiguredHost[];
 	/** Net options per connection: one with DRBD 8.4. Empty when the kernel has no connection. */
 	readonly connections: readonly Options[];
@@ -32,6 +34,8 @@ export interface ConfiguredResource {
 	readonly handlers: Options;
 	readonly startup: Options;
 }
+
+type Origin = Pick<ConfiguredResource, 'file' | 'isIgnored'>;
 
 const noOptions: Options = new Map();
 
@@ -111,7 +115,7 @@ const resourceOf = (
 	resource: ResourceName,
 	block: readonly Statement[],
 	common: readonly Statement[],
-	file: string | null,
+	origin: Origin,
 ): ConfiguredResource => {
 	const layered = (keyword: string): Options =>
 		merge(section(common, keyword), section(block, keyword));
@@ -140,7 +144,7 @@ const resourceOf = (
 	const connected = !running || blocks(block, '_remote_host').length > 0;
 	return {
 		resource,
-		file,
+		...origin,
 		hosts,
 		connections: connections.length > 0 ? connections : connected ? [net] : [],
 		options: layered('options'),
@@ -149,14 +153,16 @@ const resourceOf = (
 	};
 };
 
-/** `# defined at FILE:LINE` stands before each resource of a dump. */
-const filesOf = (text: string): Map<ResourceName, string> =>
-	new Map(
-		[...text.matchAll(/^# defined at (\S+):\d+\nresource "?([^\s"{]+)"? \{$/gm)].map((match) => [
-			match[2] ?? '',
-			match[1] ?? '',
-		]),
-	);
+/** The comments before a resource of a dump: `# resource NAME on HOST: ignored, …`, `# defined at FILE:LINE`. */
+const originOf = (text: string, resource: ResourceName): Origin => {
+	const lines = text.split('\n');
+	const at = lines.findIndex((line) => /^resource "?([^\s"{]+)/.exec(line)?.[1] === resource);
+	const comments = lines.slice(Math.max(0, at - 2), Math.max(0, at));
+	return {
+		file: comments.flatMap((line) => /^# defined at (\S+):\d+$/.exec(line)?.[1] ?? [])[0] ?? null,
+		isIgnored: comments.some((line) => /^# resource \S+ on \S+: ignored/.test(line)),
+	};
+};
 
 /**
  * Reads `drbdadm dump` (the files) or `drbdsetup show` (the kernel), of 8.4 or 9. Null when it does not
@@ -167,12 +173,11 @@ export const parseConfiguration = (
 ): ReadonlyMap<ResourceName, ConfiguredResource> | null => {
 	const statements = parseStatements(text);
 	if (statements === null) return null;
-	const files = filesOf(text);
 	const common = blocks(statements, 'common').flat();
 	return new Map(
 		statements.flatMap(({ words: [keyword, name], block }) =>
 			keyword === 'resource' && name !== undefined && block !== null
-				? [[name, resourceOf(name, block, common, files.get(name) ?? null)] as const]
+				? [[name, resourceOf(name, block, common, originOf(text, name))] as const]
 				: [],
 		),
 	);
