@@ -167,6 +167,26 @@ export const domainsOf = (vm: VmName, seen: Omit<Seen, 'backends'>): readonly Do
 				seen.former.some((former) => former.vm === vm && former.domid === domain.domid)),
 	);
 
+/** Whose each domain was, for as long as it, or a block device of it, is there. */
+export const formerDomains = (
+	vms: readonly VmName[],
+	domains: readonly Domain[],
+	backends: ReadonlySet<number>,
+	previous: readonly FormerDomain[],
+): readonly FormerDomain[] => {
+	const named = domains.flatMap(({ name, domid, uuid }): FormerDomain[] => {
+		const vm = vms.find((each) => each === name);
+		return vm === undefined ? [] : [{ vm, domid, uuid }];
+	});
+	const kept = previous.filter(
+		({ domid, uuid }) =>
+			!named.some((each) => each.domid === domid) &&
+			(backends.has(domid) ||
+				domains.some((domain) => domain.domid === domid && domain.uuid === uuid)),
+	);
+	return [...named, ...kept];
+};
+
 /** `vbd-<domid>-<device>`: block devices decide, because they hold the replicated disk open. */
 const blockBackend = /^vbd-(\d{1,7})-\d+$/;
 

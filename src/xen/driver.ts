@@ -6,13 +6,14 @@ import type { ToolEnd, Tools } from '#src/std/tool.ts';
 import {
 	backendDomids,
 	domainsOf,
+	formerDomains,
 	instanceOf,
 	observationOf,
 	parseDomainList,
 	parseFreeMemory,
 	presenceOf,
 } from '#src/xen/domain.ts';
-import type { Domain, FormerDomain, Seen } from '#src/xen/domain.ts';
+import type { Domain, Seen } from '#src/xen/domain.ts';
 import {
 	createArguments,
 	createFailure,
@@ -37,18 +38,14 @@ export interface XenOptions {
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-interface Deadline {
-	/** Whole ms until it, at least 0. */
-	leftMs(): number;
-	/** The same, at most `limitMs`. */
-	within(limitMs: number): number;
-}
-
-const deadlineIn = (limitMs: number): Deadline => {
+/** Whole milliseconds that are left of a limit, at least 0. */
+const deadlineIn = (limitMs: number) => {
 	const atMs = performance.now() + limitMs;
 	const leftMs = (): number => Math.max(0, Math.round(atMs - performance.now()));
-	return { leftMs, within: (most) => Math.min(leftMs(), most) };
+	return { leftMs, within: (mostMs: number) => Math.min(leftMs(), mostMs) };
 };
+
+type Deadline = ReturnType<typeof deadlineIn>;
 
 type Listing = { readonly seen: Seen } | { readonly detail: string };
 
@@ -59,7 +56,10 @@ export class XenDriver implements Hypervisor {
 	readonly #backendFolder: string;
 	readonly #preflight: XenOptions['preflight'];
 	#vms: readonly ManagedVm[];
+	/** What the listing that began last showed; several may be under way. */
 	#last: Seen = { domains: [], former: [], backends: new Set() };
+	#lastNumber = 0;
+	#listings = 0;
 	#memory: { readonly domids: string; readonly atMs: number; readonly mib: number } | null = null;
 	/** Counts what was done to domains: a listing that began before is out of date when it ends. */
 	#acts = 0;
@@ -180,40 +180,35 @@ export class XenDriver implements Hypervisor {
 
 	/** All domains and left-over devices now. Anything not understood is unknown, never "nothing". */
 	async #list(limitMs: number): Promise<Listing> {
+		this.#listings += 1;
+		const number = this.#listings;
 		const ended = await this.#xl(['list', '-v'], limitMs);
 		if (ended.end !== 'exited' || ended.exitCode !== 0) return { detail: wordsOf(ended) };
 		const list = parseDomainList(ended.stdout);
 		if (list === null || list.unreadable.length > 0) {
 			return { detail: 'the output of "xl list -v" is not understood' };
 		}
-		const backends = backendDomids(await this.#backendNames());
-		const former = this.#formerOf(list.domains, backends);
-		this.#last = { domains: list.domains, former, backends };
-		return { seen: this.#last };
+		const { domains } = list;
+		const names = await this.#backendNames();
+		if (names === null) return { detail: `${this.#backendFolder} cannot be read` };
+		const backends = backendDomids(names);
+		const managed = this.#vms.map(({ vm }) => vm);
+		const former = formerDomains(managed, domains, backends, this.#last.former);
+		const seen = { domains, former, backends };
+		if (number > this.#lastNumber) {
+			this.#lastNumber = number;
+			this.#last = seen;
+		}
+		return { seen };
 	}
 
-	async #backendNames(): Promise<readonly string[]> {
+	async #backendNames(): Promise<readonly string[] | null> {
 		try {
 			return await readdir(this.#backendFolder);
-		} catch {
+		} catch (thrown) {
 			// The folder is absent until the first back end is loaded: then no device is left over.
-			return [];
+			return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT' ? [] : null;
 		}
-	}
-
-	/** Whose each domain was, for as long as it, or a device of it, is there. */
-	#formerOf(domains: readonly Domain[], backends: ReadonlySet<number>): readonly FormerDomain[] {
-		const named = domains.flatMap(({ name, domid, uuid }): FormerDomain[] => {
-			const managed = this.#vms.find(({ vm }) => vm === name);
-			return managed === undefined ? [] : [{ vm: managed.vm, domid, uuid }];
-		});
-		const kept = this.#last.former.filter(
-			({ domid, uuid }) =>
-				!named.some((each) => each.domid === domid) &&
-				(domains.some((domain) => domain.domid === domid && domain.uuid === uuid) ||
-					backends.has(domid)),
-		);
-		return [...named, ...kept];
 	}
 
 	async #acted(outcome: Promise<Outcome>): Promise<Outcome> {
@@ -292,7 +287,8 @@ export class XenDriver implements Hypervisor {
 	 * shows of an open one. Null when it has no block device at all.
 	 */
 	async #closedDisks(domid: number): Promise<readonly string[] | null> {
-		const names = (await this.#backendNames()).filter((name) => name.startsWith(`vbd-${domid}-`));
+		const all = (await this.#backendNames()) ?? [];
+		const names = all.filter((name) => name.startsWith(`vbd-${domid}-`));
 		if (names.length === 0) return null;
 		const opened = await Promise.all(
 			names.map(async (name) => {
