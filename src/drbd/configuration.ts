@@ -4,7 +4,7 @@ import type { HostName, ResourceName } from '#src/ports.ts';
 /** Options of one section, the effective ones: `common`, then the resource, then the inner section. */
 export type Options = ReadonlyMap<string, string>;
 
-export interface ConfiguredVolume {
+interface ConfiguredVolume {
 	readonly volume: number;
 	readonly minor: number | null;
 	/** Such as `/dev/drbd0`; what a VM's disk must be. */
@@ -15,7 +15,7 @@ export interface ConfiguredVolume {
 	readonly options: Options;
 }
 
-export interface ConfiguredHost {
+interface ConfiguredHost {
 	/** As in `on NAME`; null for `floating`. */
 	readonly name: HostName | null;
 	readonly volumes: readonly ConfiguredVolume[];

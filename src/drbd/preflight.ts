@@ -258,7 +258,7 @@ const checkKernel = (facts: DrbdFacts, expected: DrbdExpectations): string[] => 
 };
 
 /** How long DRBD takes to notice a dead, idle peer, in ms: two pings and the time-out of the second. */
-export const drbdDetectionMs = (net: Options): number =>
+const drbdDetectionMs = (net: Options): number =>
 	2 * 1000 * Number(valueOf(net, 'ping-int')) + 100 * Number(valueOf(net, 'ping-timeout'));
 
 /** Judges what was read: what forbids arming, what is worth knowing, and DRBD's own detection times. */

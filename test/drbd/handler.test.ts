@@ -183,7 +183,9 @@ test('a client that cannot even load its modules exits with 1, whatever errno is
 		[7, 'warnings.pm'],
 	] as const) {
 		await writeFile(join(folder, module), `$! = ${errno}; die "not readable";`);
-		const child = spawn('perl', [`-I${folder}`, client, 'fence-peer'], { stdio: 'ignore' });
+		const child = spawn('/usr/bin/perl', [`-I${folder}`, client, 'fence-peer'], {
+			stdio: 'ignore',
+		});
 		t.is(await new Promise((resolve) => child.on('close', resolve)), 1);
 		await rm(join(folder, module));
 	}
@@ -240,7 +242,7 @@ test('a socket left from a killed agent is replaced, one in use is not', async (
 	const folder = await temporaryFolder(t);
 	const left = join(folder, 'left.sock');
 	// A process that is killed leaves its socket behind.
-	const child = spawn('perl', [
+	const child = spawn('/usr/bin/perl', [
 		'-MSocket',
 		'-e',
 		`socket(S,PF_UNIX,SOCK_STREAM,0); bind(S,pack_sockaddr_un("${left}")); listen(S,1)`,
