@@ -32,7 +32,8 @@ export interface DetectorState {
 	readonly links: readonly LinkState[];
 }
 
-export type DetectorInput = { readonly nowMs: MonotonicMs } & (
+/** What was observed; with the time of it, an input. */
+export type Observed =
 	| { readonly type: 'tick' }
 	| {
 			readonly type: 'beat';
@@ -45,8 +46,8 @@ export type DetectorInput = { readonly nowMs: MonotonicMs } & (
 	| { readonly type: 'refused'; readonly link: string; readonly refused: boolean }
 	| { readonly type: 'factor'; readonly factor: 1 | 3 }
 	/** Another boot or another run of the peer's agent: what the one before echoed says nothing of it. */
-	| { readonly type: 'identity' }
-);
+	| { readonly type: 'identity' };
+export type DetectorInput = { readonly nowMs: MonotonicMs } & Observed;
 
 export interface Detection {
 	readonly hearing: Hearing;

@@ -149,7 +149,7 @@ export class PeerChannel {
 		return this.#word;
 	}
 
-	/** At most one beat interval old; the numbers of received beats may be older. */
+	/** At most one beat interval old; the number of received beats is up to 50 intervals old. */
 	counters(): ChannelCounters {
 		const dropped = { ...this.#counters.dropped };
 		dropped['invalid-document'] += this.#invalidDocuments;

@@ -8,6 +8,9 @@ const noticeIntervalMs = 60_000;
 /** Notices that wait for the main loop; the oldest go first. */
 const noticesMax = 32;
 
+/** Rounds after which the counters are reported although only beats came: 10 s by default. */
+const quietRoundsMax = 50;
+
 /** What an admin has to put right. The other reasons are noise from strangers: they are only counted. */
 const remedies: Partial<Record<DropReason, string>> = {
 	'unknown-version':
@@ -34,7 +37,7 @@ export interface Tally {
 		fields: ChannelNotice['fields'] & { readonly link: string },
 		nowMs: MonotonicMs,
 	) => void;
-	/** Reports the counters when something worth a report changed. */
+	/** Called once a round: reports the counters when something worth a report changed, or now and then. */
 	readonly flush: () => void;
 }
 
@@ -58,6 +61,7 @@ export const noCounts = (): ChannelCounters => ({
 export const createTally = (mailbox: Mailbox<Report>): Tally => {
 	let counters = noCounts();
 	let changed = true;
+	let quietRounds = 0;
 	const noticedMs = new Map<string, MonotonicMs>();
 	const notice: Tally['notice'] = (message, fields, nowMs) => {
 		const key = `${message} ${fields.link}`;
@@ -90,8 +94,10 @@ export const createTally = (mailbox: Mailbox<Report>): Tally => {
 			if (remedy !== undefined) notice(remedy, { link, detail }, nowMs);
 		},
 		flush: () => {
-			if (!changed) return;
+			quietRounds += 1;
+			if (!changed && quietRounds < quietRoundsMax) return;
 			changed = false;
+			quietRounds = 0;
 			const report = counters;
 			mailbox.update((waiting) => ({ ...waiting, counters: report }));
 		},

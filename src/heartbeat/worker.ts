@@ -9,7 +9,7 @@ import {
 } from '#src/heartbeat/beat.ts';
 import type { Beat, DocumentHead, DropReason, Frame } from '#src/heartbeat/beat.ts';
 import { createDetector, detect, observe } from '#src/heartbeat/detector.ts';
-import type { DetectorInput, DetectorState } from '#src/heartbeat/detector.ts';
+import type { DetectorState, Observed } from '#src/heartbeat/detector.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 import { createPeerIdentity, identify, shake } from '#src/heartbeat/handshake.ts';
 import type { Handshake, PeerIdentity } from '#src/heartbeat/handshake.ts';
@@ -39,8 +39,8 @@ import { assert } from '#src/std/assert.ts';
 
 /** Beats stop, and are dropped, while more than this waits to be sent on a connection. */
 const bufferedMaxBytes = 64 * 1024;
-/** Rounds of beats whose sending time is remembered: more than any D, stretched. */
-const roundsMax = 1024;
+/** Sending times of beats that are remembered: for longer than any D, stretched. */
+const sentMax = 1024;
 
 /** A run of the peer's agent that answered our nonce. */
 interface Proven {
@@ -88,7 +88,6 @@ class HeartbeatThread {
 	#document: Orders['document'] = { text: '', records: '', world: '' };
 	#armed = false;
 	#deadline: { readonly timer: NodeJS.Timeout; readonly atMs: number } | null = null;
-	readonly #rounds: NodeJS.Timeout;
 
 	constructor(input: WorkerInput, post: (message: FromWorker) => void) {
 		const { options } = input;
@@ -105,7 +104,7 @@ class HeartbeatThread {
 		);
 		this.#identity = createPeerIdentity(options.knownBootIds);
 		this.#links = options.links.map((link) => this.#openLink(link));
-		this.#rounds = setInterval(() => this.#round(), options.timing.beatIntervalMs);
+		setInterval(() => this.#round(), options.timing.beatIntervalMs);
 		this.#judge();
 	}
 
@@ -127,11 +126,10 @@ class HeartbeatThread {
 		}
 	}
 
+	/** Ends this thread, not the process; the kernel tells the peer that nobody listens any more. */
 	#stop(): void {
-		clearInterval(this.#rounds);
-		if (this.#deadline !== null) clearTimeout(this.#deadline.timer);
 		for (const link of this.#links) link.close();
-		parentPort?.close();
+		process.exit(0);
 	}
 
 	#obey(orders: Partial<Orders>): void {
@@ -310,7 +308,7 @@ class HeartbeatThread {
 	#nextSeq(nowMs: number): void {
 		this.#seq += 1;
 		this.#sentMs.set(this.#seq, nowMs);
-		this.#sentMs.delete(this.#seq - roundsMax);
+		this.#sentMs.delete(this.#seq - sentMax);
 	}
 
 	#sendBeat(session: Session): void {
@@ -362,7 +360,7 @@ class HeartbeatThread {
 		});
 	}
 
-	#detect(input: DetectorInputAtNow): void {
+	#detect(input: Observed): void {
 		this.#detector = detect(this.#detector, { ...input, nowMs: monotonicMs() });
 		this.#judge();
 	}
@@ -390,12 +388,6 @@ class HeartbeatThread {
 		this.#tally.drop(reason, link, detail, monotonicMs());
 	}
 }
-
-type DetectorInputAtNow = DetectorInput extends infer Input
-	? Input extends DetectorInput
-		? Omit<Input, 'nowMs'>
-		: never
-	: never;
 
 assert(parentPort !== null, 'the heartbeat runs in a thread of its own');
 const port = parentPort;

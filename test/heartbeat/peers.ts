@@ -52,8 +52,6 @@ export const freeEndpoint = (): { address: string; port: number } => ({
 	port: randomInt(10_000, 30_000),
 });
 
-export type Endpoints = readonly { alpha: net.AddressInfo; beta: net.AddressInfo }[];
-
 /** One link's two ends, as alpha and beta configure them. */
 export const createLink = (
 	name: string,
@@ -119,7 +117,11 @@ export interface Listening {
 	readonly hearing: () => HearingReport['hearing'] | undefined;
 }
 
-export const listen = async (t: ExecutionContext, options: ChannelOptions): Promise<Listening> => {
+/** Without a test, the caller stops the channel. */
+export const listen = async (
+	t: ExecutionContext | null,
+	options: ChannelOptions,
+): Promise<Listening> => {
 	const channel = new PeerChannel(options);
 	const listening: Listening = {
 		channel,
@@ -136,7 +138,7 @@ export const listen = async (t: ExecutionContext, options: ChannelOptions): Prom
 	});
 	channel.onDocument((document) => listening.documents.push(document));
 	channel.onNotice((notice) => listening.notices.push(notice.message));
-	t.teardown(() => channel.stop());
+	t?.teardown(() => channel.stop());
 	await channel.start();
 	return listening;
 };
