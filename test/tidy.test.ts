@@ -5,6 +5,7 @@ import { scenarioJsonSchema } from '#src/sim/scenario.ts';
 import {
 	checkErrorCodes,
 	checkLinks,
+	checkLock,
 	checkRunbook,
 	checkTitle,
 	checkVerbs,
@@ -293,4 +294,12 @@ test('every alert condition, and every page a message sends to, has its runbook 
 	t.is(checkRunbook([planted], pages).length, 1);
 	t.is(checkRunbook([planted], []).length, 2);
 	t.is(checkRunbook([sample('src/a.ts', '')], pages).length, 1);
+});
+
+test('the lock file names every optional package, so that npm ci takes it', (t) => {
+	t.is(render(checkLock(read('package-lock.json'))), '');
+	const lock = (packages: object) => sample('package-lock.json', JSON.stringify({ packages }));
+	const main = { optionalDependencies: { other: '1.0.0' } };
+	t.is(checkLock(lock({ 'node_modules/main': main })).length, 1);
+	t.is(checkLock(lock({ 'node_modules/main': main, 'node_modules/other': {} })).length, 0);
 });

@@ -114,3 +114,22 @@ export const checkLinks = (source: Source, paths: readonly string[]): Problem[] 
 /** A document's first line is its title. */
 export const checkTitle = (source: Source): Problem[] =>
 	/^# \S/.test(source.text) ? [] : [problemAt(source, 0, 'does not start with a title')];
+
+interface Lock {
+	readonly packages: Readonly<
+		Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+	>;
+}
+
+/**
+ * `npm ci` refuses a lock file that leaves out an optional package of another platform; npm leaves one
+ * out when it was not to be had while the lock file was written.
+ */
+export const checkLock = (source: Source): Problem[] => {
+	const { packages } = JSON.parse(source.text) as Lock;
+	return Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+		Object.keys(optionalDependencies)
+			.filter((name) => !(`node_modules/${name}` in packages))
+			.map((name) => problemAt(source, source.text.indexOf(`"${path}"`), `lacks ${name}`)),
+	);
+};
