@@ -212,16 +212,22 @@ const diskProblem = (disk: ConfiguredDisk, expected: ExpectedVm): string | null 
 	if (detour !== undefined) {
 		return `The disk "${disk.text}" is not used as a plain block device ("${detour}").`;
 	}
-	const byResource = /^\/dev\/drbd\/by-res\/([^/]+)(?:\/\d{1,5})?$/.exec(disk.target);
-	const byMinor = /^\/dev\/drbd(\d{1,7})$/.exec(disk.target);
+	const problem = diskPathProblem(disk.target, expected);
+	return problem === null ? null : `The disk "${disk.text}" ${problem}.`;
+};
+
+/** What is wrong with a path as a disk of this VM, as the end of a sentence; null when it is right. */
+export const diskPathProblem = (path: string, expected: ExpectedVm): string | null => {
+	const byResource = /^\/dev\/drbd\/by-res\/([^/]+)(?:\/\d{1,5})?$/.exec(path);
+	const byMinor = /^\/dev\/drbd(\d{1,7})$/.exec(path);
 	if (byResource !== null) {
 		return byResource[1] === expected.resource
 			? null
-			: `The disk "${disk.text}" belongs to the resource ${byResource[1]}, not to ${expected.resource}.`;
+			: `belongs to the resource ${byResource[1]}, not to ${expected.resource}`;
 	}
-	if (byMinor === null) return `The disk "${disk.text}" is not replicated by DRBD.`;
+	if (byMinor === null) return 'is not replicated by DRBD';
 	if (expected.minors === null || expected.minors.includes(Number(byMinor[1]))) return null;
-	return `The disk "${disk.text}" is not a device of the resource ${expected.resource}.`;
+	return `is not a device of the resource ${expected.resource}`;
 };
 
 /** What `xl` does by default when a guest ends (xl.cfg(5)); `destroy` leaves it to vmpair. */

@@ -4,7 +4,7 @@ import type { ResourceName, VmName } from '#src/ports.ts';
 import { messageOf } from '#src/std/error.ts';
 import type { Tools } from '#src/std/tool.ts';
 import { readConfiguration } from '#src/xen/configuration.ts';
-import { parseDomainList } from '#src/xen/domain.ts';
+import { parseConfigurations, parseDomainList } from '#src/xen/domain.ts';
 import { wordsOf } from '#src/xen/outcome.ts';
 import { hypervisorFindings, watchedUnits } from '#src/xen/preflight.ts';
 import type { FileText, HostFindings, ManagedVm, UnitState } from '#src/xen/preflight.ts';
@@ -108,14 +108,16 @@ const autostartsOf = async (root: string): Promise<HostFindings['autostarts']> =
 const toolstackOf = async (
 	tools: Tools,
 	limitMs: number,
-): Promise<{ readonly toolstack: string | null; readonly xenCommandLine: string | null }> => {
-	const [list, commandLine] = await Promise.all([
+): Promise<Pick<HostFindings, 'toolstack' | 'xenCommandLine' | 'running'>> => {
+	const [list, commandLine, long] = await Promise.all([
 		tools.run({ file: 'xl', args: ['list', '-v'], limitMs }),
 		tools.run({ file: 'xl', args: ['info', 'xen_commandline'], limitMs }),
+		tools.run({ file: 'xl', args: ['list', '-l'], limitMs }),
 	]);
 	const works =
 		list.end === 'exited' && list.exitCode === 0 && parseDomainList(list.stdout) !== null;
 	return {
+		running: long.end === 'exited' ? parseConfigurations(long.stdout) : null,
 		toolstack: works ? null : `xl list: ${wordsOf(list)}`,
 		xenCommandLine:
 			commandLine.end === 'exited' && commandLine.exitCode === 0 ? commandLine.stdout.trim() : null,

@@ -1,5 +1,11 @@
 import type { ResourceName, VmName } from '#src/ports.ts';
-import { checkConfiguration, findingText, readConfiguration } from '#src/xen/configuration.ts';
+import {
+	checkConfiguration,
+	diskPathProblem,
+	findingText,
+	readConfiguration,
+} from '#src/xen/configuration.ts';
+import type { DomainConfiguration } from '#src/xen/domain.ts';
 import { parseXlSettings } from '#src/xen/syntax.ts';
 
 /** A VM as the hypervisor's driver needs it. */
@@ -40,6 +46,8 @@ export interface HostFindings {
 	readonly configurations: ReadonlyMap<VmName, FileText>;
 	/** Minor numbers of each resource's devices, as far as udev named them. */
 	readonly minors: ReadonlyMap<ResourceName, readonly number[]>;
+	/** Domains as they were configured when they were started; null when xl did not say. */
+	readonly running: readonly DomainConfiguration[] | null;
 	/** Those of the files named in configurations that do not exist here. */
 	readonly missingFiles: ReadonlySet<string>;
 }
@@ -138,6 +146,20 @@ const configurationFindings = (vm: ManagedVm, found: HostFindings): readonly str
 	return [...refused.map((finding) => findingText(file, finding)), ...missing];
 };
 
+/** A VM that was started by hand from another file may write where nothing is mirrored. */
+const runningFindings = (vm: ManagedVm, found: HostFindings): readonly string[] => {
+	const minors = found.minors.get(vm.resource) ?? null;
+	return (found.running ?? [])
+		.filter(({ name }) => name === vm.vm)
+		.flatMap(({ disks }) => disks)
+		.filter(({ path }) => path !== '' && diskPathProblem(path, { ...vm, minors }) !== null)
+		.map(
+			({ path }) =>
+				`${vm.vm} runs on this host with the disk ${path}, which is not one of the resource ${vm.resource}. ` +
+				`Shut it down; vmpair starts it from ${vm.configurationFile}.`,
+		);
+};
+
 /** What forbids arming with these VMs on this host, as sentences with remedies. */
 export const hypervisorFindings = (
 	vms: readonly ManagedVm[],
@@ -153,4 +175,5 @@ export const hypervisorFindings = (
 	...autostartFindings(vms, found),
 	...savedFindings(vms, found),
 	...vms.flatMap((vm) => configurationFindings(vm, found)),
+	...vms.flatMap((vm) => runningFindings(vm, found)),
 ];
