@@ -3,7 +3,7 @@ import { joined, localOf, observedOf, presenceOf, recordOf, vmStateOf } from '#s
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
-import { proofOf } from '#src/engine/peer.ts';
+import { mappingSuspect, proofOf } from '#src/engine/peer.ts';
 import { runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed, superseded } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
@@ -55,7 +55,7 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`${config.peer} is out (${peer.proof?.kind ?? 'proven'}): nothing protects ${config.self} now`,
 			`repair ${config.peer} and power it on; it resyncs and stands by`,
 		);
-	if (peer.mappingWrong || (peer.power?.state === 'off' && peer.hearing === 'online'))
+	if (mappingSuspect(state, nowMs))
 		raise(
 			'fence-mapping-wrong',
 			config.peer,
@@ -165,6 +165,8 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 
 /** Why a VM that shall run does not, as seen from here; null when it runs or is on its way. */
 const downReason = (state: State, vm: EngineVm, nowMs: number): string | null => {
+	// Before the first look at DRBD and the hypervisor nothing is known to be down.
+	if (state.resources === null || state.vms === null) return null;
 	const record = recordOf(state, vm.resource);
 	const { self, peer } = state.config;
 	if (record === undefined || record.wanted === 'stopped' || record.journal !== null) return null;
@@ -240,7 +242,8 @@ const replicationConditions = (state: State, vm: EngineVm, raise: Raise): void =
 			takeoverCommand(state),
 		);
 	if (record === undefined) return;
-	if (observed.connection === 'StandAlone')
+	// StandAlone is passed through while a resource comes up.
+	if (observed.connection === 'StandAlone' && !busy(state, vm.resource, ['resource-up']))
 		raise(
 			'split-brain-suspected',
 			vm.vm,

@@ -1,4 +1,4 @@
-import { type Draft, joined, observedOf, presenceOf } from '#src/engine/draft.ts';
+import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine/draft.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
@@ -15,6 +15,7 @@ const sights = (state: State): Record<string, Sight> =>
 					disk: known ? lowestDisk(observed) : null,
 					connected: known && isConnected(observed),
 					frozen: known && isFrozen(observed),
+					excluded: (localOf(state, resource)?.selfExcludedAt ?? null) !== null,
 					presence: presenceOf(state, vm),
 				},
 			];

@@ -243,12 +243,7 @@ export const writeRecord = (
 		...change,
 		generation: nextGeneration(draft.state, resource),
 	};
-	const { self } = draft.state.config;
-	const countedIn = record.inSync.includes(self) && !local.record.inSync.includes(self);
-	putLocal(draft, resource, {
-		record,
-		selfExcludedAt: countedIn ? null : local.selfExcludedAt,
-	});
+	putLocal(draft, resource, { ...local, record });
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, local.record, record, why);
 };
@@ -265,6 +260,13 @@ export const excludeSelf = (draft: Draft, resource: ResourceName, why: string): 
 	if (local === undefined || local.selfExcludedAt !== null) return;
 	putLocal(draft, resource, { ...local, selfExcludedAt: local.record.generation });
 	note(draft, 'warn', 'this host counts its own copy out', { resource, why });
+};
+
+/** The own copy counts again: it was seen UpToDate and replicating, or a person accepted it. */
+export const countSelfIn = (draft: Draft, resource: ResourceName): void => {
+	const local = localOf(draft.state, resource);
+	if (local === undefined || local.selfExcludedAt === null) return;
+	putLocal(draft, resource, { ...local, selfExcludedAt: null });
 };
 
 export const dropOutdateRequest = (draft: Draft, resource: ResourceName): void => {

@@ -3,6 +3,7 @@ import {
 	busy,
 	type Draft,
 	dropOutdateRequest,
+	countSelfIn,
 	excludeSelf,
 	joined,
 	nextGeneration,
@@ -78,14 +79,17 @@ const needsExclusion = (state: State, resource: ResourceName, observed: Resource
 	);
 };
 
-/** True when this host owns the resource, its own copy is current and may be the only one that counts. */
+/**
+ * True when this host owns the resource, its own copy is current by the record (`Consistent` is DRBD not
+ * knowing it after a reboot) and may be the only one that counts.
+ */
 export const mayExclude = (state: State, resource: ResourceName): boolean => {
 	const observed = observedOf(state, resource);
 	return (
 		recordOf(state, resource)?.owner === state.config.self &&
 		selfInSync(state, resource) &&
 		observed !== undefined &&
-		lowestDisk(observed) === 'UpToDate'
+		(lowestDisk(observed) === 'UpToDate' || lowestDisk(observed) === 'Consistent')
 	);
 };
 
@@ -223,11 +227,7 @@ export const shrinkRule = (draft: Draft): void => {
 		if (record.inSync.includes(self) && diskFailed(draft.state, resource, observed))
 			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
 		if (record.owner !== self || !isConnected(observed)) continue;
-		if (
-			record.inSync.includes(peer) &&
-			behind.has(lowestPeerDisk(observed)) &&
-			mayExclude(draft.state, resource)
-		)
+		if (record.inSync.includes(peer) && peerBehind(observed) && mayExclude(draft.state, resource))
 			writeRecord(
 				draft,
 				resource,
@@ -248,6 +248,11 @@ export const shrinkRule = (draft: Draft): void => {
 			);
 	}
 };
+
+/** A connected peer's disk misses writes, or may: a Primary writes on while DRBD still compares the copies. */
+const peerBehind = (observed: ResourceObservation): boolean =>
+	behind.has(lowestPeerDisk(observed)) ||
+	(observed.role === 'Primary' && lowestPeerDisk(observed) === 'Consistent');
 
 const noteAttached = (
 	draft: Draft,
@@ -284,7 +289,8 @@ export const growRule = (draft: Draft): void => {
 		const { self, peer } = state.config;
 		const record = recordOf(state, resource);
 		const observed = observedOf(state, resource);
-		if (record?.owner !== self || observed === undefined || record.inSync.length === 2) continue;
+		if (record?.owner !== self || observed === undefined) continue;
+		if (record.inSync.length === 2 && !someoneExcluded(state, resource)) continue;
 		if (!together(state, resource) || !isEstablishedUpToDate(observed)) continue;
 		if (busy(state, resource, ['outdate', 'resource-connect', 'resource-up'])) continue;
 		if (state.leaving || state.peer.document?.leaving === true) continue;
@@ -294,18 +300,37 @@ export const growRule = (draft: Draft): void => {
 			{ inSync: [self, peer].toSorted(), uuids: null },
 			'both copies are current again',
 		);
+		countSelfIn(draft, resource);
 	}
 };
 
-/** After an exclusion and the thaw or promote that followed: read the data generation back and keep it (V9). */
+/** A host counts its own copy out although the record does not: its disk failed while the hosts were apart. */
+const someoneExcluded = (state: State, resource: ResourceName): boolean =>
+	!selfInSync(state, resource) || state.peer.document?.sights[resource]?.excluded === true;
+
+/** Writing alone: DRBD knows that the peer misses writes, and has begun a new data generation for it. */
+const writesAlone = (observed: ResourceObservation | undefined): boolean =>
+	observed?.role === 'Primary' &&
+	!isFrozen(observed) &&
+	(!isConnected(observed) || behind.has(lowestPeerDisk(observed)));
+
+/**
+ * After an exclusion and the thaw or promote that followed: read the data generation back and keep it
+ * (V9). Read again after each later thaw or promote: DRBD begins a new generation with each.
+ */
 export const generationRule = (draft: Draft): void => {
 	for (const { resource } of draft.state.config.vms) {
-		const { state } = draft;
+		const { state, before } = draft;
 		const record = recordOf(state, resource);
 		const observed = observedOf(state, resource);
-		if (record?.owner !== state.config.self || record.uuids !== null) continue;
-		if (!soleInSync(state, resource) || observed === undefined) continue;
-		if (observed.role !== 'Primary' || isFrozen(observed)) continue;
+		if (record?.owner !== state.config.self || !soleInSync(state, resource)) continue;
+		if (!writesAlone(observed)) continue;
+		if (!writesAlone(observedOf(before, resource)) && state.generationsRead[resource] === true)
+			draft.state = {
+				...state,
+				generationsRead: { ...state.generationsRead, [resource]: false },
+			};
+		if (record.uuids !== null && draft.state.generationsRead[resource] === true) continue;
 		if (busy(state, resource, ['promote', 'resume-io', 'demote'])) continue;
 		start(draft, { type: 'read-generations', resource, generation: record.generation });
 	}

@@ -134,12 +134,10 @@ const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): numbe
 	return state.peer.statusSinceMs + next * lengthMs;
 };
 
-/** `off` commands of the last hour; those of another boot count until this one is an hour old. */
+/** `off` commands of the last hour; those of another boot count until this host is up for an hour. */
 export const fencesLastHour = (state: State, nowMs: number): number =>
 	state.persisted.fences.filter((fence) =>
-		fence.bootId === state.bootId
-			? nowMs - fence.atMs < hourMs
-			: nowMs - state.startedAtMs < hourMs,
+		fence.bootId === state.bootId ? nowMs - fence.atMs < hourMs : nowMs < hourMs,
 	).length;
 
 /** Why no `off` is sent now, or null. `wait` is the time it may be sent, when that is all that is missing. */

@@ -160,6 +160,13 @@ export const observe = (draft: Draft, event: Event): void => {
 					...state,
 					calls: [...state.calls, { ...event.call, sinceMs: draft.nowMs }],
 				};
+			else
+				draft.actions.push({
+					type: 'answer-handler',
+					call: event.call.id,
+					exitCode: 1,
+					reason: 'too many handlers wait',
+				});
 			note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: event.call.resource });
 			return;
 		case 'handler-gone':

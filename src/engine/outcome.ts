@@ -75,14 +75,13 @@ const generationsRead = (
 		return;
 	}
 	if (state.resources?.value[resource]?.role === 'Primary') {
-		if (record.uuids !== null || !soleRecord(state, resource)) return;
-		const ordered = generations.toSorted((one, other) => one.volume - other.volume);
-		writeRecord(
-			draft,
-			resource,
-			{ uuids: ordered.map((generation) => generation.uuid) },
-			'data generation read back',
-		);
+		if (!soleRecord(state, resource)) return;
+		const uuids = generations
+			.toSorted((one, other) => one.volume - other.volume)
+			.map((generation) => generation.uuid);
+		draft.state = { ...state, generationsRead: { ...state.generationsRead, [resource]: true } };
+		if (JSON.stringify(uuids) !== JSON.stringify(record.uuids))
+			writeRecord(draft, resource, { uuids }, 'data generation read back');
 	} else if (metadataAgrees(state, resource, generations)) {
 		draft.state = { ...state, aloneAllowed: { ...state.aloneAllowed, [resource]: true } };
 		note(draft, 'info', 'the DRBD metadata agrees that this copy is the newest', { resource });

@@ -142,7 +142,7 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		});
 	}
 	if (state === 'on') {
-		settleLateFence(draft);
+		settleLateFence(draft, askedAtMs);
 		if (peer.proof?.kind === 'power-off') {
 			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
 			changePeer(draft, { proof: null });
@@ -158,16 +158,24 @@ const settleOpenFence = (draft: Draft, why: string): void => {
 };
 
 /** An `off` that did not land within the device's declared latency, with the power on, will not land (V12). */
-const settleLateFence = (draft: Draft): void => {
-	const { state, nowMs } = draft;
+const settleLateFence = (draft: Draft, askedAtMs: number): void => {
+	const { state } = draft;
 	const { openFence } = state.persisted;
 	const lateMs = state.config.fencing?.lateMs ?? null;
 	if (openFence === null || lateMs === null) return;
 	if (busy(state, state.config.peer, ['power-off'])) return;
 	// Sent in another boot of ours: its age is unknown, so it counts from this start.
 	const sentMs = openFence.bootId === state.bootId ? openFence.atMs : state.startedAtMs;
-	if (nowMs - sentMs > lateMs)
+	if (askedAtMs - sentMs > lateMs)
 		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
+};
+
+/** The peer's power reads off and it is still heard well after the reading: the device belongs to another host. */
+export const mappingSuspect = (state: State, nowMs: number): boolean => {
+	const { peer, config } = state;
+	if (peer.mappingWrong) return true;
+	if (peer.power?.state !== 'off' || peer.hearing !== 'online') return false;
+	return nowMs - peer.power.atMs > config.timing.detectionMs;
 };
 
 /** Sign of life that forbids a person's "it is dead", as a sentence; null when there is none. */

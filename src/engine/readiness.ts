@@ -1,7 +1,7 @@
 import { joined, observedOf, presenceOf, recordOf } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import { proofFreshMs } from '#src/engine/peer.ts';
+import { mappingSuspect } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
 import type { HostName } from '#src/ports.ts';
@@ -48,7 +48,7 @@ export const pairBlocker = (
 			blocker: 'the arbiter is a person: nothing fails over by itself',
 			next: `after a death: vmpair takeover --confirm-dead HOST`,
 		};
-	if (peer.mappingWrong || (peer.power?.state === 'off' && peer.hearing === 'online'))
+	if (mappingSuspect(state, nowMs))
 		return {
 			blocker: `the fence device of ${config.peer} belongs to another host`,
 			next: 'correct hosts.*.fence in vmpair.yaml',
@@ -129,7 +129,3 @@ export const runsSomewhere = (state: State, vm: EngineVm): HostName | null => {
 	const fresh = state.peer.status === 'online';
 	return fresh && sight?.presence === 'running' ? state.config.peer : null;
 };
-
-/** A power reading that proves something. */
-export const powerFresh = (state: State, nowMs: number): boolean =>
-	state.peer.power !== null && nowMs - state.peer.power.atMs <= proofFreshMs;

@@ -3,6 +3,7 @@ import {
 	busy,
 	changePersisted,
 	changeVmState,
+	countSelfIn,
 	type Draft,
 	joined,
 	note,
@@ -123,14 +124,7 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	};
 	if (record === undefined) seedRecord(draft, vm.resource, { generation: 1, ...change });
 	else writeRecord(draft, vm.resource, change, `${by} accepted stale data`);
-	const local = draft.state.persisted.resources[vm.resource];
-	if (local !== undefined)
-		changePersisted(draft, {
-			resources: {
-				...draft.state.persisted.resources,
-				[vm.resource]: { ...local, selfExcludedAt: null },
-			},
-		});
+	countSelfIn(draft, vm.resource);
 	draft.state = {
 		...draft.state,
 		aloneAllowed: { ...draft.state.aloneAllowed, [vm.resource]: true },

@@ -16,7 +16,13 @@ import {
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
-import { isConnected, isEstablishedUpToDate, isFrozen, isResyncing } from '#src/drbd/role.ts';
+import {
+	isConnected,
+	isEstablishedUpToDate,
+	isFrozen,
+	isResyncing,
+	lowestDisk,
+} from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
@@ -49,11 +55,24 @@ export const promoteBlocker = (state: State, resource: ResourceName): string | n
 			return `it is still Primary on ${peer}`;
 		if (inContact(state) && !together(state, resource))
 			return `the records on ${self} and ${peer} are being made equal`;
-		return null;
+		return replicationBlocker(state, resource, observed);
 	}
 	if (!soleInSync(state, resource))
 		return `replication to ${peer} is down and ${peer} is not yet counted out of the data`;
 	return null;
+};
+
+/** Connected: the disks must be what the record says before a guest writes, or it would write to one copy only. */
+const replicationBlocker = (
+	state: State,
+	resource: ResourceName,
+	observed: ResourceObservation,
+): string | null => {
+	if (soleInSync(state, resource))
+		return lowestDisk(observed) === 'UpToDate' ? null : 'its disk is not UpToDate yet';
+	// The peer is proven out although DRBD has not noticed: the kernel will, inside the promote.
+	if (state.peer.status === 'out') return null;
+	return isEstablishedUpToDate(observed) ? null : 'the two copies are being made equal';
 };
 
 /** Brings resources up (never promotes) and connects again what a refused resync left StandAlone. */

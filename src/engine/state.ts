@@ -143,6 +143,8 @@ export interface State {
 	readonly vmsUnknownSinceMs: MonotonicMs | null;
 	readonly freeMemoryMib: number;
 	readonly vmStates: Readonly<Record<VmName, VmState>>;
+	/** Resources whose data generation was read since they last began to write alone. */
+	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
 	/** Resources whose disk was seen attached in this run: a Diskless one afterwards has failed. */
 	readonly attachedSeen: Readonly<Record<ResourceName, true>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
@@ -244,6 +246,7 @@ export const initialState = (
 	vmsUnknownSinceMs: nowMs,
 	freeMemoryMib: 0,
 	vmStates: {},
+	generationsRead: {},
 	attachedSeen: {},
 	losses: {},
 	outdateRequests: {},

@@ -11,7 +11,6 @@ import {
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { conflictOf } from '#src/engine/join.ts';
-import { mayExclude } from '#src/engine/exclusion.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { Proof, State } from '#src/engine/state.ts';
 import { lowestDisk } from '#src/drbd/role.ts';
@@ -46,7 +45,7 @@ export const takeoverRule = (draft: Draft): void => {
 		if (record === undefined) continue;
 		if (record.owner === self) {
 			if (!record.inSync.includes(peer) && record.journal === null) continue;
-			if (conflictOf(state, resource) !== null || !mayExclude(state, resource)) continue;
+			if (!couldTakeOver(state, resource)) continue;
 			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: null }, by);
 		} else if (mayTakeOver(state, resource, proof)) {
 			writeRecord(draft, resource, { owner: self, inSync: [self], uuids: null, journal: null }, by);

@@ -48,7 +48,8 @@ const memoryUnderWayMib = (state: State): number =>
 export const startBlocker = (state: State, vm: EngineVm): string | null => {
 	const blocker = promoteBlocker(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
-	if (observed?.role !== 'Primary') return blocker ?? 'its resource is being promoted';
+	if (blocker !== null) return blocker;
+	if (observed?.role !== 'Primary') return 'its resource is being promoted';
 	if (isFrozen(observed)) return 'DRBD holds back its writes';
 	const first = awaited(state, vm);
 	if (first !== null) return `${first} starts before it`;

@@ -31,6 +31,8 @@ const sightSchema = z.strictObject({
 	disk: diskState.nullable(),
 	connected: z.boolean(),
 	frozen: z.boolean(),
+	/** The sender counts its own copy out: its disk failed. */
+	excluded: z.boolean(),
 	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
 });
 
