@@ -28,7 +28,7 @@ export type ToolEnd =
 	| { readonly end: 'unknown'; readonly detail: string };
 
 /** What a followed program reports: each line it writes, and each of its ends. */
-export interface Follower {
+interface Follower {
 	onLine(line: string): void;
 	/** It ended, or could not be started; it is started again after a pause. */
 	onEnd(detail: string): void;

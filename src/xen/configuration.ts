@@ -2,7 +2,7 @@ import type { ResourceName, VmName } from '#src/ports.ts';
 import { parseXlSettings } from '#src/xen/syntax.ts';
 import type { XlMistake, XlSetting } from '#src/xen/syntax.ts';
 
-export interface ConfiguredDisk {
+interface ConfiguredDisk {
 	/** As written. */
 	readonly text: string;
 	readonly line: number;

@@ -4,7 +4,7 @@
  * may go on over lines. `#` starts a comment.
  */
 
-export type XlValue = string | readonly XlValue[];
+type XlValue = string | readonly XlValue[];
 
 export interface XlSetting {
 	readonly key: string;

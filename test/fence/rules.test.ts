@@ -50,6 +50,8 @@ for (const [file, power] of [
 for (const [file, power] of [
 	['ipmitool-chassis-power-status', 'on'],
 	['ipmitool-chassis-power-status-off', 'off'],
+	['ipmitool-chassis-power-status-after-off', 'off'],
+	['ipmitool-chassis-power-status-after-on', 'on'],
 	['ipmitool-password-file', 'on'],
 	['ipmitool-wrong-password', null],
 	['ipmitool-wrong-user', null],
@@ -79,7 +81,18 @@ test('exit code 2 without the word off is no proof that the power is off', (t) =
 
 test('an off that an agent failed may still land, so it is unknown', (t) => {
 	t.is(agentAct(captured('fence/fence-ipmilan-unreachable-off')).result, 'unknown');
-	t.is(agentAct(captured('fence/fence-ipmilan-off-already-off')).result, 'succeeded');
+	for (const file of ['off', 'off-already-off', 'on'])
+		t.is(agentAct(captured(`fence/fence-ipmilan-${file}`)).result, 'succeeded');
+});
+
+test('what a real BMC answers to off and on is success', (t) => {
+	for (const [verb, file] of [
+		['off', 'off'],
+		['off', 'off-already-off'],
+		['on', 'on'],
+		['on', 'on-again'],
+	] as const)
+		t.is(ipmiAct(verb, captured(`fence/ipmitool-chassis-power-${file}`)).result, 'succeeded');
 });
 
 test('an off that never reached a BMC is failed, any other failure of it unknown', (t) => {

@@ -210,7 +210,7 @@ test('a watch shows every managed VM and the free memory, and no other domain', 
 
 test('an event of xenstore leads to a listing long before the next poll', async (t) => {
 	const host = await fakeXen(t);
-	execFileSync('mkfifo', [join(host.folder, 'events')]);
+	execFileSync('sh', ['-c', 'mkfifo "$0"', join(host.folder, 'events')]);
 	const driver = host.driver({ pollMs: 600_000 });
 	const appeared = observed(t, driver, (seen) => presences(seen)?.[0] === 'ldap paused');
 	// Opening the pipe waits for the watcher, which has printed its first lines by then.
