@@ -1,5 +1,13 @@
 import { type Condition, condition, type Severity } from '#src/alert/condition.ts';
-import { joined, localOf, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
+import {
+	busy,
+	joined,
+	localOf,
+	observedOf,
+	presenceOf,
+	recordOf,
+	vmStateOf,
+} from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';

@@ -3,6 +3,11 @@ import type { State } from '#src/engine/state.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
 
+const ownUuids = (state: State, resource: string): string[] | null => {
+	const uuids = state.ownGenerations[resource];
+	return uuids === undefined ? null : [...uuids];
+};
+
 const sights = (state: State): Record<string, Sight> =>
 	Object.fromEntries(
 		state.config.vms.map(({ vm, resource }) => {
@@ -15,6 +20,7 @@ const sights = (state: State): Record<string, Sight> =>
 					disk: known ? lowestDisk(observed) : null,
 					connected: known && isConnected(observed),
 					frozen: known && isFrozen(observed),
+					uuids: ownUuids(state, resource),
 					excluded: (localOf(state, resource)?.selfExcludedAt ?? null) !== null,
 					presence: presenceOf(state, vm),
 				},
@@ -72,6 +78,7 @@ const untouched = (before: State, state: State): boolean =>
 	before.forwarded === state.forwarded &&
 	before.forwardedReplies === state.forwardedReplies &&
 	before.armBlockers === state.armBlockers &&
+	before.ownGenerations === state.ownGenerations &&
 	before.leaving === state.leaving &&
 	before.left === state.left;
 

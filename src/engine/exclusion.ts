@@ -9,6 +9,7 @@ import {
 	nextGeneration,
 	note,
 	observedOf,
+	presenceOf,
 	recordOf,
 	sameRecord,
 	selfInSync,
@@ -275,8 +276,10 @@ const diskFailed = (
 	observed: ResourceObservation,
 ): boolean => {
 	const disk = lowestDisk(observed);
-	if (disk === 'Diskless' || disk === 'Detaching') return state.attachedSeen[resource] === true;
-	return behind.has(disk);
+	if (disk !== 'Diskless' && disk !== 'Detaching') return behind.has(disk);
+	if (state.attachedSeen[resource] === true) return true;
+	// This run of the agent never saw it attached: a resource that is in use without a disk has lost it.
+	return observed.role === 'Primary' || isConnected(observed);
 };
 
 /**
@@ -301,6 +304,55 @@ export const growRule = (draft: Draft): void => {
 			'both copies are current again',
 		);
 		countSelfIn(draft, resource);
+	}
+};
+
+/** Both copies rest: neither host has the resource in use, and DRBD does not replicate it. */
+const atRest = (state: State, resource: ResourceName): boolean => {
+	const observed = observedOf(state, resource);
+	const vm = state.config.vms.find((each) => each.resource === resource);
+	return (
+		observed?.role === 'Secondary' &&
+		!isConnected(observed) &&
+		vm !== undefined &&
+		presenceOf(state, vm.vm) === 'absent' &&
+		!busy(state, resource, ['promote', 'resource-up', 'resource-connect'])
+	);
+};
+
+/**
+ * An exclusion that nobody used is handed back: the owner became the sole holder on record, but lost
+ * power before it wrote alone. DRBD begins a new data generation before the first lone write, so equal
+ * generations on both hosts mean equal acknowledged data, whichever way it resyncs.
+ */
+export const handBackRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const record = recordOf(state, resource);
+		const mine = state.ownGenerations[resource];
+		const wanted =
+			record?.inSync.length === 1 &&
+			record.uuids === null &&
+			record.journal === null &&
+			together(state, resource) &&
+			atRest(state, resource);
+		if (!wanted) {
+			if (mine === undefined) continue;
+			const { [resource]: _old, ...rest } = state.ownGenerations;
+			draft.state = { ...state, ownGenerations: rest };
+		} else if (mine === undefined) {
+			start(draft, { type: 'read-generations', resource, generation: record.generation });
+		} else if (record.owner === state.config.self) {
+			const sight = state.peer.document?.sights[resource];
+			if (sight?.role !== 'Secondary' || sight.presence !== 'absent') continue;
+			if (sight.uuids === null || JSON.stringify(sight.uuids) !== JSON.stringify(mine)) continue;
+			writeRecord(
+				draft,
+				resource,
+				{ inSync: [state.config.self, state.config.peer].toSorted() },
+				'both copies carry the same data generation: neither was written alone',
+			);
+		}
 	}
 };
 

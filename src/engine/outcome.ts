@@ -2,6 +2,7 @@ import type { CarriedAction } from '#src/engine/action.ts';
 import {
 	changeVmState,
 	type Draft,
+	joined,
 	note,
 	presenceOf,
 	recordOf,
@@ -74,14 +75,16 @@ const generationsRead = (
 		note(draft, 'debug', 'data generation was read under an older record: dropped', { resource });
 		return;
 	}
+	const uuids = generations
+		.toSorted((one, other) => one.volume - other.volume)
+		.map((generation) => generation.uuid);
 	if (state.resources?.value[resource]?.role === 'Primary') {
 		if (!soleRecord(state, resource)) return;
-		const uuids = generations
-			.toSorted((one, other) => one.volume - other.volume)
-			.map((generation) => generation.uuid);
 		draft.state = { ...state, generationsRead: { ...state.generationsRead, [resource]: true } };
 		if (JSON.stringify(uuids) !== JSON.stringify(record.uuids))
 			writeRecord(draft, resource, { uuids }, 'data generation read back');
+	} else if (joined(state)) {
+		draft.state = { ...state, ownGenerations: { ...state.ownGenerations, [resource]: uuids } };
 	} else if (metadataAgrees(state, resource, generations)) {
 		draft.state = { ...state, aloneAllowed: { ...state.aloneAllowed, [resource]: true } };
 		note(draft, 'info', 'the DRBD metadata agrees that this copy is the newest', { resource });

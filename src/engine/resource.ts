@@ -103,7 +103,8 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 		draft.state = { ...state, retries: rest };
 		return;
 	}
-	if (observed.connection !== 'StandAlone' || !inContact(state) || !joined(state)) return;
+	if (observed.connection !== 'StandAlone' || busy(state, resource, ['resource-up'])) return;
+	if (!inContact(state) || !joined(state)) return;
 	if (conflictOf(state, resource) !== null || state.peer.document?.joined !== true) return;
 	const failures = tried?.failures ?? 0;
 	if (failures >= reconnectsMax) return;

@@ -143,6 +143,8 @@ export interface State {
 	readonly vmsUnknownSinceMs: MonotonicMs | null;
 	readonly freeMemoryMib: number;
 	readonly vmStates: Readonly<Record<VmName, VmState>>;
+	/** Data generation of an unconnected Secondary, to compare with the peer's (rule `handBackRule`). */
+	readonly ownGenerations: Readonly<Record<ResourceName, readonly string[]>>;
 	/** Resources whose data generation was read since they last began to write alone. */
 	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
 	/** Resources whose disk was seen attached in this run: a Diskless one afterwards has failed. */
@@ -246,6 +248,7 @@ export const initialState = (
 	vmsUnknownSinceMs: nowMs,
 	freeMemoryMib: 0,
 	vmStates: {},
+	ownGenerations: {},
 	generationsRead: {},
 	attachedSeen: {},
 	losses: {},

@@ -4,6 +4,7 @@ import type { Draft } from '#src/engine/draft.ts';
 import {
 	generationRule,
 	growRule,
+	handBackRule,
 	lossRule,
 	outdateAnswerRule,
 	outdateForPeerRule,
@@ -46,6 +47,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	aloneRule,
 	outdateRequestRule,
 	growRule,
+	handBackRule,
 	handoverRule,
 	leaveRule,
 	// Acts, under records that are durable before any of them starts.

@@ -128,7 +128,9 @@ export const unpauseRule = (draft: Draft): void => {
 		if (presenceOf(state, vm) === 'running') {
 			changeVmState(draft, vm, { unpauseDue: false, ordered: false, hold: null });
 			note(draft, 'info', 'VM runs', { vm });
-		} else start(draft, { type: 'unpause-vm', vm, generation: record.generation });
+		} else if (promoteBlocker(state, resource) === null && !isFrozen(observed))
+			// What let it be created may have changed meanwhile: its disk may have failed.
+			start(draft, { type: 'unpause-vm', vm, generation: record.generation });
 	}
 };
 

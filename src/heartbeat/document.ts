@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
 
 /**
@@ -31,6 +31,8 @@ const sightSchema = z.strictObject({
 	disk: diskState.nullable(),
 	connected: z.boolean(),
 	frozen: z.boolean(),
+	/** The data generation of its unconnected Secondary, read in this run; null when not read. */
+	uuids: z.array(z.string().max(16)).max(64).nullable(),
 	/** The sender counts its own copy out: its disk failed. */
 	excluded: z.boolean(),
 	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
