@@ -55,6 +55,7 @@ const retryMs = 1000;
 interface Loop {
 	sink: Sink;
 	ended: boolean;
+	running: Promise<void>;
 	wake: () => void;
 	tries: Tries;
 	lastAttemptMs: number;
@@ -65,6 +66,7 @@ interface Loop {
 const newLoop = (sink: Sink): Loop => ({
 	sink,
 	ended: false,
+	running: Promise.resolve(),
 	wake: () => {},
 	tries: { failures: 0, refusals: 0 },
 	lastAttemptMs: -Infinity,
@@ -142,15 +144,9 @@ export class Outbox {
 	conditions(current: readonly Condition[]): void {
 		const nowMs = performance.now();
 		const { resolveHoldMs, settleMs } = this.#options;
-		const settled = nowMs - this.#startMs >= settleMs;
+		const holdMs = nowMs - this.#startMs >= settleMs ? resolveHoldMs : Infinity;
 		const opened = [...this.#state.incidents.values()].map((incident) => incident.condition);
-		const held = heldConditions(
-			opened,
-			current,
-			this.#cleared,
-			nowMs,
-			settled ? resolveHoldMs : Infinity,
-		);
+		const held = heldConditions(opened, current, this.#cleared, nowMs, holdMs);
 		this.#cleared = held.cleared;
 		for (const transition of diffConditions(opened, held.conditions)) this.#tell(transition);
 	}
@@ -180,7 +176,7 @@ export class Outbox {
 			}
 			const started = newLoop(sink);
 			this.#loops.set(sink.name, started);
-			void this.#run(started).catch((error: unknown) =>
+			started.running = this.#run(started).catch((error: unknown) =>
 				this.#options.problem('alert-sender-failed', messageOf(error)),
 			);
 		}
@@ -207,7 +203,8 @@ export class Outbox {
 			loop.ended = true;
 			loop.wake();
 		}
-		await this.#durable();
+		await Promise.all([...this.#loops.values()].map((loop) => loop.running));
+		await this.durable();
 		await this.#handle?.close();
 		this.#handle = null;
 	}
@@ -254,7 +251,7 @@ export class Outbox {
 			if (loop.ended) return;
 			loop.lastAttemptMs = performance.now();
 			const attempt = await loop.sink.send(message, this.#stop.signal).catch(failedAttempt);
-			if (loop.ended) return;
+			if (loop.ended && attempt.result !== 'delivered') return;
 			const waitMs = this.#settle(loop, message, attempt);
 			if (waitMs === null) continue;
 			const asked = attempt.result === 'failed' ? (attempt.retryAfterMs ?? 0) : 0;
@@ -267,7 +264,7 @@ export class Outbox {
 		if (this.#writing !== null) {
 			const { promise, resolve } = Promise.withResolvers<void>();
 			const timer = setTimeout(resolve, durableWaitMs);
-			void this.#durable().then(resolve);
+			void this.durable().then(resolve);
 			await promise;
 			clearTimeout(timer);
 		}
@@ -395,7 +392,8 @@ export class Outbox {
 		setTimeout(() => this.#write(), retryMs).unref();
 	}
 
-	async #durable(): Promise<void> {
+	/** Resolves when everything told so far is on disk, or when the disk failed. */
+	async durable(): Promise<void> {
 		while (this.#writing !== null) await this.#writing;
 	}
 }
