@@ -37,7 +37,7 @@ const workers: Plugin = {
 		context.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
 			const text = readFileSync(path, 'utf8');
 			const contents = text.replaceAll(
-				/new URL\('\.\/worker\.ts', import\.meta\.url\)/g,
+				/new URL\('(?:\.\/)?worker\.ts', import\.meta\.url\)/g,
 				"new URL('./worker.js', import.meta.url)",
 			);
 			return { contents, loader: 'ts' };

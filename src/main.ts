@@ -31,6 +31,9 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],
 	['config-invalid', exit.config],
+	['state-corrupt', exit.dataDamaged],
+	['state-foreign', exit.dataDamaged],
+	['state-newer-format', exit.dataDamaged],
 ]);
 
 const wantsColour = (): boolean => {

@@ -5,7 +5,22 @@ import type { Surroundings } from '#src/cli/surroundings.ts';
 export const agent = async (argv: string[], _around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('agent', argv, {
 		config: { type: 'string', default: '/etc/vmpair/vmpair.yaml' },
+		// The others are for the demo and for tests: two hosts on one kernel, with cables in between.
+		'boot-id-file': { type: 'string', default: '/proc/sys/kernel/random/boot_id' },
+		'xen-backends': { type: 'string' },
+		relay: { type: 'string', multiple: true, default: [] },
 	});
+	const relayPorts = Object.fromEntries(
+		values.relay.map((word) => {
+			const [link = '', port] = word.split('=');
+			return [link, Number(port)];
+		}),
+	);
 	const { runAgent } = await import('#src/agent.ts');
-	return await runAgent({ configPath: values.config });
+	return await runAgent({
+		configPath: values.config,
+		bootIdPath: values['boot-id-file'],
+		relayPorts,
+		xenBackendFolder: values['xen-backends'] ?? null,
+	});
 };

@@ -1,0 +1,188 @@
+import { readFileSync } from 'node:fs';
+import { webhookSender } from '#src/alert/driver-webhook.ts';
+import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
+import { hostConfig, type Config } from '#src/config/config.ts';
+import { engineConfig } from '#src/config/policy.ts';
+import { DrbdDriver } from '#src/drbd/driver.ts';
+import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
+import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
+import type { ChannelOptions } from '#src/heartbeat/message.ts';
+import type { Hypervisor } from '#src/ports-hypervisor.ts';
+import type { Outcome } from '#src/ports.ts';
+import { tools } from '#src/std/driver-tool.ts';
+import { Journal } from '#src/store/driver-journal.ts';
+import { StateStore } from '#src/store/driver.ts';
+import { version } from '#src/version.ts';
+import { xenPreflight } from '#src/xen/driver-preflight.ts';
+import { XenDriver } from '#src/xen/driver.ts';
+
+type ActionOf<Type extends CarriedType> = Extract<CarriedAction, { readonly type: Type }>;
+export type Executors = {
+	readonly [Type in CarriedType]: (action: ActionOf<Type>, limitMs: number) => Promise<Outcome>;
+};
+
+/** The tools of this host, one driver for each. */
+export interface Drivers {
+	readonly drbd: DrbdDriver;
+	readonly xen: Hypervisor & Pick<XenDriver, 'manage'>;
+	readonly fence: FenceDriver;
+}
+
+/** One entry for each action that the engine can ask for; a new one does not compile without its own. */
+export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
+	'resource-up': ({ resource }, limitMs) => drbd.up(resource, limitMs),
+	'resource-connect': ({ resource }, limitMs) => drbd.connect(resource, limitMs),
+	'resource-down': ({ resource }, limitMs) => drbd.down(resource, limitMs),
+	promote: ({ resource }, limitMs) => drbd.promote(resource, limitMs),
+	demote: ({ resource }, limitMs) => drbd.demote(resource, limitMs),
+	outdate: ({ resource }, limitMs) => drbd.outdate(resource, limitMs),
+	'resume-io': ({ resource }, limitMs) => drbd.resumeIo(resource, limitMs),
+	'read-generations': ({ resource }, limitMs) => drbd.readGenerations(resource, limitMs),
+	'create-vm': ({ vm }, limitMs) => xen.create(vm, limitMs),
+	'unpause-vm': ({ vm }, limitMs) => xen.unpause(vm, limitMs),
+	'pause-vm': ({ vm }, limitMs) => xen.pause(vm, limitMs),
+	'shutdown-vm': ({ vm }, limitMs) => xen.shutdown(vm, limitMs),
+	'destroy-vm': ({ vm }, limitMs) => xen.destroy(vm, limitMs),
+	'query-power': ({ host }) => fence.query(host),
+	'power-off': ({ host }) => fence.off(host),
+	'power-on': ({ host }) => fence.on(host),
+});
+
+/** What the DRBD driver manages. */
+export const resourcesOf = (config: Config) =>
+	config.vms.map(({ resource }) => ({ resource, peer: config.peer }));
+
+/** What the hypervisor's driver manages. */
+export const vmsOf = (config: Config) =>
+	config.vms.map(({ vm, resource, configFile }) => ({
+		vm,
+		resource,
+		configurationFile: configFile,
+	}));
+
+/** The devices of both hosts: the peer's to fence it, the own ones to check that they are its own. */
+export const fenceDevicesOf = (config: Config): FenceDevices =>
+	Object.fromEntries(config.hostNames.map((name) => [name, hostConfig(config, name).fenceDevices]));
+
+/** What the channel to the peer needs of the configuration and of this run. Reads the certificate and its key. */
+export const channelOptions = (
+	config: Config,
+	run: {
+		readonly bootId: string;
+		readonly session: string;
+		readonly knownBootIds: readonly string[];
+		/** Ports to dial instead of the configured ones, by link: a relay stands in between. */
+		readonly relayPorts: Readonly<Record<string, number>>;
+	},
+): ChannelOptions => {
+	const { relayPorts, ...identity } = run;
+	const { timing } = engineConfig(config, { version, digest: '' });
+	const own = hostConfig(config, config.host);
+	const other = hostConfig(config, config.peer);
+	return {
+		self: config.host,
+		peer: config.peer,
+		pairId: config.pairId,
+		...identity,
+		links: config.links.flatMap(({ link }) => {
+			const here = own.links[link];
+			const there = other.links[link];
+			if (here === undefined || there === undefined) return [];
+			return [
+				{
+					name: link,
+					device: here.device,
+					listenAddress: here.address,
+					listenPort: here.port,
+					peerAddress: there.address,
+					peerPort: relayPorts[link] ?? there.port,
+				},
+			];
+		}),
+		tls: {
+			certificatePem: readFileSync(config.tls.certificateFile, 'utf8'),
+			keyPem: readFileSync(config.tls.keyFile, 'utf8'),
+			peerFingerprint256: other.certificate,
+		},
+		timing,
+	};
+};
+
+/** The drivers of this host for a configuration. */
+export const createDrivers = (config: Config, xenBackendFolder: string | null): Drivers => ({
+	drbd: new DrbdDriver({ tools, resources: resourcesOf(config) }),
+	xen: new XenDriver({
+		tools,
+		vms: vmsOf(config),
+		preflight: xenPreflight({ tools }),
+		...(xenBackendFolder === null ? {} : { backendFolder: xenBackendFolder }),
+	}),
+	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
+});
+
+/** What forbids arming on this host, as sentences with remedies; empty when all is well. */
+export const preflight = async (drivers: Drivers, config: Config): Promise<string[]> => {
+	const [hypervisor, mapping] = await Promise.all([
+		drivers.xen.preflight(),
+		drivers.fence.verifyMapping(config.host),
+	]);
+	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
+	return [...hypervisor, ...(mapping.result === 'mismatch' ? [mapping.sentence] : [])];
+};
+
+/** The receivers of alerts. */
+export const sinksOf = (config: Config): Sink[] =>
+	config.webhooks.map(({ name, minimum, ...target }) => ({
+		name,
+		minimum,
+		send: webhookSender(target),
+	}));
+
+/** A line of the log: a constant sentence and its fields. */
+export type Log = (level: Note['level'], message: string, fields?: Note['fields']) => void;
+
+export const journaldLevels = { error: 3, warn: 4, info: 6, debug: 7 } as const;
+
+/** One line for journald: its priority in front, the sentence, then the fields. */
+export const logLine = (
+	level: Note['level'],
+	message: string,
+	fields: Note['fields'] = {},
+): string => {
+	const text = Object.entries(fields)
+		.map(([key, value]) => ` ${key}=${typeof value === 'string' ? JSON.stringify(value) : value}`)
+		.join('');
+	return `<${journaldLevels[level]}>${message}${text}`;
+};
+
+/** What has to be opened before an agent can be made. */
+export interface Parts {
+	readonly store: StateStore;
+	readonly journal: Journal;
+	readonly outbox: Outbox;
+}
+
+/** Opens state, journal and alerts of this host. */
+export const openParts = async (log: Log, config: Config, bootId: string): Promise<Parts> => ({
+	store: new StateStore({
+		directory: config.stateDirectory,
+		pairId: config.pairId,
+		host: config.host,
+		stalled: (elapsedMs) =>
+			log('error', 'the disk of the state file does not answer', { elapsedMs }),
+		recovered: (elapsedMs) =>
+			log('warn', 'the disk of the state file answers again', { elapsedMs }),
+	}),
+	journal: await Journal.open({
+		directory: config.stateDirectory,
+		bootId,
+		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
+	}),
+	outbox: await Outbox.open({
+		directory: config.stateDirectory,
+		pairId: config.pairId,
+		host: config.host,
+		sinks: sinksOf(config),
+		problem: (code, detail) => log('error', 'an alert has a problem', { code, detail }),
+	}),
+});

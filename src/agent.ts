@@ -1,0 +1,412 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import winston from 'winston';
+import {
+	channelOptions,
+	createDrivers,
+	executors,
+	fenceDevicesOf,
+	journaldLevels,
+	logLine,
+	openParts,
+	preflight,
+	resourcesOf,
+	sinksOf,
+	vmsOf,
+	type Drivers,
+	type Executors,
+	type Log,
+	type Parts,
+} from '#src/agent-drivers.ts';
+import { serveApi } from '#src/api/driver-server.ts';
+import type { Reply, Request } from '#src/api/request.ts';
+import type { ConditionView, Status } from '#src/api/view.ts';
+import { loadConfig, reloadConfig, type LoadedConfig } from '#src/config/driver.ts';
+import { engineConfig } from '#src/config/policy.ts';
+import { HandlerServer } from '#src/drbd/driver-handler.ts';
+import { DrbdWatch } from '#src/drbd/driver-watch.ts';
+import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts';
+import { conditions } from '#src/engine/conditions.ts';
+import type { EngineConfig } from '#src/engine/config.ts';
+import type { Event } from '#src/engine/event.ts';
+import { initialState, type State } from '#src/engine/state.ts';
+import { statusView } from '#src/engine/view.ts';
+import { PeerChannel } from '#src/heartbeat/driver.ts';
+import { Loop, type World } from '#src/loop.ts';
+import type { LinkObservation, MonotonicMs, Outcome } from '#src/ports.ts';
+import { tools } from '#src/std/driver-tool.ts';
+import { messageOf } from '#src/std/error.ts';
+import { readHistory } from '#src/store/driver-history.ts';
+import type { HistoryQuery, NoteEntry } from '#src/store/journal.ts';
+import type { Persisted } from '#src/store/record.ts';
+import { version } from '#src/version.ts';
+
+/** What one run of the agent needs to know; everything else is in the configuration. */
+export interface AgentOptions {
+	readonly configPath: string;
+	/** Where the kernel shows the id of this boot. */
+	readonly bootIdPath: string;
+	/** Ports to dial instead of the configured ones, by link: a relay stands in between (demo, tests). */
+	readonly relayPorts: Readonly<Record<string, number>>;
+	/** Where the kernel shows Xen's back-end devices; null for the usual place. */
+	readonly xenBackendFolder: string | null;
+}
+
+/** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
+const softwareExit = 70;
+const preflightMs = 60_000;
+/** A leaving host waits so long for the peer's answer to its goodbye. */
+const goodbyeMs = 10_000;
+const closeMs = 5000;
+/** A driver's own account of what happened arrives before the loop gives the action up. */
+const marginMs = 300;
+
+/** Lines for journald: its priority in front, a constant sentence, then the fields. */
+const createLog = (): Log => {
+	const logger = winston.createLogger({
+		level: 'info',
+		levels: journaldLevels,
+		format: winston.format.printf(({ level, message, fields }) =>
+			logLine(level as Note['level'], String(message), fields as Note['fields']),
+		),
+		transports: [new winston.transports.Console()],
+	});
+	return (level, message, fields = {}) => void logger.log({ level, message, fields });
+};
+
+/** This host's monotonic clock: ms since its boot, so that it goes on over a restart of the agent. */
+const monotonicMs = (): MonotonicMs => Number(process.hrtime.bigint() / 1_000_000n);
+
+/** The agent: joins drivers, loop, peer and local API, and ends when it is told to or must not go on. */
+class Agent implements World {
+	readonly #log: Log;
+	readonly #identity: { readonly bootId: string; readonly session: string };
+	readonly #startedMs = monotonicMs();
+	readonly #parts: Parts;
+	readonly #drivers: Drivers;
+	readonly #executors: Executors;
+	readonly #watch: DrbdWatch;
+	readonly #handler: HandlerServer;
+	readonly #channel: PeerChannel;
+	readonly #loop: Loop;
+	readonly #requests = new Map<string, (reply: Reply) => void>();
+	readonly #conditionSince = new Map<string, MonotonicMs>();
+	#loaded: LoadedConfig;
+	#state: State;
+	#links: readonly LinkObservation[] = [];
+	#gatewayAnswers: boolean | null = null;
+	#requestCount = 0;
+	readonly #closers: (() => unknown)[] = [];
+	#end: (exitCode: number) => void = () => {};
+
+	constructor(log: Log, run: AgentRun) {
+		const { loaded, bootId, persisted, parts, options } = run;
+		const { config } = loaded;
+		this.#log = log;
+		this.#loaded = loaded;
+		this.#parts = parts;
+		this.#identity = { bootId, session: randomUUID() };
+		this.#drivers = createDrivers(config, options.xenBackendFolder);
+		this.#executors = executors(this.#drivers);
+		this.#watch = new DrbdWatch({
+			tools,
+			resources: resourcesOf(config),
+			onObserved: (resources) => this.#loop.post({ type: 'replication-observed', resources }),
+			onNote: (message) => this.note({ level: 'warn', message, fields: {} }),
+		});
+		this.#handler = new HandlerServer({
+			path: join(config.runtimeDirectory, 'handler.sock'),
+			onCall: (call) => this.#loop.post({ type: 'handler-called', call }),
+			onGone: (call) => this.#loop.post({ type: 'handler-gone', call }),
+			onNote: (message) => this.note({ level: 'warn', message, fields: {} }),
+		});
+		this.#channel = new PeerChannel(
+			channelOptions(config, {
+				...this.#identity,
+				knownBootIds: persisted?.peerBootIds ?? [],
+				relayPorts: options.relayPorts,
+			}),
+		);
+		this.#state = initialState(this.#engineConfig(), persisted, this.#identity, monotonicMs());
+		this.#loop = new Loop(this.#state, this);
+	}
+
+	#engineConfig(): EngineConfig {
+		return engineConfig(this.#loaded.config, { version, digest: this.#loaded.digest });
+	}
+
+	// The loop's world.
+
+	nowMs(): MonotonicMs {
+		return monotonicMs();
+	}
+
+	persist(record: Persisted, done: (error: Error | null) => void): void {
+		this.#parts.store.persist(record, done);
+	}
+
+	execute(action: CarriedAction, done: (outcome: Outcome) => void): void {
+		void (async () => done(await this.#carryOut(action)))();
+	}
+
+	async #carryOut(action: CarriedAction): Promise<Outcome> {
+		const carryOut = this.#executors[action.type] as (
+			action: CarriedAction,
+			limitMs: number,
+		) => Promise<Outcome>;
+		try {
+			return await carryOut(action, Math.max(marginMs, action.limitMs - marginMs));
+		} catch (error) {
+			this.#log('error', 'a driver failed', { action: action.type, error: messageOf(error) });
+			// Whatever it had begun may have happened.
+			return { result: 'unknown', detail: messageOf(error) };
+		}
+	}
+
+	perform(action: ImmediateAction): void {
+		switch (action.type) {
+			case 'publish':
+				this.#channel.setArmed(action.document.pair.armed);
+				this.#channel.publish(action.document);
+				return;
+			case 'answer-handler':
+				this.#handler.answer(action.call, action.exitCode, action.reason);
+				return;
+			case 'reply':
+				this.#requests.get(action.request)?.(action.reply);
+				this.#requests.delete(action.request);
+				return;
+			case 'stretch-detection':
+				this.#channel.stretch(action.factor);
+				return;
+			case 'leave-complete':
+				void this.#leave();
+		}
+	}
+
+	note(note: Note): void {
+		this.#log(note.level, note.message, note.fields);
+		this.#parts.journal.note(note, monotonicMs());
+	}
+
+	schedule(atMs: MonotonicMs, callback: () => void): () => void {
+		const timer = setTimeout(callback, Math.max(0, atMs - monotonicMs()));
+		return () => clearTimeout(timer);
+	}
+
+	stepped(state: State, event: Event): void {
+		const nowMs = monotonicMs();
+		this.#parts.journal.input(event, nowMs, state !== this.#state);
+		this.#state = state;
+		const list = conditions(state, nowMs);
+		const keys = new Set(list.map(({ key }) => key));
+		for (const key of this.#conditionSince.keys()) {
+			if (!keys.has(key)) this.#conditionSince.delete(key);
+		}
+		for (const key of keys) {
+			if (!this.#conditionSince.has(key)) this.#conditionSince.set(key, nowMs);
+		}
+		this.#parts.outbox.conditions(list);
+	}
+
+	failed(error: Error): void {
+		this.#log('error', 'the agent stops: what it knows can no longer be trusted; VMs go on', {
+			error: error.stack ?? error.message,
+		});
+		this.#end(softwareExit);
+	}
+
+	// The local API.
+
+	status(): Status {
+		const nowMs = monotonicMs();
+		const list = conditions(this.#state, nowMs).map((each): ConditionView => ({
+			...each,
+			ageMs: nowMs - (this.#conditionSince.get(each.key) ?? nowMs),
+		}));
+		return {
+			...statusView(this.#state, nowMs),
+			at: new Date().toISOString(),
+			conditions: list,
+			agent: {
+				version,
+				pid: process.pid,
+				session: this.#identity.session,
+				uptimeMs: nowMs - this.#startedMs,
+				alertsPending: this.#parts.outbox.view().reduce((sum, { pending }) => sum + pending, 0),
+			},
+		};
+	}
+
+	async request(request: Request): Promise<Reply> {
+		// What was in the way a minute ago may be mended by now.
+		if (request.verb === 'arm') await this.#preflight();
+		this.#requestCount += 1;
+		const id = `${this.#identity.session}-${this.#requestCount}`;
+		return await new Promise((resolve) => {
+			this.#requests.set(id, resolve);
+			this.#loop.post({ type: 'requested', id, request, at: new Date().toISOString() });
+		});
+	}
+
+	async history(query: HistoryQuery): Promise<readonly NoteEntry[]> {
+		const recent = this.#parts.journal.recent(query);
+		if (recent !== null) return recent;
+		await this.#parts.journal.flush();
+		return await readHistory(this.#loaded.config.stateDirectory, query);
+	}
+
+	async reload(): Promise<Reply> {
+		const { loaded, change } = await reloadConfig(this.#loaded);
+		// The heartbeat thread keeps the times it was started with.
+		const restart = [...change.restart, ...change.live.filter((key) => key === 'detection')];
+		if (restart.length > 0) {
+			return {
+				status: 'refused',
+				code: 'restart-needed',
+				message: `nothing was changed: ${restart.join(', ')} cannot change in a running agent`,
+				next: 'systemctl restart vmpair (no VM notices)',
+			};
+		}
+		this.#loaded = loaded;
+		const { config } = loaded;
+		this.#parts.outbox.reload(sinksOf(config));
+		this.#drivers.drbd.manage(resourcesOf(config));
+		this.#watch.manage(resourcesOf(config));
+		this.#drivers.xen.manage(vmsOf(config));
+		this.#drivers.fence.configure(fenceDevicesOf(config));
+		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
+		await this.#preflight();
+		const message =
+			change.live.length === 0 ? 'nothing has changed' : `changed: ${change.live.join(', ')}`;
+		return { status: 'done', code: 'reloaded', message, next: '' };
+	}
+
+	// Its life.
+
+	/** Runs until it is told to end; returns the exit code. */
+	async run(): Promise<number> {
+		const ended = new Promise<number>((resolve) => {
+			this.#end = resolve;
+		});
+		const { config } = this.#loaded;
+		const socketPath = join(config.runtimeDirectory, 'agent.sock');
+		// First of all: a second agent on this host must not get further than here.
+		const api = await serveApi({ socketPath, group: config.socketGroup }, this);
+		this.#closers.push(() => api.close());
+		await this.#handler.listen();
+		this.#closers.push(() => this.#handler.close());
+		this.#parts.journal.start(
+			{ config: this.#engineConfig(), record: this.#state.persisted },
+			monotonicMs(),
+		);
+		this.note({
+			level: 'info',
+			message: 'the agent starts',
+			fields: { version, ...this.#identity },
+		});
+		this.#listenToSignals();
+		await this.#listenToPeer();
+		this.#watch.start();
+		this.#closers.push(() => this.#watch.stop());
+		this.#closers.push(
+			this.#drivers.xen.watch((observation) =>
+				this.#loop.post({ type: 'hypervisor-observed', observation }),
+			),
+		);
+		void this.#preflight();
+		const timer = setInterval(() => void this.#preflight(), preflightMs);
+		this.#closers.push(() => clearInterval(timer));
+		this.#loop.post({ type: 'tick' });
+		const exitCode = await ended;
+		await this.#close();
+		return exitCode;
+	}
+
+	async #close(): Promise<void> {
+		this.#loop.stop();
+		const closing = Promise.allSettled(this.#closers.map(async (close) => await close()));
+		const limit = new Promise((resolve) => setTimeout(resolve, closeMs).unref());
+		await Promise.race([closing, limit]);
+		await Promise.race([this.#parts.outbox.close(), limit]);
+		await Promise.race([this.#parts.journal.close(), limit]);
+	}
+
+	async #listenToPeer(): Promise<void> {
+		const channel = this.#channel;
+		channel.onHearing((hearing) => this.#loop.post({ type: 'hearing-changed', ...hearing }));
+		channel.onDocument((document) => this.#loop.post({ type: 'document-received', document }));
+		channel.onNotice((notice) => this.note(notice));
+		channel.onFailed((error) => this.failed(error));
+		channel.onLinks((links) => {
+			this.#links = links;
+			this.#postLinks();
+		});
+		this.#closers.push(() => channel.stop());
+		await channel.start();
+	}
+
+	#postLinks(): void {
+		this.#loop.post({
+			type: 'links-observed',
+			links: this.#links,
+			gatewayAnswers: this.#gatewayAnswers,
+		});
+	}
+
+	#listenToSignals(): void {
+		const end = (): void => this.#end(0);
+		process.on('SIGTERM', end);
+		process.on('SIGINT', end);
+		process.on('SIGHUP', () => {
+			this.reload().then(
+				({ message, status }) =>
+					this.note({ level: status === 'refused' ? 'warn' : 'info', message, fields: {} }),
+				(error: unknown) => this.note({ level: 'error', message: messageOf(error), fields: {} }),
+			);
+		});
+		process.on('uncaughtException', (error) => this.failed(error));
+	}
+
+	async #preflight(): Promise<void> {
+		const blockers = await preflight(this.#drivers, this.#loaded.config);
+		this.#loop.post({ type: 'preflight-observed', blockers });
+	}
+
+	/** Ends the process once the peer has the goodbye, or will not take it. */
+	async #leave(): Promise<void> {
+		const limitMs = monotonicMs() + goodbyeMs;
+		const heard = (): boolean => {
+			const { document } = this.#state.peer;
+			return (
+				document?.heard?.session === this.#identity.session &&
+				document.heard.seq >= this.#state.documentSeq
+			);
+		};
+		while (!heard() && monotonicMs() < limitMs) {
+			await new Promise((resolve) => setTimeout(resolve, 100));
+		}
+		this.#end(0);
+	}
+}
+
+/** What is found before the agent starts. */
+interface AgentRun {
+	readonly loaded: LoadedConfig;
+	readonly bootId: string;
+	readonly persisted: Persisted | null;
+	readonly parts: Parts;
+	readonly options: AgentOptions;
+}
+
+/** Runs the agent until it is told to end. Throws `config-invalid` and the errors of the state file. */
+export const runAgent = async (options: AgentOptions): Promise<number> => {
+	process.umask(0o077);
+	const log = createLog();
+	const loaded = await loadConfig(options.configPath);
+	const bootId = readFileSync(options.bootIdPath, 'latin1').trim();
+	const parts = await openParts(log, loaded.config, bootId);
+	const persisted = await parts.store.load();
+	return await new Agent(log, { loaded, bootId, persisted, parts, options }).run();
+};
