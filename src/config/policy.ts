@@ -13,12 +13,12 @@ const reapMs = 500;
 export const engineFencing = (config: Config) => {
 	const levels = config.hostNames.map((host) => hostConfig(config, host).fenceDevices);
 	if (levels.some((devices) => devices.length === 0)) return null;
-	// Devices of a level may be asked one after the other, so their limits add up.
-	const callMs = levels.map((devices) => devices.reduce((sum, each) => sum + each.limitMs, reapMs));
+	const devices = levels.flat();
 	return {
 		attempts: config.fencing.attempts,
-		callMs: Math.max(...callMs),
-		lateMs: Math.max(...levels.flat().map((each) => each.lateMs)),
+		// The devices of a level are asked at the same time.
+		callMs: Math.max(...devices.map((each) => each.limitMs)) + reapMs,
+		lateMs: Math.max(...devices.map((each) => each.lateMs)),
 		perHourMax: config.fencing.perHourMax,
 		afterFence: config.fencing.afterFence,
 	};

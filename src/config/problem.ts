@@ -116,16 +116,22 @@ const step = (schema: JsonSchema, key: PropertyKey): readonly JsonSchema[] => {
 	return typeof schema.additionalProperties === 'object' ? [schema.additionalProperties] : [];
 };
 
+let known: JsonSchema | null = null;
+
+/** Made at the first mistake only: it takes longer than reading a good file. */
+const knownSchema = (): JsonSchema => {
+	known ??= z.toJSONSchema(configFileSchema, { io: 'input' }) as JsonSchema;
+	return known;
+};
+
 /** The keys that are known at a path. */
 const knownKeys = (path: Path): readonly string[] => {
-	let here: readonly JsonSchema[] = [
-		z.toJSONSchema(configFileSchema, { io: 'input' }) as JsonSchema,
-	];
 	const spread = (schema: JsonSchema): readonly JsonSchema[] => [
 		schema,
 		...(schema.oneOf ?? []),
 		...(schema.anyOf ?? []),
 	];
+	let here: readonly JsonSchema[] = [knownSchema()];
 	for (const key of path) here = here.flatMap(spread).flatMap((schema) => step(schema, key));
 	return [...new Set(here.flatMap(spread).flatMap((each) => Object.keys(each.properties ?? {})))];
 };

@@ -117,7 +117,9 @@ const host = section(
 		certificate: fingerprint.describe(
 			'SHA-256 fingerprint of the certificate of this host; the only one its peer accepts.',
 		),
-		links: mapping(linkName, hostLink, 'link names to addresses'),
+		links: mapping(linkName, hostLink, 'link names to addresses').describe(
+			'The addresses of this host, one on every link of the pair.',
+		),
 		fence: fence.optional().describe('How the peer cuts the power of this host.'),
 	},
 	'the settings of a host',
@@ -173,7 +175,7 @@ const vm = section(
 
 const webhook = section(
 	{
-		name: name('the name of a webhook', simpleName),
+		name: name('the name of a webhook', simpleName).describe('Names the receiver in messages.'),
 		url: z
 			.url({ protocol: /^https?$/, error: 'expected a URL that starts with https:// or http://' })
 			.describe('Receives alerts by POST, as Standard Webhooks describes it.'),

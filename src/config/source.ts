@@ -57,7 +57,7 @@ export const readSource = (text: string): Source => {
 		prettyErrors: false,
 		strict: true,
 		uniqueKeys: true,
-		logLevel: 'silent',
+		logLevel: 'error',
 	});
 	const at = (offset: number): Position => {
 		const { line, col } = lines.linePos(Math.min(offset, Math.max(0, text.length - 1)));

@@ -54,7 +54,7 @@ export const timingRows = (config: Config): readonly TimingRow[] => {
 			row(
 				'fence call',
 				fencing.callMs,
-				'limits of all devices of the slower host; one "off" or "status"',
+				'the longest limitMs of all devices; one "off" or "status"',
 			),
 			row(
 				'late off',

@@ -1,0 +1,97 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { loadConfig, readConfigFile, reloadConfig } from '#src/config/driver.ts';
+import { exampleText } from '#test/config/example.ts';
+
+/** A folder with the example and every file it names. */
+const installed = async (t: ExecutionContext): Promise<{ folder: string; file: string }> => {
+	const folder = await mkdtemp(join(tmpdir(), 'vmpair-config-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const file = join(folder, 'vmpair.yaml');
+	const text = exampleText
+		.replaceAll('/etc/vmpair/', `${folder}/`)
+		.replaceAll('/etc/xen/', `${folder}/`)
+		.replace('    memory: 512M\n', '');
+	const tls = `tls: {certificate: ${folder}/host.crt, key: ${folder}/host.key}\n`;
+	await writeFile(file, text + tls);
+	const secrets = ['alpha-bmc.password', 'beta-bmc.password', 'on-call.secret', 'host.key'];
+	for (const name of secrets) await writeFile(join(folder, name), 'secret\n', { mode: 0o600 });
+	for (const name of ['ldap', 'samba', 'batch'])
+		await writeFile(join(folder, `${name}.cfg`), `name = "${name}"\nmemory = 300\n`);
+	await writeFile(join(folder, 'host.crt'), 'certificate\n');
+	return { folder, file };
+};
+
+const problems = async (file: string): Promise<readonly string[]> =>
+	(await readConfigFile(file, { hostName: 'alpha' })).problems.map(
+		({ line, path, message }) => `${line} ${path}: ${message}`,
+	);
+
+test('a configuration is loaded with its digest and the memory of its VMs', async (t) => {
+	const { file } = await installed(t);
+	const alpha = await loadConfig(file, { hostName: 'alpha' });
+	const beta = await loadConfig(file, { hostName: 'beta' });
+	t.regex(alpha.digest, /^[0-9a-f]{64}$/);
+	t.is(alpha.digest, beta.digest);
+	t.deepEqual(
+		alpha.config.vms.map((vm) => vm.memoryMib),
+		[300, 1024, 2048],
+	);
+});
+
+test('a file that is not there is told in words', async (t) => {
+	await t.throwsAsync(loadConfig('/nonexistent/vmpair.yaml'), {
+		code: 'config-invalid',
+		message: /expected a readable file, found no file at \/nonexistent\/vmpair\.yaml/,
+	});
+});
+
+test('every file that is missing or open to others is told at once, at the line that names it', async (t) => {
+	const { folder, file } = await installed(t);
+	await chmod(join(folder, 'on-call.secret'), 0o644);
+	await rm(join(folder, 'beta-bmc.password'));
+	await rm(join(folder, 'samba.cfg'));
+	await writeFile(join(folder, 'ldap.cfg'), 'name = "ldap"\n');
+	const found = await problems(file);
+	t.is(found.length, 4);
+	t.regex(
+		found[0] ?? '',
+		/^56 hosts\.beta\.fence\.devices\[0\]\.passwordFile: .* found no file at/,
+	);
+	t.regex(
+		found[1] ?? '',
+		/^71 vms\.ldap\.config: expected "memory = MIB" .* set vms\.ldap\.memory here$/,
+	);
+	t.regex(found[2] ?? '', /^77 vms\.samba\.config: .* found no file at/);
+	t.regex(
+		found[3] ?? '',
+		/^95 alerts\.webhooks\[0\]\.secretFile: .* found mode 644; run: chmod 600/,
+	);
+});
+
+test('the password of the own BMC may be missing here: only the peer uses it', async (t) => {
+	const { folder, file } = await installed(t);
+	await rm(join(folder, 'alpha-bmc.password'));
+	t.deepEqual(await problems(file), []);
+});
+
+test('a file with a mistake does not replace a running configuration', async (t) => {
+	const { file } = await installed(t);
+	const running = await loadConfig(file, { hostName: 'alpha' });
+	await writeFile(file, 'pair: [');
+	const error = await t.throwsAsync(reloadConfig(running, { hostName: 'alpha' }));
+	t.is((error as { code?: string }).code, 'config-invalid');
+});
+
+test('a reload brings the new configuration and says what changed', async (t) => {
+	const { folder, file } = await installed(t);
+	const running = await loadConfig(file, { hostName: 'alpha' });
+	await writeFile(join(folder, 'ldap.cfg'), 'memory = 400\n');
+	const { loaded, change } = await reloadConfig(running, { hostName: 'alpha' });
+	t.is(loaded.config.vms[0]?.memoryMib, 400);
+	t.deepEqual(change, { live: ['vms'], restart: [] });
+	t.not(loaded.digest, running.digest, 'the peer has to have the same');
+});
