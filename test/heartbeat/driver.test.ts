@@ -1,9 +1,12 @@
 import net from 'node:net';
+import process from 'node:process';
+import type { Worker } from 'node:worker_threads';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { encodeAnswer, encodeBeat, encodeHello } from '#src/heartbeat/beat.ts';
+import { encodeAnswer, encodeBeat, encodeDocument, encodeHello } from '#src/heartbeat/beat.ts';
 import type { Beat, DropReason, Hello } from '#src/heartbeat/beat.ts';
 import { PeerChannel } from '#src/heartbeat/driver.ts';
+import type { VmpairError } from '#src/std/error.ts';
 import {
 	createCable,
 	createDocument,
@@ -259,67 +262,93 @@ const introduce = async (stranger: Stranger, bootId: string, session: string): P
 	stranger.send(encodeAnswer({ bootId, session, nonce: await nonceOf(stranger) }));
 };
 
-test.serial(
-	'frames of another boot, session, host or pair are dropped and end their connection',
-	async (t) => {
-		const { beta, keys, dropped, at } = await lonely;
-		for (const [reason, changed] of [
-			['wrong-pair', { pairId: 'pair-2' }],
-			['wrong-host', { host: 'gamma' }],
-		] as const) {
-			const stranger = await dialAs(t, at, keys.alpha);
-			stranger.send(encodeHello({ ...hello, ...changed }));
-			await dropped(reason);
-			await until('the connection is closed', stranger.closed);
-		}
-		let run = 0;
-		for (const [reason, changed] of [
-			['other-boot', { bootId: 'boot-9' }],
-			['other-session', { session: 'session-9' }],
-			['wrong-host', { host: 'gamma' }],
-			['unknown-echo', { echo: 1_000_000 }],
-		] as const) {
-			run += 1;
-			const session = `session-${run}-of-alpha`;
-			const count = beta.channel.counters().dropped[reason] + 1;
-			const stranger = await dialAs(t, at, keys.alpha);
-			await introduce(stranger, 'boot-1', session);
-			stranger.send(encodeBeat({ ...beat, session, ...changed }));
-			await dropped(reason, count);
-			await until('the connection is closed', stranger.closed);
-		}
-		t.true(beta.hearings.every(({ hearing }) => hearing !== 'online'));
-	},
-);
+test.serial('a frame of another boot, session, host or pair ends its connection', async (t) => {
+	const { beta, keys, dropped, at } = await lonely;
+	for (const [reason, changed] of [
+		['wrong-pair', { pairId: 'pair-2' }],
+		['wrong-host', { host: 'gamma' }],
+	] as const) {
+		const stranger = await dialAs(t, at, keys.alpha);
+		stranger.send(encodeHello({ ...hello, ...changed }));
+		await dropped(reason);
+		await until('the connection is closed', stranger.closed);
+	}
+	let run = 0;
+	for (const [reason, changed] of [
+		['other-boot', { bootId: 'boot-9' }],
+		['other-session', { session: 'session-9' }],
+		['wrong-host', { host: 'gamma' }],
+		['unknown-echo', { echo: 1_000_000 }],
+	] as const) {
+		run += 1;
+		const session = `session-${run}-of-alpha`;
+		const count = beta.channel.counters().dropped[reason] + 1;
+		const stranger = await dialAs(t, at, keys.alpha);
+		await introduce(stranger, 'boot-1', session);
+		stranger.send(encodeBeat({ ...beat, session, ...changed }));
+		await dropped(reason, count);
+		await until('the connection is closed', stranger.closed);
+	}
+	t.true(beta.hearings.every(({ hearing }) => hearing !== 'online'));
+});
 
-test.serial(
-	'a boot id counts only with an answer to a fresh nonce, and never again once superseded',
-	async (t) => {
-		const { beta, keys, dropped, at } = await lonely;
-		const first = await dialAs(t, at, keys.alpha);
-		const nonce = await nonceOf(first);
-		await introduce(first, 'boot-1', 'session-1');
-		first.send(encodeBeat(beat));
-		await until('alpha is online', () => beta.hearing() === 'online');
-		t.is(beta.hearings.at(-1)?.bootId, 'boot-1');
+test.serial('a boot counts only with an answer to a fresh nonce, and never twice', async (t) => {
+	const { beta, keys, dropped, at } = await lonely;
+	const first = await dialAs(t, at, keys.alpha);
+	const nonce = await nonceOf(first);
+	await introduce(first, 'boot-1', 'session-1');
+	first.send(encodeBeat(beat));
+	await until('alpha is online', () => beta.hearing() === 'online');
+	t.is(beta.hearings.at(-1)?.bootId, 'boot-1');
 
-		// Everything of the first connection once more, word for word.
-		const replay = await dialAs(t, at, keys.alpha);
-		replay.send(encodeHello(hello));
-		replay.send(encodeAnswer({ bootId: 'boot-1', session: 'session-1', nonce }));
-		await dropped('stale-nonce');
+	// Everything of the first connection once more, word for word.
+	const replay = await dialAs(t, at, keys.alpha);
+	replay.send(encodeHello(hello));
+	replay.send(encodeAnswer({ bootId: 'boot-1', session: 'session-1', nonce }));
+	await dropped('stale-nonce');
 
-		await introduce(await dialAs(t, at, keys.alpha), 'boot-0', 'session-0');
-		await dropped('old-boot');
-		const rebooted = await dialAs(t, at, keys.alpha);
-		await introduce(rebooted, 'boot-2', 'session-2');
-		await until('the new boot counts', () => beta.hearings.at(-1)?.bootId === 'boot-2');
-		await until('the connection of the boot before is closed', first.closed);
-		await introduce(await dialAs(t, at, keys.alpha), 'boot-1', 'session-1');
-		await dropped('old-boot', 2);
-		t.is(beta.hearings.at(-1)?.bootId, 'boot-2');
-	},
-);
+	await introduce(await dialAs(t, at, keys.alpha), 'boot-0', 'session-0');
+	await dropped('old-boot');
+	const rebooted = await dialAs(t, at, keys.alpha);
+	await introduce(rebooted, 'boot-2', 'session-2');
+	await until('the new boot counts', () => beta.hearings.at(-1)?.bootId === 'boot-2');
+	await until('the connection of the boot before is closed', first.closed);
+	await introduce(await dialAs(t, at, keys.alpha), 'boot-1', 'session-1');
+	await dropped('old-boot', 2);
+	t.is(beta.hearings.at(-1)?.bootId, 'boot-2');
+
+	const document = { ...createDocument(beta.options, 1), host: 'alpha', bootId: 'boot-2' };
+	const sent = { ...document, session: 'session-2' };
+	rebooted.send(encodeDocument(JSON.stringify({ ...sent, more: 'than is known' })));
+	await dropped('invalid-document');
+	rebooted.send(encodeDocument(JSON.stringify({ ...sent, seq: 2 })));
+	await until('a valid document arrives', () => beta.documents.length === 1);
+	t.is(beta.documents[0]?.seq, 2);
+	const before = beta.channel.counters().dropped['other-boot'];
+	rebooted.send(encodeDocument(JSON.stringify({ ...sent, seq: 3, bootId: 'boot-1' })));
+	await dropped('other-boot', before + 1);
+	await until('the connection is closed', rebooted.closed);
+	t.is(beta.documents.length, 1);
+});
+
+// Alone, so that the thread it ends is its own.
+test.serial('a heartbeat thread that dies is reported, so that the agent can exit', async (t) => {
+	const keys = await identities;
+	const threads: Worker[] = [];
+	const collect = (worker: Worker): void => void threads.push(worker);
+	process.on('worker', collect);
+	const options = createOptions('alpha', [createLink('link-1').alpha], keys);
+	const channel = new PeerChannel(options);
+	const errors: VmpairError[] = [];
+	channel.onFailed((error) => errors.push(error));
+	t.teardown(() => channel.stop());
+	await channel.start();
+	process.off('worker', collect);
+	t.is(threads.length, 1);
+	await threads[0]?.terminate();
+	await until('the failure is reported', () => errors.length === 1);
+	t.is(errors[0]?.code, 'heartbeat-failed');
+});
 
 test('sockets that do not authenticate are few, and closed in time', async (t) => {
 	const { beta, keys, dropped, at } = await lonely;
