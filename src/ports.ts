@@ -95,6 +95,8 @@ export interface VmObservation {
 	readonly presence: Presence;
 	/** Set when `presence` is `stopped`. */
 	readonly reason: ShutdownReason | null;
+	/** Its vCPUs have not run yet: it was created paused and waits for its first unpause. */
+	readonly neverRan: boolean;
 	/** Names this very domain: another start of the VM has another instance. */
 	readonly instance: string;
 }

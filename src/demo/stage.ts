@@ -291,24 +291,19 @@ export class Stage {
 	#startAgent(host: StageHost): void {
 		if (this.#closing || !host.sim.kernelUp || host.agent !== null) return;
 		const { configFile, bootIdFile, backendFolder, logFile } = host.files;
+		const words = ['agent', '--tied', '--config', configFile, '--boot-id-file', bootIdFile];
+		words.push('--xen-backends', backendFolder);
+		for (const { name, portFrom } of this.#cables) {
+			words.push('--relay', `${name}=${portFrom[host.sim.name] ?? 0}`);
+		}
 		const log = openSync(logFile, 'a');
-		const agent = spawn(
-			process.execPath,
-			[
-				...[this.#options.program, 'agent', '--config', configFile],
-				...['--boot-id-file', bootIdFile, '--xen-backends', backendFolder],
-				...this.#cables.flatMap(({ name, portFrom }) => [
-					'--relay',
-					`${name}=${portFrom[host.sim.name] ?? 0}`,
-				]),
-			],
-			{
-				// A group of its own, so that a power cut takes the tools it has called with it.
-				detached: true,
-				env: { ...process.env, PATH: `${host.gate.binFolder}:${process.env['PATH'] ?? ''}` },
-				stdio: ['ignore', log, log],
-			},
-		);
+		const agent = spawn(process.execPath, [this.#options.program, ...words], {
+			// A group of its own, so that a power cut takes the tools it has called with it.
+			detached: true,
+			env: { ...process.env, PATH: `${host.gate.binFolder}:${process.env['PATH'] ?? ''}` },
+			// Its input ends with this process: it never outlives the demo.
+			stdio: ['pipe', log, log],
+		});
 		closeSync(log);
 		host.agent = agent;
 		agent.on('exit', () => {

@@ -72,6 +72,17 @@ export const isOutdated = (observation: ResourceObservation): boolean =>
 	observation.volumes.length > 0 &&
 	observation.volumes.every(({ disk }) => disk === 'Outdated' || disk === 'Inconsistent');
 
+const behind: ReadonlySet<DiskState> = new Set([
+	'Diskless',
+	'Detaching',
+	'Failed',
+	'Inconsistent',
+	'Outdated',
+]);
+
+/** True for a disk that misses writes for certain. `Consistent` may be current; the rest is on its way. */
+export const isBehind = (disk: DiskState): boolean => behind.has(disk);
+
 /** True while the two kernels talk to each other about this resource. */
 export const isConnected = (observation: ResourceObservation): boolean =>
 	observation.connection === 'Connected';

@@ -182,7 +182,7 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	const { gaveUp } = vmStateOf(state, vm.vm);
 	if (gaveUp !== null) return gaveUp;
 	if (record.owner === self) {
-		if (presenceOf(state, vm.vm) === 'paused' && !vmStateOf(state, vm.vm).unpauseDue)
+		if (presenceOf(state, vm.vm) === 'paused' && state.vms.value[vm.vm]?.neverRan !== true)
 			return 'it is paused';
 		if (!startAllowed(state, vm)) return 'automatic starts are off';
 		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);

@@ -12,7 +12,7 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
-import { mayExclude } from '#src/engine/exclusion.ts';
+import { mayExclude } from '#src/engine/outdate.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';

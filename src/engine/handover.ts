@@ -89,10 +89,7 @@ const takeRule = (draft: Draft, vm: EngineVm): void => {
 	const record = recordOf(state, vm.resource);
 	if (record?.journal?.to !== self || record.owner !== self) return;
 	const gaveUp = vmStateOf(state, vm.vm).gaveUp;
-	const done =
-		!record.journal.start ||
-		gaveUp !== null ||
-		(presenceOf(state, vm.vm) === 'running' && !vmStateOf(state, vm.vm).unpauseDue);
+	const done = !record.journal.start || gaveUp !== null || presenceOf(state, vm.vm) === 'running';
 	if (!done) return;
 	writeRecord(
 		draft,

@@ -4,7 +4,6 @@ import {
 	type Draft,
 	joined,
 	note,
-	presenceOf,
 	recordOf,
 	retryKey,
 	vmStateOf,
@@ -50,17 +49,6 @@ const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void 
 		code: outcome.result === 'failed' ? outcome.code : null,
 		detail: outcome.detail,
 	});
-};
-
-const createEnded = (draft: Draft, vm: string, generation: number, outcome: Outcome): void => {
-	const config = draft.state.config.vms.find((each) => each.vm === vm);
-	if (config === undefined) return;
-	const record = recordOf(draft.state, config.resource);
-	const stillOurs = record?.owner === draft.state.config.self && record.generation >= generation;
-	if (outcome.result === 'succeeded' && stillOurs) changeVmState(draft, vm, { unpauseDue: true });
-	// Unknown: it may exist by now, paused; if it does it is ours to unpause.
-	else if (outcome.result === 'unknown' && stillOurs && presenceOf(draft.state, vm) === 'paused')
-		changeVmState(draft, vm, { unpauseDue: true });
 };
 
 const generationsRead = (
@@ -131,12 +119,9 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			if (outcome.result === 'succeeded')
 				generationsRead(draft, action, outcome.value as readonly VolumeGeneration[]);
 			return;
-		case 'create-vm':
-			createEnded(draft, action.vm, action.generation, outcome);
-			return;
 		case 'unpause-vm':
-			if (outcome.result === 'failed' && presenceOf(draft.state, action.vm) === 'absent')
-				changeVmState(draft, action.vm, { unpauseDue: false });
+			if (outcome.result === 'succeeded')
+				changeVmState(draft, action.vm, { unpausedMs: draft.nowMs });
 			return;
 		case 'promote':
 			promoteEnded(draft, action.resource, outcome);
@@ -146,6 +131,7 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			if (vmStateOf(draft.state, action.vm).shutdownAskedMs === null)
 				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
 			return;
+		case 'create-vm':
 		case 'resource-up':
 		case 'resource-connect':
 		case 'resource-down':

@@ -58,7 +58,7 @@ const startVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
 		writeRecord(draft, vm.resource, { wanted: 'running' }, `started by ${by}`);
 	const presence = presenceOf(state, vm.vm);
 	if (presence === 'running') return done(`${vm.vm} runs on ${state.config.self} already`);
-	if (presence === 'paused') changeVmState(draft, vm.vm, { unpauseDue: true });
+	if (presence === 'paused') changeVmState(draft, vm.vm, { unpauseOrdered: true });
 	return accepted(`${vm.vm} is being started on ${state.config.self}`);
 };
 

@@ -15,7 +15,7 @@ import {
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
-import { promotableDisk } from '#src/engine/takeover.ts';
+import { currentDisk } from '#src/engine/takeover.ts';
 import {
 	isConnected,
 	isEstablishedUpToDate,
@@ -47,7 +47,7 @@ export const promoteBlocker = (state: State, resource: ResourceName): string | n
 	const conflict = conflictOf(state, resource);
 	if (conflict !== null) return conflict;
 	if (!selfInSync(state, resource)) return `the copy on ${self} is not known to be current`;
-	if (!promotableDisk(state, resource)) return `a disk of it on ${self} is not usable`;
+	if (!currentDisk(state, resource)) return `a disk of it on ${self} is not usable`;
 	if (!joined(state) && state.aloneAllowed[resource] !== true)
 		return `${self} has not met ${peer} since it booted`;
 	if (isConnected(observed)) {

@@ -89,8 +89,10 @@ export interface VmState {
 	readonly gaveUp: string | null;
 	/** A person, a hand-over or a takeover by a person ordered this start: it is done even when disarmed. */
 	readonly ordered: boolean;
-	/** Our create succeeded and the domain still waits for its unpause. */
-	readonly unpauseDue: boolean;
+	/** A person asked to let the paused domain run. */
+	readonly unpauseOrdered: boolean;
+	/** When it was last unpaused: the next listing shows it. */
+	readonly unpausedMs: MonotonicMs | null;
 	/** Asked to shut down at that time. */
 	readonly shutdownAskedMs: MonotonicMs | null;
 	/** It ran and vanished without a reason at that time. */
@@ -143,7 +145,7 @@ export interface State {
 	readonly vmsUnknownSinceMs: MonotonicMs | null;
 	readonly freeMemoryMib: number;
 	readonly vmStates: Readonly<Record<VmName, VmState>>;
-	/** Data generation of an unconnected Secondary, to compare with the peer's (rule `handBackRule`). */
+	/** Data generation of an unconnected Secondary, to compare with the peer's (`compareRule`). */
 	readonly ownGenerations: Readonly<Record<ResourceName, readonly string[]>>;
 	/** Resources whose data generation was read since they last began to write alone. */
 	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
@@ -153,6 +155,8 @@ export interface State {
 	/** Requests to the peer to outdate its copy, with the record that will follow. */
 	readonly outdateRequests: Readonly<Record<ResourceName, OutdateRequest>>;
 	readonly outdateAnswers: Readonly<Record<ResourceName, OutdateAnswer>>;
+	/** Resources whose Consistent copy was found to carry the peer's, or the recorded, data generation in this run. */
+	readonly verified: Readonly<Record<ResourceName, true>>;
 	/** Resources that this host may start alone in this boot although it has not joined (section 8). */
 	readonly aloneAllowed: Readonly<Record<ResourceName, true>>;
 	readonly calls: readonly PendingCall[];
@@ -254,6 +258,7 @@ export const initialState = (
 	losses: {},
 	outdateRequests: {},
 	outdateAnswers: {},
+	verified: {},
 	aloneAllowed: {},
 	calls: [],
 	requests: [],

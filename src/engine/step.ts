@@ -1,16 +1,14 @@
 import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
 import type { Draft } from '#src/engine/draft.ts';
+import { compareRule, generationRule } from '#src/engine/generation.ts';
+import { growRule, shrinkRule } from '#src/engine/in-sync.ts';
 import {
-	generationRule,
-	growRule,
-	handBackRule,
 	lossRule,
 	outdateAnswerRule,
 	outdateForPeerRule,
 	outdateRequestRule,
-	shrinkRule,
-} from '#src/engine/exclusion.ts';
+} from '#src/engine/outdate.ts';
 import { fenceRule, powerOnRule } from '#src/engine/fencing.ts';
 import { handlerRule, thawRule } from '#src/engine/handler.ts';
 import { handoverRule } from '#src/engine/handover.ts';
@@ -47,7 +45,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	aloneRule,
 	outdateRequestRule,
 	growRule,
-	handBackRule,
+	compareRule,
 	handoverRule,
 	leaveRule,
 	// Acts, under records that are durable before any of them starts.

@@ -24,11 +24,26 @@ export const promotableDisk = (state: State, resource: ResourceName): boolean =>
 	return disk === 'UpToDate' || disk === 'Consistent';
 };
 
+/**
+ * A disk whose data is as current as the record says. `Consistent` is DRBD not knowing it after a reboot:
+ * then the data generation must have been compared, or a restored state file could pass for the truth (V9).
+ */
+export const currentDisk = (state: State, resource: ResourceName): boolean => {
+	const observed = observedOf(state, resource);
+	if (observed === undefined) return false;
+	const disk = lowestDisk(observed);
+	if (disk === 'UpToDate') return true;
+	return (
+		disk === 'Consistent' &&
+		(state.verified[resource] === true || state.aloneAllowed[resource] === true)
+	);
+};
+
 /** True when this host could run the VM with every acknowledged write, once the peer is proven out. */
 export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
 	selfInSync(state, resource) &&
 	conflictOf(state, resource) === null &&
-	promotableDisk(state, resource);
+	currentDisk(state, resource);
 
 /**
  * With a proof that the peer is out: count it out of our own VMs, and take over the others whose data

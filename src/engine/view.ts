@@ -161,7 +161,7 @@ const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView[
 	if (frozen) return 'frozen';
 	if (runsOn !== null)
 		return vmStateOf(state, vm.vm).shutdownAskedMs === null ? 'running' : 'stopping';
-	if (busy(state, vm.vm, ['create-vm', 'unpause-vm']) || vmStateOf(state, vm.vm).unpauseDue)
+	if (busy(state, vm.vm, ['create-vm', 'unpause-vm']) || state.vms?.value[vm.vm]?.neverRan === true)
 		return 'starting';
 	if (presence === 'paused') return 'paused';
 	const elsewhere = record?.owner === state.config.peer && state.peer.status !== 'online';

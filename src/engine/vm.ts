@@ -23,7 +23,7 @@ import type { VmObservation } from '#src/ports.ts';
 const vanishPatienceMs = 3000;
 
 const starting = (state: State, vm: string): boolean =>
-	busy(state, vm, ['create-vm', 'unpause-vm']) || vmStateOf(state, vm).unpauseDue;
+	busy(state, vm, ['create-vm', 'unpause-vm']) || state.vms?.value[vm]?.neverRan === true;
 
 const running = (state: State, vm: string): boolean =>
 	presenceOf(state, vm) === 'running' && !starting(state, vm);
@@ -110,27 +110,30 @@ const startVm = (draft: Draft, vm: EngineVm): void => {
 	note(draft, 'warn', 'start issued', { vm: vm.vm, attempt: startsMs.length + 1 });
 };
 
+/** After an unpause the listing takes a moment to show it, ms. */
+const unpausePatienceMs = 2000;
+
 /**
- * VMs are created paused (V18). Only our own create is unpaused, and only while the record still
- * names this host and the disk is Primary here.
+ * VMs are created paused (V18). A domain whose vCPUs never ran is our own create, also one that an
+ * earlier run of the agent did not finish; it is let run only while the record still names this host
+ * and what let it be created still holds. Any other pause is a person's and is never undone.
  */
 export const unpauseRule = (draft: Draft): void => {
-	for (const { vm, resource } of draft.state.config.vms) {
-		const { state } = draft;
-		if (!vmStateOf(state, vm).unpauseDue) continue;
-		const record = recordOf(state, resource);
-		const observed = observedOf(state, resource);
-		if (record?.owner !== state.config.self || observed?.role !== 'Primary') {
-			changeVmState(draft, vm, { unpauseDue: false });
-			note(draft, 'warn', 'a VM stays paused: this host lost it while it was created', { vm });
-			continue;
-		}
-		if (presenceOf(state, vm) === 'running') {
-			changeVmState(draft, vm, { unpauseDue: false, ordered: false, hold: null });
-			note(draft, 'info', 'VM runs', { vm });
-		} else if (promoteBlocker(state, resource) === null && !isFrozen(observed))
-			// What let it be created may have changed meanwhile: its disk may have failed.
-			start(draft, { type: 'unpause-vm', vm, generation: record.generation });
+	for (const vm of draft.state.config.vms) {
+		const { state, nowMs } = draft;
+		const domain = state.vms?.value[vm.vm];
+		const observed = observedOf(state, vm.resource);
+		const record = recordOf(state, vm.resource);
+		const { unpauseOrdered, unpausedMs } = vmStateOf(state, vm.vm);
+		if (presenceOf(state, vm.vm) !== 'paused' || domain === undefined) continue;
+		if (!domain.neverRan && !unpauseOrdered) continue;
+		if (record === undefined || !startAllowed(state, vm) || state.leaving) continue;
+		if (promoteBlocker(state, vm.resource) !== null) continue;
+		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;
+		if (busy(state, vm.vm, ['create-vm', 'destroy-vm'])) continue;
+		if (unpausedMs !== null && nowMs < unpausedMs + unpausePatienceMs)
+			wakeBy(draft, unpausedMs + unpausePatienceMs);
+		else start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });
 	}
 };
 
@@ -222,12 +225,14 @@ export const domainsChanged = (
 		const due = stopDueByName(draft.state, vm);
 		if (was !== undefined && is === undefined && was.presence !== 'stopped' && !due) {
 			if (was.presence === 'dying' || busy(draft.state, vm, ['destroy-vm'])) continue;
-			changeVmState(draft, vm, { vanishedMs: draft.nowMs, unpauseDue: false });
+			changeVmState(draft, vm, { vanishedMs: draft.nowMs, unpauseOrdered: false });
 			note(draft, 'warn', 'a VM vanished without a reason', { vm });
 		}
-		if (before === null || was !== undefined || is?.presence !== 'running') continue;
-		if (starting(draft.state, vm) || record.wanted === 'running' || record.journal !== null)
-			continue;
+		if (is?.presence !== 'running' || was?.presence === 'running') continue;
+		changeVmState(draft, vm, { ordered: false, unpauseOrdered: false, hold: null });
+		note(draft, 'info', 'VM runs', { vm });
+		if (before === null || was !== undefined) continue;
+		if (record.wanted === 'running' || record.journal !== null) continue;
 		writeRecord(draft, resource, { wanted: 'running' }, 'somebody started it by hand');
 	}
 };

@@ -260,6 +260,7 @@ const settled = (simulation: Simulation, vm: SimVm, described: ScenarioVm): void
 			simulation.nextInstance += 1;
 			host.domains.set(vm.name, {
 				presence: 'running',
+				neverRan: false,
 				reason: null,
 				instance: `${vm.name}-${simulation.nextInstance}`,
 				shutdownDue: false,

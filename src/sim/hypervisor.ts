@@ -15,11 +15,9 @@ const changed = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	simulation.hooks.hypervisorChanged(host);
 	if (simulation.trace === null) return;
 	const domain = host.domains.get(vm.name);
-	tell(
-		simulation,
-		host.name,
-		`xl ${vm.name}: ${domain === undefined ? 'absent' : domain.presence}${domain?.reason == null ? '' : ` (${domain.reason})`}`,
-	);
+	const reason = domain?.reason ?? null;
+	const words = domain === undefined ? 'absent' : domain.presence;
+	tell(simulation, host.name, `xl ${vm.name}: ${words}${reason === null ? '' : ` (${reason})`}`);
 };
 
 const usedMib = (simulation: Simulation, host: SimHost): number => {
@@ -39,6 +37,7 @@ export const observeHypervisor = (
 		vm,
 		presence: domain.presence,
 		reason: domain.presence === 'stopped' ? domain.reason : null,
+		neverRan: domain.neverRan,
 		instance: domain.instance,
 	})),
 	freeMemoryMib: memoryMib - usedMib(simulation, host),
@@ -102,6 +101,7 @@ const created = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	simulation.nextInstance += 1;
 	host.domains.set(vm.name, {
 		presence: 'paused',
+		neverRan: true,
 		reason: null,
 		instance: `${vm.name}-${simulation.nextInstance}`,
 		shutdownDue: false,
@@ -118,6 +118,7 @@ export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 	if (domain.presence === 'paused') {
 		settle(simulation, vm);
 		domain.presence = 'running';
+		domain.neverRan = false;
 		count(simulation, 'VM starts');
 		changed(simulation, host, vm);
 		simulation.hooks.vmRuns(host, vm);

@@ -65,6 +65,7 @@ export interface Domain {
 	presence: Presence;
 	reason: ShutdownReason | null;
 	readonly instance: string;
+	neverRan: boolean;
 	/** Asked to shut down; it will when it can run. */
 	shutdownDue: boolean;
 }

@@ -13,6 +13,8 @@ export interface Domain {
 	/** Shut down by the guest or by a crash; its vCPUs do not run. */
 	readonly shutdown: boolean;
 	readonly dying: boolean;
+	/** CPU time since its creation, s, in steps of 0.1 s. */
+	readonly cpuSeconds: number;
 	/** Set when `shutdown` is. */
 	readonly reason: ShutdownReason | null;
 }
@@ -29,7 +31,7 @@ export interface DomainList {
  * Format: tools/xl/xl_info.c list_domains, Xen 4.17.
  */
 const row =
-	/^(.*)\s(\d{1,7})\s+(\d{1,15})\s+(\d{1,7})\s+([r-])([b-])([p-])([s-])(.)([d-])\s+\d+\.\d\s+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s+(-|[0-9a-f]+)(?:\s.*)?$/i;
+	/^(.*)\s(\d{1,7})\s+(\d{1,15})\s+(\d{1,7})\s+([r-])([b-])([p-])([s-])(.)([d-])\s+(\d+\.\d)\s+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s+(-|[0-9a-f]+)(?:\s.*)?$/i;
 
 const header = /^Name\s+ID\s+Mem\s+VCPUs\s+State\s+Time\(s\)\s+UUID\s+Reason-Code/;
 
@@ -75,6 +77,7 @@ const domainOf = (line: string): Domain | null => {
 		shutdown,
 		letter = '',
 		dying,
+		cpuSeconds,
 		uuid = '',
 		code = '',
 	] = match;
@@ -87,6 +90,7 @@ const domainOf = (line: string): Domain | null => {
 		paused: paused === 'p',
 		shutdown: shutdown === 's',
 		dying: dying === 'd',
+		cpuSeconds: Number(cpuSeconds),
 		reason: shutdown === 's' ? reasonOf(letter, code.toLowerCase()) : null,
 	};
 };
@@ -148,11 +152,19 @@ export const observationOf = (vm: VmName, seen: Seen): VmObservation | null => {
 	const found = domainsOf(vm, seen).map((domain): VmObservation => {
 		const presence = presenceOf(domain);
 		const reason = presence === 'stopped' ? domain.reason : null;
-		return { vm, presence, reason, instance: instanceOf(domain) };
+		// A guest that ran for a moment has used a tenth of a second; an operator pauses no guest sooner.
+		const neverRan = presence === 'paused' && domain.cpuSeconds === 0;
+		return { vm, presence, reason, neverRan, instance: instanceOf(domain) };
 	});
 	for (const former of seen.former) {
 		if (former.vm !== vm || !seen.backends.has(former.domid)) continue;
-		found.push({ vm, presence: 'dying', reason: null, instance: instanceOf(former) });
+		found.push({
+			vm,
+			presence: 'dying',
+			reason: null,
+			neverRan: false,
+			instance: instanceOf(former),
+		});
 	}
 	found.sort((a, b) => order.indexOf(a.presence) - order.indexOf(b.presence));
 	return found[0] ?? null;

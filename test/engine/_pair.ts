@@ -127,6 +127,7 @@ export class Host {
 				vms: vms.map((each) => ({
 					...each,
 					reason: each.presence === 'stopped' ? ('poweroff' as const) : null,
+					neverRan: each.presence === 'paused',
 					instance: '1',
 				})),
 				freeMemoryMib: 4096,

@@ -49,8 +49,21 @@ const states: ReadonlyArray<readonly [string, string, string, string | null]> = 
 for (const [state, code, presence, reason] of states)
 	test(`a domain in state ${state} with reason ${code} is ${presence}`, (t) => {
 		const observation = observationOf('ldap', seen(listed(row('ldap', state, code))));
-		t.deepEqual(observation, { vm: 'ldap', presence, reason, instance: `5/${uuid}` } as never);
+		t.deepEqual(observation, {
+			vm: 'ldap',
+			presence,
+			reason,
+			neverRan: presence === 'paused',
+			instance: `5/${uuid}`,
+		} as never);
 	});
+
+test('a paused domain that used no CPU time has never run', (t) => {
+	const text = firstListing(captured('xen/xl-list-v-paused').stdout);
+	const observation = observationOf('ledger1', seen(parseDomainList(text)?.domains ?? []));
+	t.is(observation?.presence, 'paused');
+	t.true(observation?.neverRan);
+});
 
 for (const [file, presence, reason] of [
 	['xl-list-v-running', 'running', null],

@@ -203,7 +203,7 @@ test('a watch shows every managed VM and the free memory, and no other domain', 
 	await host.xl('create', '-p', '-e', join(host.folder, 'ldap.cfg'));
 	const observation = await observed(t, host.driver(), (seen) => seen !== null);
 	t.deepEqual(observation, {
-		vms: [{ vm: 'ldap', presence: 'paused', reason: null, instance: instance(2) }],
+		vms: [{ vm: 'ldap', presence: 'paused', reason: null, neverRan: true, instance: instance(2) }],
 		freeMemoryMib: 1470,
 	});
 });

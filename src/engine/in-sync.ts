@@ -1,0 +1,118 @@
+import {
+	busy,
+	countSelfIn,
+	type Draft,
+	excludeSelf,
+	observedOf,
+	recordOf,
+	selfInSync,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { together } from '#src/engine/join.ts';
+import { mayExclude } from '#src/engine/outdate.ts';
+import type { State } from '#src/engine/state.ts';
+import {
+	isBehind,
+	isConnected,
+	isEstablishedUpToDate,
+	lowestDisk,
+	lowestPeerDisk,
+} from '#src/drbd/role.ts';
+import type { ResourceName, ResourceObservation } from '#src/ports.ts';
+
+/**
+ * A disk below UpToDate leaves inSync at once: DRBD does not freeze when a disk (not the link)
+ * fails, so writes are acknowledged on one copy until this is durable (V16).
+ */
+export const shrinkRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const observed = observedOf(draft.state, resource);
+		const record = recordOf(draft.state, resource);
+		if (observed === undefined || record === undefined) continue;
+		noteAttached(draft, resource, observed);
+		const { self, peer } = draft.state.config;
+		if (record.inSync.includes(self) && diskFailed(draft.state, resource, observed))
+			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
+		if (record.owner !== self || !isConnected(observed)) continue;
+		if (record.inSync.includes(peer) && peerBehind(observed) && mayExclude(draft.state, resource))
+			writeRecord(
+				draft,
+				resource,
+				{ inSync: [self], uuids: null },
+				`the disk on ${peer} is ${lowestPeerDisk(observed)}`,
+			);
+		else if (
+			!selfInSync(draft.state, resource) &&
+			record.inSync.includes(self) &&
+			record.inSync.includes(peer) &&
+			lowestPeerDisk(observed) === 'UpToDate'
+		)
+			writeRecord(
+				draft,
+				resource,
+				{ inSync: [peer], uuids: null },
+				`the own disk is ${lowestDisk(observed)}; the copy on ${peer} is the good one`,
+			);
+	}
+};
+
+/** A connected peer's disk misses writes, or may: a Primary writes on while DRBD still compares the copies. */
+const peerBehind = (observed: ResourceObservation): boolean =>
+	isBehind(lowestPeerDisk(observed)) ||
+	(observed.role === 'Primary' && lowestPeerDisk(observed) === 'Consistent');
+
+const noteAttached = (
+	draft: Draft,
+	resource: ResourceName,
+	observed: ResourceObservation,
+): void => {
+	if (draft.state.attachedSeen[resource] === true) return;
+	const disk = lowestDisk(observed);
+	if (disk !== 'UpToDate' && disk !== 'Consistent') return;
+	draft.state = {
+		...draft.state,
+		attachedSeen: { ...draft.state.attachedSeen, [resource]: true },
+	};
+};
+
+/** Before its first attach a disk is Diskless without having failed. */
+const diskFailed = (
+	state: State,
+	resource: ResourceName,
+	observed: ResourceObservation,
+): boolean => {
+	const disk = lowestDisk(observed);
+	if (disk !== 'Diskless' && disk !== 'Detaching') return isBehind(disk);
+	if (state.attachedSeen[resource] === true) return true;
+	// This run of the agent never saw it attached: a resource that is in use without a disk has lost it.
+	return observed.role === 'Primary' || isConnected(observed);
+};
+
+/**
+ * The peer's copy counts again: both disks UpToDate and replicating, both agents together. The owner
+ * writes first: it is the one that loses the right to start alone (V8).
+ */
+export const growRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const { self, peer } = state.config;
+		const record = recordOf(state, resource);
+		const observed = observedOf(state, resource);
+		if (record?.owner !== self || observed === undefined) continue;
+		if (record.inSync.length === 2 && !someoneExcluded(state, resource)) continue;
+		if (!together(state, resource) || !isEstablishedUpToDate(observed)) continue;
+		if (busy(state, resource, ['outdate', 'resource-connect', 'resource-up'])) continue;
+		if (state.leaving || state.peer.document?.leaving === true) continue;
+		writeRecord(
+			draft,
+			resource,
+			{ inSync: [self, peer].toSorted(), uuids: null },
+			'both copies are current again',
+		);
+		countSelfIn(draft, resource);
+	}
+};
+
+/** A host counts its own copy out although the record does not: its disk failed while the hosts were apart. */
+const someoneExcluded = (state: State, resource: ResourceName): boolean =>
+	!selfInSync(state, resource) || state.peer.document?.sights[resource]?.excluded === true;

@@ -1,0 +1,196 @@
+import {
+	adoptRecord,
+	type Draft,
+	dropOutdateRequest,
+	joined,
+	nextGeneration,
+	note,
+	observedOf,
+	recordOf,
+	sameRecord,
+	selfInSync,
+	start,
+} from '#src/engine/draft.ts';
+import { conflictOf, inContact } from '#src/engine/join.ts';
+import type { State } from '#src/engine/state.ts';
+import { currentDisk } from '#src/engine/takeover.ts';
+import {
+	highestDisk,
+	isBehind,
+	isConnected,
+	isFrozen,
+	lowestDisk,
+	lowestPeerDisk,
+} from '#src/drbd/role.ts';
+import type { OutdateAnswer, OutdateRequest } from '#src/heartbeat/document.ts';
+import type { ResourceName, ResourceObservation } from '#src/ports.ts';
+
+/** Counts losses of replication, so that an answer to an earlier loss is not taken for this one (V5). */
+export const lossRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const observed = observedOf(draft.state, resource);
+		const loss = draft.state.losses[resource];
+		if (observed === undefined) continue;
+		if (isConnected(observed)) {
+			if (loss === undefined || loss.over) continue;
+			putLoss(draft, resource, { ...loss, over: true });
+			dropOutdateRequest(draft, resource);
+			note(draft, 'info', 'replication link is back', { resource });
+		} else if (loss === undefined || loss.over) {
+			putLoss(draft, resource, {
+				number: (loss?.number ?? 0) + 1,
+				sinceMs: draft.nowMs,
+				over: false,
+				answeredMs: null,
+			});
+			note(draft, 'warn', 'replication link lost', { resource, frozen: isFrozen(observed) });
+		}
+	}
+};
+
+const putLoss = (draft: Draft, resource: ResourceName, loss: State['losses'][string]): void => {
+	draft.state = { ...draft.state, losses: { ...draft.state.losses, [resource]: loss } };
+};
+
+/** True when the VM can't go on (or start) here before the peer is taken out of inSync. */
+const needsExclusion = (state: State, resource: ResourceName, observed: ResourceObservation) => {
+	if (isFrozen(observed)) return true;
+	if (state.calls.some((call) => call.resource === resource)) return true;
+	const vm = state.config.vms.find((each) => each.resource === resource);
+	const record = recordOf(state, resource);
+	return (
+		vm !== undefined &&
+		record?.wanted === 'running' &&
+		observed.role !== 'Primary' &&
+		(state.persisted.pair.armed || state.vmStates[vm.vm]?.ordered === true)
+	);
+};
+
+/** True when this host owns the resource, its own copy is current and may be the only one that counts. */
+export const mayExclude = (state: State, resource: ResourceName): boolean =>
+	recordOf(state, resource)?.owner === state.config.self &&
+	selfInSync(state, resource) &&
+	currentDisk(state, resource);
+
+/**
+ * Replication lost, agents in contact: the owner asks the peer to outdate its copy. The request
+ * carries the record that follows; the peer makes it durable first (the loser first, V8).
+ */
+export const outdateRequestRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const loss = state.losses[resource];
+		const record = recordOf(state, resource);
+		const observed = observedOf(state, resource);
+		if (record === undefined || observed === undefined || loss === undefined || loss.over) continue;
+		if (state.outdateRequests[resource] !== undefined) continue;
+		if (!inContact(state) || !joined(state) || conflictOf(state, resource) !== null) continue;
+		if (!mayExclude(state, resource) || !needsExclusion(state, resource, observed)) continue;
+		const request: OutdateRequest = {
+			resource,
+			loss: loss.number,
+			proposal: {
+				...record,
+				generation: nextGeneration(state, resource),
+				inSync: [state.config.self],
+				uuids: null,
+			},
+		};
+		draft.state = {
+			...state,
+			outdateRequests: { ...state.outdateRequests, [resource]: request },
+		};
+		note(draft, 'info', 'asking the peer to outdate its copy', {
+			resource,
+			loss: loss.number,
+			generation: request.proposal.generation,
+		});
+	}
+};
+
+/** The peer answered this very loss: its disk was read back Outdated and the record is durable there. */
+export const outdateAnswerRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const request = state.outdateRequests[resource];
+		const loss = state.losses[resource];
+		if (request === undefined || loss === undefined || loss.over) continue;
+		const answer = state.peer.document?.outdateAnswers.find(
+			(each) =>
+				each.resource === resource && each.loss === request.loss && each.session === state.session,
+		);
+		if (answer === undefined || request.loss !== loss.number) continue;
+		const theirs = state.peer.document?.records[resource];
+		if (answer.answer === 'refused') {
+			note(draft, 'debug', 'the peer refuses to outdate its copy', {
+				resource,
+				reason: answer.reason,
+			});
+			continue;
+		}
+		if (theirs === undefined || !sameRecord(theirs, request.proposal)) continue;
+		adoptRecord(draft, resource, request.proposal, `${state.config.peer} outdated its copy`);
+	}
+};
+
+const putAnswer = (draft: Draft, answer: OutdateAnswer): void => {
+	draft.state = {
+		...draft.state,
+		outdateAnswers: { ...draft.state.outdateAnswers, [answer.resource]: answer },
+	};
+};
+
+/** Why this host won't outdate its copy for the peer, or null when it will. */
+const refusal = (state: State, request: OutdateRequest): string | null => {
+	const { self, peer } = state.config;
+	const record = recordOf(state, request.resource);
+	const observed = observedOf(state, request.resource);
+	if (request.proposal.owner !== peer) return 'only the owner may ask';
+	if (record?.owner === self) return `${self} owns the VM`;
+	if (record !== undefined && record.generation > request.proposal.generation)
+		return `${self} has a newer record`;
+	if (observed === undefined) return 'the resource is down here';
+	if (observed.role === 'Primary') return 'the resource is Primary here';
+	// The records may come from a restored file; DRBD's own note of who missed writes does not.
+	if (lowestDisk(observed) === 'UpToDate' && isBehind(lowestPeerDisk(observed)))
+		return `DRBD on ${self} knows that the copy on ${peer} is the older one`;
+	return null;
+};
+
+/** The other side of `outdateRequestRule`: outdate the own Secondary, read it back, make the record durable, answer. */
+export const outdateForPeerRule = (draft: Draft): void => {
+	const document = draft.state.peer.document;
+	if (document === null || !inContact(draft.state)) return;
+	for (const request of document.outdateRequests) {
+		const { state } = draft;
+		const { resource, loss } = request;
+		const answered = state.outdateAnswers[resource];
+		const current = answered?.loss === loss && answered.session === document.session;
+		if (current && answered.answer === 'outdated') continue;
+		const reason = refusal(state, request);
+		if (reason !== null) {
+			if (!current || answered.reason !== reason)
+				putAnswer(draft, { resource, loss, session: document.session, answer: 'refused', reason });
+			continue;
+		}
+		const observed = observedOf(state, resource);
+		const record = recordOf(state, resource);
+		// A copy that is still connected gets every write; DRBD refuses to outdate it.
+		if (observed === undefined || record === undefined || isConnected(observed)) continue;
+		if (highestDisk(observed) === 'Outdated' || isBehind(highestDisk(observed))) {
+			if (!sameRecord(record, request.proposal)) {
+				if (request.proposal.generation <= record.generation) continue;
+				adoptRecord(draft, resource, request.proposal, `outdated for ${document.host}`);
+			}
+			putAnswer(draft, {
+				resource,
+				loss,
+				session: document.session,
+				answer: 'outdated',
+				reason: `disk reads ${lowestDisk(observed)}`,
+			});
+		} else {
+			start(draft, { type: 'outdate', resource, generation: record.generation });
+		}
+	}
+};
