@@ -43,7 +43,7 @@ export interface OutboxOptions extends Sender {
 	readonly fileBytesMax?: number;
 }
 
-export const outboxFileName = 'alerts.jsonl';
+const outboxFileName = 'alerts.jsonl';
 
 /** A message is sent at once even when the disk does not answer: it may be about the disk. */
 const durableWaitMs = 200;

@@ -193,7 +193,7 @@ const fits = (value: Readonly<Record<string, unknown>>): boolean => {
 export const encodeOutboxLine = (line: OutboxLine): string => `${JSON.stringify(line)}\n`;
 
 /** The line of a text, or null when it is torn or not ours. */
-export const decodeOutboxLine = (text: string): OutboxLine | null => {
+const decodeOutboxLine = (text: string): OutboxLine | null => {
 	try {
 		const value: unknown = JSON.parse(text);
 		return isRecord(value) && fits(value) ? (value as unknown as OutboxLine) : null;

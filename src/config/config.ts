@@ -9,7 +9,7 @@ import type { Source } from '#src/config/source.ts';
 import { assert } from '#src/std/assert.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
-export interface HostLinkConfig {
+interface HostLinkConfig {
 	readonly address: string;
 	readonly port: number;
 	/** Network device whose carrier is watched, or null. */
@@ -24,7 +24,7 @@ export interface HostConfig {
 	readonly fenceDevices: readonly FenceDevice[];
 }
 
-export interface LinkConfig {
+interface LinkConfig {
 	readonly link: string;
 	readonly switched: boolean;
 	readonly gateway: string | null;
@@ -44,7 +44,7 @@ export interface VmConfig {
 	readonly restartWindowMs: number;
 }
 
-export interface WebhookConfig {
+interface WebhookConfig {
 	readonly name: string;
 	readonly url: string;
 	readonly secretFile: string;

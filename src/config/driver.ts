@@ -142,7 +142,7 @@ const placed = (problem: FileProblem, source: Source): ConfigProblem => ({
 });
 
 /** SHA-256 in hex of everything that must be equal on both hosts. */
-export const configDigest = (config: Config): string =>
+const configDigest = (config: Config): string =>
 	createHash('sha256').update(digestText(config)).digest('hex');
 
 /** Reads and checks a configuration file; every problem is in the result. Only a bug makes it throw. */

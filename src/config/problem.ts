@@ -28,7 +28,7 @@ export const problemText = (file: string, problem: ConfigProblem): string =>
 const secretKey = /(secret|passw|passwd|token|key)/i;
 
 /** A value as it is shown to a person; what may be a secret is never shown. */
-export const found = (value: unknown, path: Path): string => {
+const found = (value: unknown, path: Path): string => {
 	if (value === undefined || value === null) return 'nothing';
 	if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
 	if (typeof value === 'object') return 'a mapping';

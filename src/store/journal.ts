@@ -4,7 +4,7 @@
  * JSON object a line, bounded in size, never read by a decision: losing it costs explanations, not data.
  */
 
-export type NoteLevel = 'debug' | 'info' | 'warn' | 'error';
+type NoteLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** A sentence of the log, as the engine says it. */
 export interface JournalNote {

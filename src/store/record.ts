@@ -10,7 +10,7 @@ const name = z.string().min(1).max(128);
 const bootId = z.string().min(1).max(64);
 
 /** An open planned hand-over of a VM: stop on `from`, start on `to`. Nothing else may start the VM meanwhile. */
-export const journalSchema = z.strictObject({
+const journalSchema = z.strictObject({
 	kind: z.literal('handover'),
 	from: name,
 	to: name,
@@ -40,7 +40,7 @@ export const resourceRecordSchema = z.strictObject({
 });
 
 /** This host's own addition to a resource's record: never sent as truth about the other host. */
-export const localResourceSchema = z.strictObject({
+const localResourceSchema = z.strictObject({
 	record: resourceRecordSchema,
 	/**
 	 * This host's own copy is known to miss writes (its disk failed); set before anything else happens,
@@ -61,7 +61,7 @@ export const pairRecordSchema = z.strictObject({
 });
 
 /** An `off` command whose outcome is unknown: it may still land (protocol rule V12). */
-export const openFenceSchema = z.strictObject({
+const openFenceSchema = z.strictObject({
 	target: name,
 	/** The boot of the target it was sent against. */
 	targetBootId: bootId.nullable(),
@@ -87,9 +87,7 @@ export const persistedSchema = z.strictObject({
 	fences: z.array(z.strictObject({ bootId, atMs: z.number().min(0) })).max(64),
 });
 
-export type Journal = Readonly<z.infer<typeof journalSchema>>;
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;
 export type LocalResource = Readonly<z.infer<typeof localResourceSchema>>;
 export type PairRecord = Readonly<z.infer<typeof pairRecordSchema>>;
-export type OpenFence = Readonly<z.infer<typeof openFenceSchema>>;
 export type Persisted = Readonly<z.infer<typeof persistedSchema>>;

@@ -11,6 +11,7 @@ const example = fileURLToPath(new URL('../../deploy/vmpair.yaml.example', import
 const run = async (...argv: string[]) => {
 	const said = { printed: [] as string[], warned: [] as string[] };
 	const around: Surroundings = {
+		program: 'vmpair',
 		socketPath: '/nonexistent',
 		stateFolder: '/nonexistent',
 		user: 'root',
