@@ -139,6 +139,7 @@ const freshVm: VmState = {
 	startsMs: [],
 	gaveUp: null,
 	ordered: false,
+	createdMs: null,
 	unpauseOrdered: false,
 	unpausedMs: null,
 	shutdownAskedMs: null,

@@ -18,6 +18,7 @@ import {
 	lowestDisk,
 	lowestPeerDisk,
 } from '#src/drbd/role.ts';
+import type { Sight } from '#src/heartbeat/document.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
 /**
@@ -115,4 +116,8 @@ export const growRule = (draft: Draft): void => {
 
 /** A host counts its own copy out although the record does not: its disk failed while the hosts were apart. */
 const someoneExcluded = (state: State, resource: ResourceName): boolean =>
-	!selfInSync(state, resource) || state.peer.document?.sights[resource]?.excluded === true;
+	!selfInSync(state, resource) || excludedThere(state.peer.document?.sights[resource]);
+
+/** It says so of a disk that it sees UpToDate and connected: it waits to be counted in. */
+const excludedThere = (sight: Sight | undefined): boolean =>
+	sight?.excluded === true && sight.disk === 'UpToDate' && sight.connected;

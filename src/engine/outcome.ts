@@ -132,6 +132,8 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
 			return;
 		case 'create-vm':
+			if (outcome.result !== 'failed') changeVmState(draft, action.vm, { createdMs: draft.nowMs });
+			return;
 		case 'resource-up':
 		case 'resource-connect':
 		case 'resource-down':

@@ -89,6 +89,8 @@ export interface VmState {
 	readonly gaveUp: string | null;
 	/** A person, a hand-over or a takeover by a person ordered this start: it is done even when disarmed. */
 	readonly ordered: boolean;
+	/** When a create of it ended: the next listing shows the domain. */
+	readonly createdMs: MonotonicMs | null;
 	/** A person asked to let the paused domain run. */
 	readonly unpauseOrdered: boolean;
 	/** When it was last unpaused: the next listing shows it. */

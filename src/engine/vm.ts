@@ -78,9 +78,13 @@ export const startRule = (draft: Draft): void => {
 			continue;
 		}
 		if (busy(state, vm.vm, ['destroy-vm', 'shutdown-vm'])) continue;
-		const vanishedMs = vmStateOf(state, vm.vm).vanishedMs;
-		if (vanishedMs !== null && draft.nowMs < vanishedMs + vanishPatienceMs) {
-			wakeBy(draft, vanishedMs + vanishPatienceMs);
+		const { vanishedMs, createdMs } = vmStateOf(state, vm.vm);
+		const patientMs = Math.max(
+			(vanishedMs ?? Number.NEGATIVE_INFINITY) + vanishPatienceMs,
+			(createdMs ?? Number.NEGATIVE_INFINITY) + listPatienceMs,
+		);
+		if (draft.nowMs < patientMs) {
+			wakeBy(draft, patientMs);
 			continue;
 		}
 		const underWay = state.config.vms.filter((each) => busy(state, each.vm, ['create-vm']));
@@ -109,6 +113,9 @@ const startVm = (draft: Draft, vm: EngineVm): void => {
 	changeVmState(draft, vm.vm, { startsMs: [...startsMs, nowMs], vanishedMs: null });
 	note(draft, 'warn', 'start issued', { vm: vm.vm, attempt: startsMs.length + 1 });
 };
+
+/** After a create the listing takes a moment to show the domain, ms. */
+const listPatienceMs = 5000;
 
 /** After an unpause the listing takes a moment to show it, ms. */
 const unpausePatienceMs = 2000;
@@ -220,6 +227,7 @@ export const domainsChanged = (
 	for (const { vm, resource } of draft.state.config.vms) {
 		const was = before?.[vm];
 		const is = now[vm];
+		if (is !== undefined) changeVmState(draft, vm, { createdMs: null });
 		const record = recordOf(draft.state, resource);
 		if (record?.owner !== draft.state.config.self) continue;
 		const due = stopDueByName(draft.state, vm);
