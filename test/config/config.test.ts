@@ -294,6 +294,6 @@ test('no text makes the reader throw, and every problem has a place in it', (t) 
 				for (const { line, column } of problems) t.true(line >= 1 && column >= 1);
 			},
 		),
-		{ numRuns: 60 },
+		{ numRuns: 20 },
 	);
 });
