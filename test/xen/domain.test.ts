@@ -53,7 +53,7 @@ for (const [state, code, presence, reason] of states)
 			vm: 'ldap',
 			presence,
 			reason,
-			neverRan: presence === 'paused',
+			neverRan: false,
 			instance: `5/${uuid}`,
 		} as never);
 	});
@@ -82,6 +82,13 @@ for (const [file, presence, reason] of [
 		t.is(observation?.presence, presence);
 		t.is(observation?.reason, reason);
 	});
+
+test('a domain that was created paused and never ran is told from one that was paused later', (t) => {
+	const never = parseDomainList(captured('xen/xl-list-v-paused').stdout)?.domains ?? [];
+	t.like(observationOf('ledger1', seen(never)), { presence: 'paused', neverRan: true });
+	const later = listed(row('ldap', '--p---'));
+	t.like(observationOf('ldap', seen(later)), { presence: 'paused', neverRan: false });
+});
 
 test('a domain that was destroyed on a real host is not listed', (t) => {
 	const text = firstListing(captured('xen/xl-destroy-after-shutdown').stdout);
