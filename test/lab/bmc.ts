@@ -12,7 +12,7 @@ const bmcFolder = (place: Place, host: LabHost): string => join(hostFolder(place
 const bmcPidFile = (place: Place, host: LabHost): string => join(bmcFolder(place, host), 'pid');
 
 /** Distinct for each host, so that a check can tell whose BMC it is. */
-export const bmcGuid = (host: LabHost): string =>
+const bmcGuid = (host: LabHost): string =>
 	`766d7061697200000000000000000${host.index}0${host.index}`;
 
 const lanConfig = (place: Place, host: LabHost): string => `name "${host.name}"
@@ -122,7 +122,7 @@ export async function startBmc(place: Place, host: LabHost): Promise<void> {
 }
 
 /** Asks the host's BMC over the management network, as the product would. */
-export async function bmcCall(place: Place, host: LabHost, ...words: string[]): Promise<string> {
+async function bmcCall(place: Place, host: LabHost, ...words: string[]): Promise<string> {
 	const login = [
 		'-I',
 		'lanplus',

@@ -11,7 +11,7 @@ const side = (vm: LabVm, host: LabHost): string => `	on ${host.name} {
 	}`;
 
 /** One resource a VM, one volume, protocol C, frozen on the loss of the peer. */
-export const resourceFile = (vm: LabVm): string => `resource ${vm.name} {
+const resourceFile = (vm: LabVm): string => `resource ${vm.name} {
 	net {
 		protocol C;
 		cram-hmac-alg sha256;

@@ -1,27 +1,11 @@
-/** The ledger guest: its initramfs, its unpacked kernel, its `xl` configuration. */
+/** The ledger guest: its initramfs and its unpacked kernel. */
 import { mkdir, readFile, readdir, writeFile, chmod, copyFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './tool.ts';
-import { outerAddress, recorderPort, vmMemoryMiB, vms, type LabVm } from './world.ts';
 
 export const guestFolder = '/var/lib/lab-guest';
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const xzMagic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
-
-/** `xl` configuration of one VM; `extra` are more kernel arguments, `memory` in MiB. */
-export const guestConfig = (vm: LabVm, extra = ''): string => `name = "${vm.name}"
-type = "pvh"
-kernel = "${guestFolder}/vmlinux"
-ramdisk = "${guestFolder}/ledger.img"
-extra = "console=hvc0 quiet vm=${vm.name} addr=${vm.address} recorder=${outerAddress.guest}:${recorderPort} period=50${extra === '' ? '' : ` ${extra}`}"
-memory = ${vmMemoryMiB}
-vcpus = 1
-disk = ["phy:/dev/drbd${vm.minor},xvda,w"]
-vif = ["bridge=xenbr0,mac=${vm.mac}"]
-on_poweroff = "destroy"
-on_reboot = "destroy"
-on_crash = "destroy"
-`;
 
 /** The ELF kernel inside a bzImage: libxl would unpack it at every start otherwise, which is the slowest step. */
 async function unpackKernel(bzImage: string, target: string): Promise<void> {
@@ -66,6 +50,4 @@ export async function buildGuest(root: string, source: string, work: string): Pr
 		join(target, 'ledger.img'),
 	]);
 	await unpackKernel(join(root, 'boot', `vmlinuz-${version}`), join(target, 'vmlinux'));
-	await mkdir(join(root, 'etc/xen'), { recursive: true });
-	for (const vm of vms) await writeFile(join(root, 'etc/xen', `${vm.name}.cfg`), guestConfig(vm));
 }

@@ -41,7 +41,10 @@ const dom0Line = (host: LabHost): string =>
 		`lab.management=${host.management}/24 lab.replication=${host.replication}/24 lab.control=${host.control}/24`,
 	].join(' ');
 
-function qemuArguments(place: Place, host: LabHost): string[] {
+const words = (text: string): string[] => text.split(' ');
+
+/** QEMU's command line for this host. */
+export function qemuArguments(place: Place, host: LabHost): string[] {
 	const { image } = place;
 	const folder = hostFolder(place, host);
 	const disks = diskNames.flatMap((name) => [
@@ -55,27 +58,26 @@ function qemuArguments(place: Place, host: LabHost): string[] {
 		`virtio-net-pci,id=${network}-card,netdev=${network},romfile=,mac=52:54:00:77:0${at}:1${host.index}`,
 	]);
 	return [
-		...['-name', host.name, '-accel', 'tcg,thread=multi', '-cpu', 'qemu64,+svm,+npt'],
-		...[
-			'-smp',
-			'1',
-			'-m',
-			String(hostMemoryMiB),
-			'-display',
-			'none',
-			'-nodefaults',
-			'-no-user-config',
-		],
-		...['-kernel', image.xen, '-append', xenLine],
-		...['-initrd', `${image.kernel} ${dom0Line(host).replaceAll(',', ',,')},${image.initrd}`],
+		...words(`-name ${host.name} -accel tcg,thread=multi -cpu qemu64,+svm,+npt -smp 1`),
+		...words(`-m ${hostMemoryMiB} -display none -nodefaults -no-user-config`),
+		'-kernel',
+		image.xen,
+		'-append',
+		xenLine,
+		'-initrd',
+		`${image.kernel} ${dom0Line(host).replaceAll(',', ',,')},${image.initrd}`,
 		...disks,
 		...cards,
-		...['-serial', `file:${join(folder, 'serial.log')}`],
-		...['-device', 'i6300esb', '-action', 'watchdog=reset'],
-		...['-chardev', `socket,id=bmc,host=127.0.0.1,port=${bmcSerialPort(host)},reconnect=1`],
-		...['-device', 'ipmi-bmc-extern,id=bmc0,chardev=bmc', '-device', 'isa-ipmi-kcs,bmc=bmc0'],
-		...['-qmp', `unix:${qmpSocket(place, host)},server=on,wait=off`],
-		...['-pidfile', pidFile(place, host), '-daemonize'],
+		'-serial',
+		`file:${join(folder, 'serial.log')}`,
+		...words('-device i6300esb -action watchdog=reset'),
+		...words(`-chardev socket,id=bmc,host=127.0.0.1,port=${bmcSerialPort(host)},reconnect=1`),
+		...words('-device ipmi-bmc-extern,id=bmc0,chardev=bmc -device isa-ipmi-kcs,bmc=bmc0'),
+		'-qmp',
+		`unix:${qmpSocket(place, host)},server=on,wait=off`,
+		'-pidfile',
+		pidFile(place, host),
+		'-daemonize',
 	];
 }
 
@@ -154,12 +156,16 @@ export async function setCarrier(
 	await qmp(qmpSocket(place, host), 'set_link', { name: `${network}-card`, up });
 }
 
+const sshWords = words(
+	'-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=4 -o IdentitiesOnly=yes -o ControlMaster=auto -o ControlPersist=60',
+);
+
 const sshOptions = (place: Place): string[] => [
-	...['-i', place.image.sshKey, '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no'],
-	...['-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=10'],
-	...['-o', 'ServerAliveInterval=5', '-o', 'ServerAliveCountMax=4', '-o', 'IdentitiesOnly=yes'],
-	...['-o', 'ControlMaster=auto', '-o', `ControlPath=${place.folder}/ssh-%h`],
-	...['-o', 'ControlPersist=60'],
+	...sshWords,
+	'-i',
+	place.image.sshKey,
+	'-o',
+	`ControlPath=${place.folder}/ssh-%h`,
 ];
 
 /** The command line that runs `command` in dom0. */

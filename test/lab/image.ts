@@ -45,11 +45,9 @@ async function imageKey(): Promise<string> {
 		.filter((entry) => entry.isFile())
 		.map((entry) => join(entry.parentPath, entry.name))
 		.sort();
-	const sources = ['image.ts', 'guest.ts', 'drbd.ts', 'world.ts', 'ledger.c'].map((name) =>
-		join(here, name),
-	);
+	const sources = ['image.ts', 'guest.ts', 'ledger.c'].map((name) => join(here, name));
 	const texts = await Promise.all([...files, ...sources].map((file) => readFile(file, 'utf8')));
-	return keyOf(...hosts.map((host) => host.name), ...texts);
+	return keyOf(JSON.stringify([hosts, drbdFiles()]), ...texts);
 }
 
 const imageAt = (folder: string): Image => ({

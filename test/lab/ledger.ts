@@ -13,7 +13,7 @@ export type Entry = {
 /** One record read back from a VM's disk. */
 export type DiskRecord = { readonly number: number; readonly boot: string };
 
-export type Violation = { readonly rule: string; readonly text: string };
+type Violation = { readonly rule: string; readonly text: string };
 
 export type VmVerdict = {
 	readonly vm: string;
@@ -35,8 +35,7 @@ export function parseEntries(text: string): Entry[] {
 	const entries: Entry[] = [];
 	for (const line of text.split('\n')) {
 		try {
-			const entry: Entry = JSON.parse(line);
-			entries.push(entry);
+			entries.push(JSON.parse(line) as Entry);
 		} catch {
 			continue;
 		}

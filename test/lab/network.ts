@@ -47,9 +47,3 @@ export async function setLink(
 export async function removeNetwork(namespace: string): Promise<void> {
 	await run('ip', ['netns', 'delete', namespace], { anyCode: true });
 }
-
-/** The namespaces that exist now. */
-export async function namespaces(): Promise<string[]> {
-	const { stdout } = await run('ip', ['netns', 'list'], { anyCode: true });
-	return stdout.split('\n').map((line) => line.split(' ')[0] ?? '');
-}

@@ -23,7 +23,7 @@ export async function qmp(
 		let capable = false;
 		socket.once('error', () => socket.destroy());
 		for await (const line of createInterface({ input: socket })) {
-			const reply: Reply = JSON.parse(line);
+			const reply = JSON.parse(line) as Reply;
 			if (reply.error !== undefined) throw new Error(`QMP ${command}: ${reply.error.desc}`);
 			if (reply.QMP !== undefined) send('qmp_capabilities', {});
 			else if ('return' in reply && !capable) {

@@ -9,6 +9,7 @@ import {
 	cutPower,
 	forgetSsh,
 	hostPid,
+	qemuArguments,
 	qmpSocket,
 	ssh,
 	startHost,
@@ -81,22 +82,28 @@ export async function tearDown(place: Place): Promise<void> {
 	await removeNetwork(place.namespace);
 }
 
-async function snapshotKey(): Promise<string> {
-	const files = ['host.ts', 'snapshot.ts', 'world.ts'];
-	const texts = await Promise.all(
-		files.map((name) => readFile(join(import.meta.dirname, name), 'utf8')),
-	);
+/** A snapshot fits only the very same emulated machine. */
+async function snapshotKey(image: Image): Promise<string> {
+	const place: Place = { folder: '', namespace: '', image };
+	const machines = hosts.map((host) => qemuArguments(place, host));
+	const how = await readFile(join(import.meta.dirname, 'snapshot.ts'), 'utf8');
 	const { stdout } = await run('qemu-system-x86_64', ['--version']);
-	return keyOf(...texts, stdout);
+	return keyOf(JSON.stringify(machines), how, stdout);
 }
 
 /** The folder with both hosts' disks and their snapshot; made when it is not there yet. */
-export async function ensureSnapshot(image: Image, namespace: string): Promise<string> {
-	const folder = join(image.folder, `booted-${await snapshotKey()}`);
+export async function ensureSnapshot(
+	image: Image,
+	namespace: string,
+	onCleanup: (cleanup: () => Promise<void>) => void,
+): Promise<string> {
+	const folder = join(image.folder, `booted-${await snapshotKey(image)}`);
 	if (existsSync(folder)) return folder;
 	const place: Place = { folder: `${folder}.partial`, namespace, image };
+	await tearDown(place);
 	await rm(place.folder, { recursive: true, force: true });
 	await mkdir(place.folder, { recursive: true });
+	onCleanup(() => tearDown(place));
 	try {
 		await bootOnce(place);
 		await rename(place.folder, folder);

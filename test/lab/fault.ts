@@ -1,0 +1,125 @@
+/** Carries a scenario's steps out on the lab's real hosts. */
+import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
+import { killBmc, startBmc } from './bmc.ts';
+import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
+import { setLink } from './network.ts';
+import { vmpair } from './product.ts';
+import type { ProductVm } from './product.ts';
+import { qmp } from './qmp.ts';
+import { hostNamed, hosts, networks, type LabHost, type Network } from './world.ts';
+
+export type Stage = {
+	readonly place: Place;
+	readonly vms: readonly ProductVm[];
+	/** The answer to a step that asks the product for something. */
+	readonly onReply: (step: string, status: string, text: string) => void;
+};
+
+type Do<Verb extends StepVerb> = Extract<ScenarioStep, { do: Verb }>;
+type Actor<Verb extends StepVerb> = (stage: Stage, step: Do<Verb>) => Promise<unknown>;
+
+const networkNamed = (name: string): Network => {
+	const network = networks.find((each) => each === name);
+	if (network === undefined) throw new Error(`the lab has no network '${name}'`);
+	return network;
+};
+
+const slotOf = (stage: Stage, vm: string): string => {
+	const found = stage.vms.find((each) => each.name === vm);
+	if (found === undefined) throw new Error(`the lab has no VM '${vm}'`);
+	return found.slot.name;
+};
+
+async function losePower(stage: Stage, host: LabHost, bmcToo: boolean): Promise<void> {
+	// A BMC on the same supply dies in the same instant: it must not answer "off" in between.
+	if (bmcToo) await killBmc(stage.place, host);
+	await cutPower(stage.place, host);
+	await forgetSsh(stage.place, host);
+}
+
+async function getPower(stage: Stage, host: LabHost): Promise<void> {
+	await killBmc(stage.place, host);
+	await startBmc(stage.place, host);
+	await startHost(stage.place, host);
+}
+
+async function bothWays(stage: Stage, step: Do<'cut' | 'mend'>): Promise<void> {
+	if (step.from !== undefined || step.traffic !== 'all') {
+		throw new Error('the lab cuts a whole network only, without "from" and "traffic"');
+	}
+	const state = step.do === 'cut' ? 'down' : 'up';
+	const network = networkNamed(step.network);
+	for (const host of hosts) await setLink(stage.place.namespace, network, host, state);
+}
+
+async function agent(stage: Stage, name: string, command: string): Promise<void> {
+	await ssh(stage.place, hostNamed(name), command, { timeoutMs: 60_000 });
+}
+
+const statusOf = (text: string, code: string): string => {
+	if (/refused/iu.test(text)) return 'refused';
+	return /accepted/iu.test(text) ? 'accepted' : code;
+};
+
+async function ask(stage: Stage, step: { host: string; id?: string | undefined }, words: string) {
+	const told = await vmpair(stage.place, hostNamed(step.host), words);
+	stage.onReply(step.id ?? '', statusOf(told, 'done'), told);
+}
+
+const kill = (signal: string): string =>
+	`systemctl kill --kill-whom=main -s ${signal} vmpair.service`;
+
+async function device(stage: Stage, step: Do<'device'>): Promise<void> {
+	const host = hostNamed(step.host);
+	if (step.behaviour === 'dead') return killBmc(stage.place, host);
+	if (step.behaviour === 'ok') return startBmc(stage.place, host);
+	throw new Error(`the lab's BMCs cannot be '${step.behaviour}'`);
+}
+
+const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
+	'power-cut': (stage, step) => losePower(stage, hostNamed(step.host), step.bmcToo),
+	'power-on': (stage, step) => getPower(stage, hostNamed(step.host)),
+	crash: (stage, { host }) => agent(stage, host, 'echo c > /proc/sysrq-trigger &'),
+	hang: (stage, { host }) => qmp(qmpSocket(stage.place, hostNamed(host)), 'stop'),
+	resume: (stage, { host }) => qmp(qmpSocket(stage.place, hostNamed(host)), 'cont'),
+	'agent-crash': (stage, { host, restartAfter }) =>
+		// systemd starts it again by itself, half a second later.
+		agent(
+			stage,
+			host,
+			restartAfter === null ? `${kill('KILL')}; systemctl stop vmpair` : kill('KILL'),
+		),
+	'agent-start': (stage, { host }) => agent(stage, host, 'systemctl start vmpair.service'),
+	'agent-stop': (stage, { host }) => agent(stage, host, kill('STOP')),
+	'agent-continue': (stage, { host }) => agent(stage, host, kill('CONT')),
+	cut: bothWays,
+	mend: bothWays,
+	'carrier-lost': (stage, { host, network }) =>
+		setCarrier(stage.place, hostNamed(host), networkNamed(network), false),
+	'carrier-back': (stage, { host, network }) =>
+		setCarrier(stage.place, hostNamed(host), networkNamed(network), true),
+	device,
+	'operator-promote': (stage, { host, vm, force }) =>
+		agent(stage, host, `drbdadm primary ${force ? '--force ' : ''}${slotOf(stage, vm)}`),
+	'disk-fail': (stage, { host, vm }) => agent(stage, host, `drbdadm detach ${slotOf(stage, vm)}`),
+	start: (stage, step) =>
+		ask(stage, step, `start ${step.vm}${step.acceptStale ? ` --accept-stale --yes` : ''}`),
+	stop: (stage, step) => ask(stage, step, `stop ${step.vm}`),
+	move: (stage, step) => ask(stage, step, `move ${step.vm}`),
+	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),
+	arm: (stage, step) => ask(stage, step, 'arm'),
+	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),
+	leave: (stage, step) => ask(stage, step, 'leave'),
+	nothing: async () => {},
+};
+
+/** Says why the lab cannot run these steps; empty when it can. */
+export const unsupported = (steps: readonly ScenarioStep[]): string[] =>
+	steps.filter((step) => actors[step.do] === undefined).map((step) => step.do);
+
+/** Carries one step out; a request's answer is awaited in the background. */
+export async function act(stage: Stage, step: ScenarioStep): Promise<void> {
+	const actor: Actor<StepVerb> | undefined = actors[step.do] as Actor<StepVerb> | undefined;
+	if (actor === undefined) throw new Error(`the lab cannot do '${step.do}'`);
+	await actor(stage, step);
+}

@@ -1,0 +1,224 @@
+/** The product on both hosts, installed and configured as an administrator would. */
+import { readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { guestConfig } from './guest-config.ts';
+import { putFile, ssh, type Place } from './host.ts';
+import { progress, until } from './tool.ts';
+import {
+	alertPort,
+	bmcPassword,
+	bmcUser,
+	hosts,
+	outerAddress,
+	type LabHost,
+	type LabVm,
+} from './world.ts';
+
+/** A VM of the scenario in its slot of the lab: the slot has the DRBD resource, the disk and the address. */
+export type ProductVm = {
+	readonly name: string;
+	readonly slot: LabVm;
+	readonly host: string;
+	readonly priority: number;
+	readonly after: readonly string[];
+	readonly shutdownMs: number;
+};
+
+export type ProductSettings = {
+	readonly arbiter: 'fencing' | 'person';
+	readonly detectionMs: number;
+	readonly afterFence: 'on' | 'off';
+	readonly perHour: number;
+	readonly attempts: number;
+	readonly vms: readonly ProductVm[];
+};
+
+const heartbeatPort = 7400;
+/** The lab's hosts are emulated: a call that takes 0.2 s on hardware takes seconds here. */
+const fenceLimitMs = 20_000;
+
+const passwordFile = (host: LabHost): string => `/etc/vmpair/${host.name}-bmc.password`;
+const alertSecret = `whsec_${Buffer.from('vmpair lab alert secret').toString('base64')}`;
+
+function device(host: LabHost): Record<string, unknown> {
+	const common = { name: `${host.name}-bmc`, limitMs: fenceLimitMs, lateMs: 10_000 };
+	if (process.env['VMPAIR_LAB_FENCE'] !== 'agent') {
+		const login = { username: bmcUser, passwordFile: passwordFile(host) };
+		return { kind: 'ipmi', ...common, address: host.bmc, ...login };
+	}
+	return {
+		kind: 'agent',
+		...common,
+		agent: 'fence_ipmilan',
+		parameters: { ip: host.bmc, username: bmcUser, lanplus: '1', cipher: '3' },
+		secretParameters: { password: passwordFile(host) },
+	};
+}
+
+const hostSettings = (host: LabHost, certificate: string): Record<string, unknown> => ({
+	certificate,
+	links: {
+		management: { address: host.management, port: heartbeatPort, device: 'eth0' },
+		replication: { address: host.replication, port: heartbeatPort, device: 'eth1' },
+	},
+	fence: { devices: [device(host)] },
+});
+
+/** The text of `vmpair.yaml`, equal on both hosts. `certificates` are fingerprints by host name. */
+function productConfig(
+	settings: ProductSettings,
+	certificates: ReadonlyMap<string, string>,
+): string {
+	const vms = settings.vms.map((vm): [string, unknown] => [
+		vm.name,
+		{
+			resource: vm.slot.name,
+			config: `/etc/xen/${vm.name}.cfg`,
+			priority: vm.priority,
+			after: vm.after,
+			preferred: vm.host,
+			shutdown: `${vm.shutdownMs}ms`,
+		},
+	]);
+	const webhook = {
+		name: 'lab',
+		url: `http://${outerAddress.management}:${alertPort}/`,
+		secretFile: '/etc/vmpair/lab.secret',
+	};
+	return stringify({
+		pair: 'lab',
+		arbiter: settings.arbiter,
+		detection: `${settings.detectionMs}ms`,
+		links: { management: { switched: true }, replication: { switched: false } },
+		hosts: Object.fromEntries(
+			hosts.map((host) => [host.name, hostSettings(host, certificates.get(host.name) ?? '')]),
+		),
+		fencing: {
+			attempts: settings.attempts,
+			perHour: settings.perHour,
+			afterFence: settings.afterFence,
+		},
+		vms: Object.fromEntries(vms),
+		alerts: { webhooks: [webhook] },
+	});
+}
+
+/** The newest package in `dist/`; throws with the command that makes one. */
+export async function findPackage(root: string): Promise<string> {
+	const folder = join(root, 'dist');
+	const names = (await readdir(folder).catch(() => [])).filter((name) =>
+		/^vmpair_.*_amd64\.deb$/u.test(name),
+	);
+	const files = await Promise.all(
+		names.map(async (name) => ({
+			path: join(folder, name),
+			age: (await stat(join(folder, name))).mtimeMs,
+		})),
+	);
+	const newest = files.toSorted((a, b) => b.age - a.age)[0];
+	if (newest === undefined) throw new Error('there is no package in dist/: run "npm run package"');
+	return newest.path;
+}
+
+async function installOn(place: Place, host: LabHost, deb: string): Promise<string> {
+	await putFile(place, host, deb, '/root/vmpair.deb');
+	await ssh(place, host, 'dpkg --force-unsafe-io -i /root/vmpair.deb && rm /root/vmpair.deb', {
+		timeoutMs: 300_000,
+	});
+	const keygen = `vmpair keygen --host ${host.name} --out /etc/vmpair`;
+	const { stdout } = await ssh(place, host, keygen, { timeoutMs: 120_000 });
+	const fingerprint = /^fingerprint\s+(\S+)$/mu.exec(stdout)?.[1];
+	if (fingerprint === undefined) throw new Error(`keygen on ${host.name} said: ${stdout}`);
+	return fingerprint;
+}
+
+async function configureOn(
+	place: Place,
+	host: LabHost,
+	settings: ProductSettings,
+	config: string,
+): Promise<void> {
+	const files: Record<string, string> = {
+		'/etc/vmpair/vmpair.yaml': config,
+		'/etc/vmpair/lab.secret': `${alertSecret}\n`,
+		...Object.fromEntries(hosts.map((each) => [passwordFile(each), `${bmcPassword}\n`])),
+		...Object.fromEntries(
+			settings.vms.map((vm) => [`/etc/xen/${vm.name}.cfg`, guestConfig(vm.slot, vm.name)]),
+		),
+	};
+	for (const [path, text] of Object.entries(files)) {
+		const local = join(place.folder, host.name, 'upload');
+		await writeFile(local, text);
+		await putFile(place, host, local, path);
+	}
+	await ssh(place, host, 'chmod 600 /etc/vmpair/*.password /etc/vmpair/*.secret && sync');
+}
+
+/** Installs the package on both hosts, exchanges the certificates, writes the configuration. */
+export async function installProduct(
+	place: Place,
+	settings: ProductSettings,
+	deb: string,
+): Promise<void> {
+	const prints = await Promise.all(
+		hosts.map(async (host) => [host.name, await installOn(place, host, deb)] as const),
+	);
+	const config = productConfig(settings, new Map(prints));
+	await writeFile(join(place.folder, 'vmpair.yaml'), config);
+	await Promise.all(hosts.map((host) => configureOn(place, host, settings, config)));
+	progress('installed the package on both hosts');
+	const check = async (host: LabHost): Promise<void> => {
+		const told = await ssh(place, host, 'vmpair config check', {
+			anyCode: true,
+			timeoutMs: 60_000,
+		});
+		if (told.code === 0) return;
+		throw new Error(`"vmpair config check" on ${host.name}: ${told.stdout} ${told.stderr}`);
+	};
+	await Promise.all(hosts.map(check));
+}
+
+/** Starts the agents, for this boot and later ones. */
+export async function startAgents(place: Place): Promise<void> {
+	const start = 'systemctl enable --now vmpair.service';
+	await Promise.all(hosts.map((host) => ssh(place, host, start, { timeoutMs: 120_000 })));
+}
+
+type Verdict = { readonly verdict: string; readonly reason: string };
+
+/** Runs a vmpair command on a host and returns what it printed; its exit code does not matter here. */
+export async function vmpair(
+	place: Place,
+	host: LabHost,
+	command: string,
+	input?: string,
+): Promise<string> {
+	const options = input === undefined ? {} : { input };
+	const told = await ssh(place, host, `vmpair ${command}`, {
+		anyCode: true,
+		timeoutMs: 200_000,
+		...options,
+	});
+	return `${told.stdout}${told.stderr === '' ? '' : `\n${told.stderr}`}`.trim();
+}
+
+/** Waits until both agents say that every VM runs and would survive the loss of its host. */
+export async function untilProtected(place: Place, timeoutMs: number): Promise<void> {
+	let last = '';
+	const probe = async (): Promise<true | undefined> => {
+		const told = await Promise.all(
+			hosts.map((host) =>
+				ssh(place, host, 'vmpair status --json', { anyCode: true, timeoutMs: 30_000 }),
+			),
+		);
+		const views = told.map(({ stdout }) => JSON.parse(stdout) as Verdict);
+		last = views.map((view) => `${view.verdict}: ${view.reason}`).join(' / ');
+		return views.every((view) => view.verdict === 'protected') ? true : undefined;
+	};
+	try {
+		await until(probe, { what: 'both hosts to be protected', timeoutMs, everyMs: 2000 });
+	} catch (cause) {
+		throw new Error(`the pair did not become protected: ${last}`, { cause });
+	}
+}

@@ -1,0 +1,261 @@
+/** One run of one scenario: hosts from the snapshot, the product installed, the story played, the verdict. */
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Scenario } from '#src/sim/scenario.ts';
+import type { ScenarioStep } from '#src/sim/step.ts';
+import { installTools } from './apt.ts';
+import { act, type Stage } from './fault.ts';
+import { ssh, type Place } from './host.ts';
+import { cacheFolder, ensureImage } from './image.ts';
+import { judge, type VmVerdict } from './ledger.ts';
+import { play, type Played } from './play.ts';
+import { findPackage, installProduct, startAgents, untilProtected } from './product.ts';
+import type { ProductSettings, ProductVm } from './product.ts';
+import { holds, type Seen } from './sight.ts';
+import { ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
+import { readBack } from './read-back.ts';
+import { guestPlaces, startTape, type Tape } from './tape.ts';
+import { milestones, timeline, type Line, type Milestones } from './timeline.ts';
+import { progress } from './tool.ts';
+import { HostWatch, type Note } from './watch.ts';
+import { hosts, networks, vms as slots, type Network } from './world.ts';
+
+export type Report = {
+	readonly scenario: string;
+	readonly passed: boolean;
+	readonly failures: readonly string[];
+	readonly milestones: Milestones;
+	readonly expectations: Played['met'];
+	readonly ledger: readonly VmVerdict[];
+	readonly timeline: readonly Line[];
+	/** Where logs and event files are, when something failed. */
+	readonly bundle: string | undefined;
+};
+
+export type RunOptions = {
+	readonly scenario: Scenario;
+	readonly root: string;
+	readonly signal: AbortSignal;
+	/** Called with what undoes the run's traces, before the run leaves any. */
+	readonly onCleanup: (cleanup: () => Promise<void>) => void;
+};
+
+const protectedMs = 600_000;
+
+/** What the lab makes of the scenario's world; throws where it cannot be made. */
+function settingsOf(scenario: Scenario): ProductSettings {
+	const { world } = scenario;
+	const names = hosts.map((host) => host.name);
+	if (world.hosts.join(' ') !== names.join(' ')) {
+		throw new Error(
+			`this lab's hosts are ${names.join(' and ')}: set VMPAIR_LAB_HOSTS=${world.hosts.join(',')}`,
+		);
+	}
+	if (world.vms.length > slots.length) throw new Error(`the lab has ${slots.length} VMs at most`);
+	const vms = world.vms.map((vm, at): ProductVm => {
+		const slot = slots[at];
+		if (slot === undefined) throw new Error('the lab has too few VMs');
+		const { name, host, priority, after } = vm;
+		return { name, slot, host, priority, after, shutdownMs: vm.shutdown };
+	});
+	const { attempts, perHourMax, afterFence } = world.fencing;
+	return {
+		arbiter: world.arbiter,
+		detectionMs: world.detection,
+		afterFence,
+		attempts,
+		perHour: perHourMax,
+		vms,
+	};
+}
+
+const cablesOf = (scenario: Scenario): Network[] =>
+	scenario.world.networks.flatMap(({ name, switched }) =>
+		networks.filter((network) => network === name && !switched),
+	);
+
+type Running = {
+	readonly place: Place;
+	readonly settings: ProductSettings;
+	readonly watches: readonly HostWatch[];
+	readonly tape: Tape;
+	readonly places: Map<string, string>;
+	readonly replies: Map<string, string>;
+};
+
+async function lookAt(running: Running, startMs: number): Promise<Seen> {
+	const entries = await running.tape.entries();
+	const byMac = await guestPlaces(running.place);
+	for (const vm of running.settings.vms) {
+		const host = byMac.get(vm.slot.mac);
+		if (host !== undefined) running.places.set(vm.name, host.name);
+	}
+	return {
+		nowMs: Date.now(),
+		startMs,
+		hosts: new Map(running.watches.map(({ host, view }) => [host.name, view])),
+		vms: running.settings.vms,
+		entries,
+		places: running.places,
+		replies: running.replies,
+		intact: undefined,
+	};
+}
+
+async function playOn(running: Running, options: RunOptions): Promise<Played> {
+	const startMs = Date.now();
+	const stage: Stage = {
+		place: running.place,
+		vms: running.settings.vms,
+		onReply: (step, status, text) => {
+			running.replies.set(step, status);
+			progress(`answer to ${step}: ${text.split('\n')[0] ?? ''}`);
+		},
+	};
+	return play(options.scenario, {
+		look: () => lookAt(running, startMs),
+		act: (step: ScenarioStep) => act(stage, step),
+		signal: options.signal,
+		tell: progress,
+	});
+}
+
+async function judgeAll(running: Running): Promise<VmVerdict[]> {
+	const untilMs = Date.now();
+	// The file first, the disks after it: what is acknowledged in between may be on the disk, not the reverse.
+	const entries = await running.tape.entries();
+	const verdicts: VmVerdict[] = [];
+	for (const vm of running.settings.vms) {
+		const highest = entries.reduce(
+			(most, entry) => (entry.vm === vm.name ? Math.max(most, entry.number) : most),
+			0,
+		);
+		const disk = await readBack(running.place, running.watches, vm, highest);
+		verdicts.push(judge(vm.name, entries, disk, untilMs));
+	}
+	return verdicts;
+}
+
+async function finish(running: Running, options: RunOptions, played: Played): Promise<Report> {
+	const ledger = await judgeAll(running);
+	const failures = [...played.failures];
+	const intact = new Map(ledger.map(({ vm, violations }) => [vm, violations.length === 0]));
+	const seen: Seen = { ...(await lookAt(running, 0)), intact };
+	for (const expectation of played.finals) {
+		if (!('finally' in expectation) || holds(seen, expectation.finally)) continue;
+		failures.push(`does not hold at the end: ${JSON.stringify(expectation.finally)}`);
+	}
+	for (const { vm, violations } of ledger) {
+		const more = violations.length > 5 ? ` (and ${violations.length - 5} more)` : '';
+		const shown = violations.slice(0, 5).map(({ rule, text }) => `${rule}: ${text}`);
+		if (shown.length > 0) failures.push(`${vm}: ${shown.join('; ')}${more}`);
+	}
+	const zeroMs = played.happened[0]?.atMs ?? 0;
+	const notes = running.watches.flatMap(({ view }): Note[] => view.notes);
+	const alerts = await running.tape.alerts();
+	return {
+		scenario: options.scenario.name,
+		passed: failures.length === 0,
+		failures,
+		milestones: milestones(zeroMs, notes, seen.entries, alerts),
+		expectations: played.met,
+		ledger,
+		timeline: timeline(zeroMs, played.happened, notes, seen.entries, alerts),
+		bundle: undefined,
+	};
+}
+
+/** Copies what explains a failure out of the hosts and the run's folder. */
+async function keepBundle(place: Place, running: Running | undefined, id: string): Promise<string> {
+	const folder = join(cacheFolder(), 'bundle', id);
+	await mkdir(folder, { recursive: true });
+	for (const name of ['recorder.jsonl', 'alerts.jsonl', 'vmpair.yaml']) {
+		await cp(join(place.folder, name), join(folder, name)).catch(() => {});
+	}
+	const collect = `journalctl -b --no-pager -n 20000 > /tmp/journal.txt; dmesg > /tmp/dmesg.txt; cp /proc/drbd /tmp/drbd.txt; vmpair status > /tmp/status.txt 2>&1; xl list -v > /tmp/xl.txt; tar -C / -czf - tmp/journal.txt tmp/dmesg.txt tmp/drbd.txt tmp/status.txt tmp/xl.txt var/lib/vmpair var/log/xen etc/vmpair/vmpair.yaml | base64 -w0`;
+	for (const host of hosts) {
+		for (const log of ['serial.log', 'serial.log.old', 'bmc/chassis.log', 'bmc/log']) {
+			const target = join(folder, `${host.name}-${log.replace('/', '-')}`);
+			await cp(join(place.folder, host.name, log), target).catch(() => {});
+		}
+		const on = running?.watches.find((watch) => watch.host === host)?.view.powered ?? true;
+		if (!on) continue;
+		const told = await ssh(place, host, collect, { anyCode: true, timeoutMs: 120_000 }).catch(
+			() => undefined,
+		);
+		if (told === undefined || told.stdout === '') continue;
+		await writeFile(join(folder, `${host.name}.tar.gz`), Buffer.from(told.stdout, 'base64'));
+	}
+	return folder;
+}
+
+async function bringUp(place: Place, options: RunOptions, running: Running): Promise<void> {
+	const deb = await findPackage(options.root);
+	await installProduct(place, running.settings, deb);
+	await startAgents(place);
+	for (const watch of running.watches) watch.start();
+	progress('agents started; waiting for both to be protected');
+	await untilProtected(place, protectedMs);
+	progress('protected on both hosts');
+	for (const vm of running.settings.vms) progress(`${vm.name} runs on ${vm.host}`);
+}
+
+/** Runs one scenario from beginning to end, and leaves nothing behind. */
+export async function runScenario(options: RunOptions): Promise<Report> {
+	const settings = settingsOf(options.scenario);
+	await installTools();
+	const image = await ensureImage();
+	const id = `${options.scenario.name}-${randomBytes(3).toString('hex')}`;
+	const golden = await ensureSnapshot(image, `vmpair-gold-${id.slice(-6)}`, options.onCleanup);
+	const place: Place = {
+		folder: join(cacheFolder(), 'run', id),
+		namespace: `vmpair-${id.slice(-6)}`,
+		image,
+	};
+	await mkdir(place.folder, { recursive: true });
+	let running: Running | undefined;
+	const cleanup = async (): Promise<void> => {
+		for (const watch of running?.watches ?? []) watch.stop();
+		running?.tape.stop();
+		await tearDown(place);
+		await rm(place.folder, { recursive: true, force: true });
+	};
+	options.onCleanup(cleanup);
+	try {
+		await startFromSnapshot(place, golden);
+		progress('both hosts run');
+		const cables = cablesOf(options.scenario);
+		const watches = hosts.map((host) => new HostWatch(place, host, cables));
+		const tape = await startTape(place);
+		running = { place, settings, watches, tape, places: new Map(), replies: new Map() };
+		await bringUp(place, options, running);
+		const played = await playOn(running, options);
+		const report = await finish(running, options, played);
+		if (report.passed) return report;
+		const bundle = await keepBundle(place, running, id);
+		await writeFile(join(bundle, 'report.json'), JSON.stringify(report, null, '\t'));
+		return { ...report, bundle };
+	} catch (thrown) {
+		if (!options.signal.aborted) {
+			progress(`failed; logs are kept in ${await keepBundle(place, running, id)}`);
+		}
+		throw thrown;
+	} finally {
+		await cleanup();
+	}
+}
+
+/** The scenario's text, from a file or by its name among the lab's and the shared ones. */
+export async function readScenario(root: string, name: string): Promise<string> {
+	const places = [
+		join(root, 'test/lab/scenario', `${name}.yaml`),
+		join(root, 'test/scenario', name, 'scenario.yaml'),
+		name,
+	];
+	for (const path of places) {
+		const text = await readFile(path, 'utf8').catch(() => undefined);
+		if (text !== undefined) return text;
+	}
+	throw new Error(`there is no scenario '${name}': looked in ${places.join(', ')}`);
+}

@@ -1,0 +1,136 @@
+/** Whether a sight of a scenario holds in the lab now: the same words as the simulator's, seen from outside. */
+import type { Sight } from '#src/sim/step.ts';
+import { judge, type Entry } from './ledger.ts';
+import type { ProductVm } from './product.ts';
+import type { HostView } from './watch.ts';
+
+/** Everything the lab has seen so far; times are on the outer machine's clock. */
+export type Seen = {
+	readonly nowMs: number;
+	readonly startMs: number;
+	readonly hosts: ReadonlyMap<string, HostView>;
+	readonly vms: readonly ProductVm[];
+	readonly entries: readonly Entry[];
+	/** Behind which host's tap a VM's network card was seen last. */
+	readonly places: ReadonlyMap<string, string>;
+	readonly replies: ReadonlyMap<string, string>;
+	/** Only at the end: each VM's verdict has no violation. */
+	readonly intact: ReadonlyMap<string, boolean> | undefined;
+};
+
+/** A ledger writes 20 records a second; silent for so long means that it does not write. */
+const silentMs = 2000;
+const statusFreshMs = 15_000;
+
+const lastAck = (seen: Seen, vm: string): number =>
+	seen.entries.findLast((entry) => entry.vm === vm && entry.kind === 'ack')?.atMs ?? 0;
+
+const isWriting = (seen: Seen, vm: string): boolean => seen.nowMs - lastAck(seen, vm) < silentMs;
+
+/** The hosts on which the VM runs: where it writes from, and where its own agent says that it runs. */
+function runsOn(seen: Seen, vm: string): string[] {
+	const found: string[] = [];
+	for (const [name, view] of seen.hosts) {
+		if (!view.powered) continue;
+		const fresh = seen.nowMs - view.statusMs < statusFreshMs;
+		const own = view.status?.vms
+			.find((each) => each.vm === vm)
+			?.sights.find((sight) => sight.host === name);
+		const here = seen.places.get(vm) === name;
+		if ((isWriting(seen, vm) && here) || (fresh && own?.presence === 'running' && here)) {
+			found.push(name);
+		}
+	}
+	return found;
+}
+
+/** Two live copies show as two guest boots that take turns at the recorder. */
+function copies(seen: Seen, vm: string): number {
+	const verdict = judge(vm, seen.entries, undefined, seen.nowMs);
+	const twice = verdict.violations.some((violation) => violation.rule === 'two-live-copies');
+	return twice ? 2 : runsOn(seen, vm).length;
+}
+
+function vmHolds(seen: Seen, sight: Sight): boolean {
+	if (sight.vm === undefined) return true;
+	const { vm } = sight;
+	return (
+		(sight.runsOn === undefined || runsOn(seen, vm).includes(sight.runsOn)) &&
+		(sight.runs === undefined || runsOn(seen, vm).length > 0 === sight.runs) &&
+		(sight.copies === undefined || copies(seen, vm) === sight.copies) &&
+		(sight.writing === undefined || isWriting(seen, vm) === sight.writing)
+	);
+}
+
+function replicaHolds(seen: Seen, view: HostView, sight: Sight): boolean {
+	const slot = seen.vms.find((vm) => vm.name === sight.vm)?.slot;
+	if (slot === undefined) return true;
+	const drbd = view.drbd.get(slot.minor);
+	const record = view.state?.resources[slot.name]?.record;
+	return (
+		(sight.role === undefined || drbd?.role === sight.role) &&
+		(sight.disk === undefined || drbd?.disk === sight.disk) &&
+		(sight.connection === undefined || drbd?.connection === sight.connection) &&
+		(sight.frozen === undefined || (drbd?.frozen ?? false) === sight.frozen) &&
+		(sight.owner === undefined || record?.owner === sight.owner) &&
+		(sight.inSync === undefined ||
+			record?.inSync.toSorted().join(' ') === sight.inSync.toSorted().join(' '))
+	);
+}
+
+function hostHolds(seen: Seen, view: HostView, sight: Sight): boolean {
+	return (
+		(sight.power === undefined || (sight.power === 'on') === view.powered) &&
+		(sight.agent === undefined || sight.agent === view.agent) &&
+		(sight.vm === undefined || replicaHolds(seen, view, sight))
+	);
+}
+
+/** The hosts a sight speaks of: the one it names, else both. */
+function viewsOf(seen: Seen, sight: Sight): HostView[] {
+	if (sight.host === undefined) return [...seen.hosts.values()];
+	const view = seen.hosts.get(sight.host);
+	return view === undefined ? [] : [view];
+}
+
+function toldHolds(seen: Seen, sight: Sight): boolean {
+	const views = viewsOf(seen, sight);
+	const { note, condition } = sight;
+	const noted = (view: HostView): boolean =>
+		view.notes.some(
+			({ atMs, message, fields }) =>
+				atMs >= seen.startMs && `${message} ${JSON.stringify(fields)}`.includes(note ?? ''),
+		);
+	const open = (view: HostView): boolean =>
+		view.powered &&
+		view.agent === 'running' &&
+		(view.status?.conditions ?? []).some(
+			(each) =>
+				each.name === condition && (sight.vm === undefined || each.subject.includes(sight.vm)),
+		);
+	return (
+		(note === undefined || views.some(noted)) &&
+		(condition === undefined || views.some(open)) &&
+		(sight.reply === undefined ||
+			(seen.replies.has(sight.reply) &&
+				(sight.status === undefined || seen.replies.get(sight.reply) === sight.status)))
+	);
+}
+
+function ledgerHolds(seen: Seen, sight: Sight): boolean {
+	if (sight.ledger === undefined) return true;
+	if (seen.intact === undefined) return false;
+	if (sight.vm !== undefined) return seen.intact.get(sight.vm) === true;
+	return [...seen.intact.values()].every(Boolean);
+}
+
+/** True when all that the sight says holds now. */
+export function holds(seen: Seen, sight: Sight): boolean {
+	const view = sight.host === undefined ? undefined : seen.hosts.get(sight.host);
+	return (
+		vmHolds(seen, sight) &&
+		(view === undefined || hostHolds(seen, view, sight)) &&
+		toldHolds(seen, sight) &&
+		ledgerHolds(seen, sight)
+	);
+}

@@ -1,0 +1,205 @@
+/** What the lab sees of one host while a scenario runs: a stream from `observer.pl`, reopened after every boot. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { measureClock } from './clock.ts';
+import { hostPid, setCarrier, sshCommand, type Place } from './host.ts';
+import { setClock } from './snapshot.ts';
+import { peerOf, type LabHost, type Network } from './world.ts';
+
+export type Note = {
+	/** On the outer machine's clock. */
+	readonly atMs: number;
+	readonly host: string;
+	readonly level: string;
+	readonly message: string;
+	readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+};
+
+type Drbd = {
+	readonly connection: string;
+	readonly role: string;
+	readonly disk: string;
+	readonly peerDisk: string;
+	readonly frozen: boolean;
+};
+
+type Condition = { readonly name: string; readonly subject: string };
+
+export type HostView = {
+	powered: boolean;
+	agent: 'running' | 'down';
+	/** By minor number. */
+	drbd: ReadonlyMap<number, Drbd>;
+	/** The agent's durable record, as it is in the file. */
+	state: RecordFile | undefined;
+	status: StatusView | undefined;
+	/** When `status` came, on the outer clock. */
+	statusMs: number;
+	notes: Note[];
+};
+
+type JournalLine = Pick<Note, 'level' | 'message' | 'fields'> & {
+	readonly at: string;
+	readonly seq: number;
+};
+
+type RecordFile = {
+	readonly resources: Readonly<
+		Record<string, { record: { owner: string | null; inSync: readonly string[] } }>
+	>;
+};
+
+type StatusView = {
+	readonly verdict: string;
+	readonly reason: string;
+	readonly conditions: readonly Condition[];
+	readonly vms: readonly {
+		readonly vm: string;
+		readonly sights: readonly { readonly host: string; readonly presence: string }[];
+	}[];
+};
+
+const drbdLine = /(\d+): cs:(\S+) ro:([^/]+)\/\S+ ds:([^/]+)\/(\S+) . (\S)/gu;
+const connecting = new Set(['WFConnection', 'Unconnected', 'Timeout', 'BrokenPipe']);
+
+/** `/proc/drbd`'s lines in the words of DRBD 9; a resource that is not up is not in the map. */
+function parseDrbd(text: string): ReadonlyMap<number, Drbd> {
+	const found = new Map<number, Drbd>();
+	for (const match of text.matchAll(drbdLine)) {
+		const [, minor, state = '', role = '', disk = '', peerDisk = '', flag] = match;
+		const apart = connecting.has(state) || state === 'NetworkFailure';
+		const connection = apart ? 'Connecting' : state === 'StandAlone' ? 'StandAlone' : 'Connected';
+		found.set(Number(minor), { connection, role, disk, peerDisk, frozen: flag === 's' });
+	}
+	return found;
+}
+
+/** Follows one host until `stop`; `view` is always what was seen last. */
+export class HostWatch {
+	readonly view: HostView = {
+		powered: true,
+		agent: 'down',
+		drbd: new Map(),
+		state: undefined,
+		status: undefined,
+		statusMs: 0,
+		notes: [],
+	};
+	readonly host: LabHost;
+	readonly #place: Place;
+	readonly #cables: readonly Network[];
+	readonly #seen = new Set<string>();
+	#addMs = 0;
+	#stopped = false;
+	#child: ChildProcess | undefined;
+	/** Told of every change of power, on the outer clock. */
+	onPower: (on: boolean, atMs: number) => void = () => {};
+	onNote: (note: Note) => void = () => {};
+
+	/** `cables` are the networks without a switch: the peer sees this host's death as a lost carrier. */
+	constructor(place: Place, host: LabHost, cables: readonly Network[]) {
+		this.#place = place;
+		this.host = host;
+		this.#cables = cables;
+	}
+
+	start(): void {
+		void this.#followPower();
+		void this.#followStream();
+	}
+
+	stop(): void {
+		this.#stopped = true;
+		this.#child?.kill();
+	}
+
+	async #followPower(): Promise<void> {
+		while (!this.#stopped) {
+			const on = (await hostPid(this.#place, this.host)) !== undefined;
+			if (on !== this.view.powered) {
+				this.view.powered = on;
+				this.onPower(on, Date.now());
+				if (!on) this.#child?.kill();
+				await this.#cablesFollow(on);
+			}
+			await delay(50);
+		}
+	}
+
+	async #cablesFollow(on: boolean): Promise<void> {
+		const peer = peerOf(this.host);
+		for (const network of this.#cables) {
+			// The peer may be without power itself: then there is no card to tell.
+			await setCarrier(this.#place, peer, network, on).catch(() => {});
+			if (on) await this.#ownCarrier(network, peer);
+		}
+	}
+
+	/** A host that boots beside a dead one has no carrier on their cable. */
+	async #ownCarrier(network: Network, peer: LabHost): Promise<void> {
+		const peerOn = (await hostPid(this.#place, peer)) !== undefined;
+		await setCarrier(this.#place, this.host, network, peerOn).catch(() => {});
+	}
+
+	async #followStream(): Promise<void> {
+		let booted = false;
+		while (!this.#stopped) {
+			if (!this.view.powered) {
+				booted = true;
+				this.view.agent = 'down';
+				this.view.drbd = new Map();
+				await delay(200);
+				continue;
+			}
+			try {
+				// A cold boot has the emulated clock's time; a real host would have NTP.
+				if (booted) await setClock(this.#place, this.host);
+				booted = false;
+				this.#addMs = (await measureClock(this.#place, this.host, 5)).addMs;
+				await this.#stream();
+			} catch {
+				await delay(1000);
+			}
+		}
+	}
+
+	async #stream(): Promise<void> {
+		const [command, args] = sshCommand(this.#place, this.host, 'perl - 0.3 8');
+		const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+		this.#child = child;
+		createReadStream(join(import.meta.dirname, 'observer.pl')).pipe(child.stdin);
+		child.stdin.on('error', () => {});
+		for await (const line of createInterface({ input: child.stdout })) this.#take(line);
+	}
+
+	#take(line: string): void {
+		const match = /^(\w+) (\d+\.\d+) (.*)$/u.exec(line);
+		if (match === null) return;
+		const [, kind, , payload = ''] = match;
+		if (kind === 'drbd') this.view.drbd = parseDrbd(payload);
+		else if (kind === 'agent') this.view.agent = payload === 'running' ? 'running' : 'down';
+		else if (kind === 'state' && payload !== '')
+			this.view.state = JSON.parse(payload) as RecordFile;
+		else if (kind === 'note') this.#takeNote(payload);
+		else if (kind === 'status') {
+			this.view.status = JSON.parse(payload) as StatusView;
+			this.view.statusMs = Date.now();
+		}
+	}
+
+	#takeNote(payload: string): void {
+		const entry = JSON.parse(payload) as JournalLine;
+		const { at, seq, level, message, fields } = entry;
+		// A reopened stream reads the journal from its beginning.
+		const key = `${seq} ${at}`;
+		if (this.#seen.has(key)) return;
+		this.#seen.add(key);
+		const atMs = Date.parse(at) + this.#addMs;
+		const note = { atMs, host: this.host.name, level, message, fields };
+		this.view.notes.push(note);
+		this.onNote(note);
+	}
+}
