@@ -48,6 +48,8 @@ export interface LinkHandlers {
 	readonly dropped: (reason: DropReason, detail: string) => void;
 	/** Whether the peer's kernel refused the last connect: its host lives, its agent does not. */
 	readonly refused: (refused: boolean) => void;
+	/** What `readCarrier` found; null when that cannot be known. */
+	readonly carrier: (carrier: boolean | null) => void;
 	/** The own address could not be listened on; it is tried again. */
 	readonly notListening: (detail: string) => void;
 }
@@ -84,6 +86,7 @@ export class LinkSockets {
 	#accepted = 0;
 	#attempts = 0;
 	#attempting = false;
+	#carrierAskedMs: number | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#listenRetry: NodeJS.Timeout | null = null;
 	#closed = false;
@@ -130,6 +133,27 @@ export class LinkSockets {
 		if (this.#listenRetry !== null) clearTimeout(this.#listenRetry);
 		for (const socket of this.#sockets) socket.destroy();
 		this.#listener.close();
+	}
+
+	/**
+	 * Asks whether the link's device has carrier; no answer within `limitMs` is unknown. Asynchronous,
+	 * because a network driver may make a reader of its device wait.
+	 */
+	readCarrier(limitMs: number): void {
+		const { device } = this.#options.link;
+		if (device === null) return;
+		const nowMs = performance.now();
+		if (this.#carrierAskedMs !== null) {
+			if (nowMs - this.#carrierAskedMs > limitMs) this.#handlers.carrier(null);
+			return;
+		}
+		this.#carrierAskedMs = nowMs;
+		readFile(`/sys/class/net/${device}/carrier`, 'latin1', (error, text) => {
+			this.#carrierAskedMs = null;
+			// A device that is administratively down reads as EINVAL: it carries nothing.
+			if (error !== null) this.#handlers.carrier(error.code === 'EINVAL' ? false : null);
+			else this.#handlers.carrier(text.trim() === '1');
+		});
 	}
 
 	#listen(): void {
@@ -334,14 +358,3 @@ const remoteEnd = (socket: net.Socket): string =>
 const isPeer = (socket: net.Socket, link: ChannelLink): boolean =>
 	socket.remoteAddress === link.peerAddress ||
 	socket.remoteAddress === `::ffff:${link.peerAddress}`;
-
-/**
- * Whether a network device has carrier; null when that cannot be known. Asynchronous, because a
- * network driver may make a reader of its device wait.
- */
-export const readCarrier = (device: string, done: (carrier: boolean | null) => void): void =>
-	readFile(`/sys/class/net/${device}/carrier`, 'latin1', (error, text) => {
-		// A device that is administratively down reads as EINVAL: it carries nothing.
-		if (error !== null) done(error.code === 'EINVAL' ? false : null);
-		else done(text.trim() === '1');
-	});

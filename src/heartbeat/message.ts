@@ -13,7 +13,7 @@ export interface ChannelLink {
 	readonly peerPort: number;
 }
 
-export interface ChannelTls {
+interface ChannelTls {
 	readonly certificatePem: string;
 	readonly keyPem: string;
 	/** SHA-256 of the peer's certificate, as `vmpair keygen` printed it there. */

@@ -32,7 +32,9 @@ const createPair = async (t: ExecutionContext, count: number) => {
 		const beta = freeEndpoint();
 		const cable = await createCable(t, beta);
 		cables.push(cable);
-		links.push(createLink(`link-${number}`, cable, beta));
+		// The loopback device always has carrier; of one that does not exist nothing is known.
+		const device = number === 1 ? 'lo' : 'no-such-device';
+		links.push(createLink(`link-${number}`, { via: cable, beta, device }));
 	}
 	const [alpha, beta] = await Promise.all([
 		listen(
@@ -84,6 +86,8 @@ test('two hosts find each other and exchange their documents', async (t) => {
 	t.is(alpha.hearings.at(-1)?.bootId, 'boot-of-beta');
 	t.is(beta.hearings.at(-1)?.bootId, 'boot-of-alpha');
 	t.true((alpha.links.get('link-1')?.rttMs ?? Infinity) < timing.suspectMs);
+	await until('carrier is known', () => alpha.links.get('link-1')?.carrier === true);
+	t.is(alpha.links.get('link-2')?.carrier, null);
 	t.is(beta.hearings[0]?.bootId, null, 'nothing is claimed before the first handshake');
 
 	const before = [alpha.hearings.length, beta.hearings.length];

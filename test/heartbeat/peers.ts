@@ -46,8 +46,13 @@ export const createIdentities = async (): Promise<Record<'alpha' | 'beta' | 'oth
 	}
 };
 
+interface Endpoint {
+	readonly address: string;
+	readonly port: number;
+}
+
 /** An address and a port that no other test uses. */
-export const freeEndpoint = (): { address: string; port: number } => ({
+export const freeEndpoint = (): Endpoint => ({
 	address: `127.${randomInt(1, 255)}.${randomInt(0, 255)}.${randomInt(1, 255)}`,
 	port: randomInt(10_000, 30_000),
 });
@@ -55,30 +60,24 @@ export const freeEndpoint = (): { address: string; port: number } => ({
 /** One link's two ends, as alpha and beta configure them. */
 export const createLink = (
 	name: string,
-	// Where alpha, who dials, finds beta: beta itself, or a proxy before it.
-	via?: { address: string; port: number },
-	beta = freeEndpoint(),
+	options: {
+		/** Where alpha, who dials, finds beta: a cable before it. */
+		readonly via?: Endpoint;
+		readonly beta?: Endpoint;
+		readonly device?: string;
+	} = {},
 ): { alpha: ChannelLink; beta: ChannelLink } => {
 	const alpha = freeEndpoint();
-	const found = via ?? beta;
-	return {
-		alpha: {
-			name,
-			device: null,
-			listenAddress: alpha.address,
-			listenPort: alpha.port,
-			peerAddress: found.address,
-			peerPort: found.port,
-		},
-		beta: {
-			name,
-			device: null,
-			listenAddress: beta.address,
-			listenPort: beta.port,
-			peerAddress: alpha.address,
-			peerPort: alpha.port,
-		},
-	};
+	const beta = options.beta ?? freeEndpoint();
+	const end = (here: Endpoint, there: Endpoint): ChannelLink => ({
+		name,
+		device: options.device ?? null,
+		listenAddress: here.address,
+		listenPort: here.port,
+		peerAddress: there.address,
+		peerPort: there.port,
+	});
+	return { alpha: end(alpha, options.via ?? beta), beta: end(beta, alpha) };
 };
 
 export const createOptions = (
@@ -169,19 +168,14 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 });
 
 /** A cable that can go dead: nothing is forwarded, and nothing is closed either. */
-export interface Cable {
-	readonly address: string;
-	readonly port: number;
+export interface Cable extends Endpoint {
 	readonly kill: () => void;
 	readonly heal: () => void;
 	/** Closes every connection, as a restarted switch would not, but a firewall does. */
 	readonly reset: () => void;
 }
 
-export const createCable = async (
-	t: ExecutionContext,
-	to: { address: string; port: number },
-): Promise<Cable> => {
+export const createCable = async (t: ExecutionContext, to: Endpoint): Promise<Cable> => {
 	const here = freeEndpoint();
 	const ends = new Set<net.Socket>();
 	let dead = false;
@@ -234,7 +228,7 @@ export interface Stranger {
 
 export const dialAs = async (
 	t: ExecutionContext,
-	to: { address: string; port: number },
+	to: Endpoint,
 	identity: Identity | null,
 ): Promise<Stranger> => {
 	const socket = tls.connect({
