@@ -110,6 +110,8 @@ export interface HypervisorObservation {
 export interface VolumeGeneration {
 	readonly volume: number;
 	readonly uuid: string;
+	/** DRBD keeps a bitmap for a peer that misses writes: this generation was begun alone and not resynced since. */
+	readonly alone: boolean;
 	/** DRBD's own note that the peer's disk is outdated or inconsistent. */
 	readonly peerOutdated: boolean;
 }

@@ -51,8 +51,8 @@ export const drbdadmEnd = (outcome: Outcome): readonly [number, string] => {
 };
 
 /** The answer of `drbdadm get-gi`: current, bitmap and two older generations, then the flags. */
-export const generationText = (uuid: string, peerOutdated: boolean): string =>
-	`${uuid}:${'0'.repeat(16)}:${'0'.repeat(16)}:${'0'.repeat(16)}:1:1:0:1:0:${peerOutdated ? 1 : 0}:0`;
+export const generationText = (uuid: string, bitmap: string, peerOutdated: boolean): string =>
+	`${uuid}:${bitmap || '0'.repeat(16)}:${'0'.repeat(16)}:${'0'.repeat(16)}:1:1:0:1:0:${peerOutdated ? 1 : 0}:0`;
 
 /** Far above real ids, so that nothing of a real host is ever meant. */
 const domidFirst = 30_000;

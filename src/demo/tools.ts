@@ -166,7 +166,13 @@ export class HostTools {
 		}
 		const replica = replicaOf(this.#host, vm);
 		if (verb === 'get-gi') {
-			call.out(generationText(replica.current || '0000000000000004', replica.flags.peerOutdated));
+			call.out(
+				generationText(
+					replica.current || '0000000000000004',
+					replica.bitmap,
+					replica.flags.peerOutdated,
+				),
+			);
 			call.exit(0);
 		} else if (verb === 'dstate') {
 			call.out(replica.disk);

@@ -25,6 +25,8 @@ export const parseGeneration = (text: string, volume: number): VolumeGeneration 
 	return {
 		volume,
 		uuid: current.toString(16).toUpperCase().padStart(16, '0'),
+		// The bitmap's base UUID; the end of the resync that makes the copies equal clears it.
+		alone: BigInt(`0x${fields[1] ?? ''}`) !== 0n,
 		peerOutdated: flags[index] === '1',
 	};
 };

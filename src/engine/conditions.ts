@@ -90,7 +90,9 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 	if (nowMs - state.startedAtMs < settleMs || peer.status !== 'online') return;
 	for (const { link } of config.links) {
 		const observed = peer.links.find((each) => each.link === link);
-		if (observed?.state === 'up') continue;
+		const sinceMs = peer.linkSilentSinceMs[link] ?? state.startedAtMs;
+		// A link that goes quiet with all others is the peer's death, and that has its own condition.
+		if (observed?.state === 'up' || nowMs - sinceMs < config.timing.detectionMs) continue;
 		raise(
 			'link-silent',
 			link,
@@ -141,6 +143,14 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}`,
 			'vmpair arm',
 		);
+	if (state.leaving)
+		raise(
+			'leaving',
+			config.self,
+			'info',
+			`${config.self} hands its VMs over to leave`,
+			'vmpair status -w',
+		);
 	if (!state.stateFileFound && !joined(state))
 		raise(
 			'no-state-file',
@@ -171,13 +181,22 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 	});
 };
 
+/** A hand-over may take the guest's shutdown time and this much more for demote, promote and create, ms. */
+const handoverSlackMs = 180_000;
+
+const handoverStuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
+	const sinceMs = vmStateOf(state, vm.vm).journalSinceMs ?? nowMs;
+	return nowMs - sinceMs > vm.shutdownMs + handoverSlackMs ? 'its hand-over does not end' : null;
+};
+
 /** Why a VM that shall run does not, as seen from here; null when it runs or is on its way. */
 const downReason = (state: State, vm: EngineVm, nowMs: number): string | null => {
 	// Before the first look at DRBD and the hypervisor nothing is known to be down.
 	if (state.resources === null || state.vms === null) return null;
 	const record = recordOf(state, vm.resource);
 	const { self, peer } = state.config;
-	if (record === undefined || record.wanted === 'stopped' || record.journal !== null) return null;
+	if (record === undefined || record.wanted === 'stopped') return null;
+	if (record.journal !== null) return handoverStuck(state, vm, nowMs);
 	if (runsSomewhere(state, vm) !== null) return null;
 	const { gaveUp } = vmStateOf(state, vm.vm);
 	if (gaveUp !== null) return gaveUp;

@@ -83,16 +83,20 @@ export const busy = (
 export const retryKey = (type: CarriedAction['type'], subject: string): string =>
 	`${type}/${subject}`;
 
+/** True while the action has to wait after its last end; the engine is woken when it need not any more. */
+export const waiting = (draft: Draft, type: CarriedAction['type'], subject: string): boolean => {
+	const retry = draft.state.retries[retryKey(type, subject)];
+	if (retry === undefined || retry.notBeforeMs <= draft.nowMs) return false;
+	wakeBy(draft, retry.notBeforeMs);
+	return true;
+};
+
 /** Starts an action unless the same one is under way or has to wait after a failure. True when started. */
 export const start = (draft: Draft, wish: Wish, limitMs?: number): boolean => {
 	const { state, nowMs } = draft;
 	const subject = subjectOf(wish);
 	if (busy(state, subject, [wish.type])) return false;
-	const retry = state.retries[retryKey(wish.type, subject)];
-	if (retry !== undefined && retry.notBeforeMs > nowMs) {
-		wakeBy(draft, retry.notBeforeMs);
-		return false;
-	}
+	if (waiting(draft, wish.type, subject)) return false;
 	const action = {
 		...wish,
 		id: state.nextId,
@@ -139,9 +143,8 @@ const freshVm: VmState = {
 	startsMs: [],
 	gaveUp: null,
 	ordered: false,
-	createdMs: null,
 	unpauseOrdered: false,
-	unpausedMs: null,
+	journalSinceMs: null,
 	shutdownAskedMs: null,
 	vanishedMs: null,
 	hold: null,

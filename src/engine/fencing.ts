@@ -13,11 +13,11 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
-import { proofOf } from '#src/engine/peer.ts';
+import { proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
-import type { HostName } from '#src/ports.ts';
+import type { HostName, Outcome } from '#src/ports.ts';
 
 const hourMs = 3_600_000;
 /** A gateway counts as "went silent" only when it answered this shortly before the loss (L4). */
@@ -197,7 +197,11 @@ export const fenceRule = (draft: Draft): void => {
 };
 
 /** An `off` ended. Whatever it said, only the status that is asked next counts; the fence stays open until then. */
-export const powerOffEnded = (draft: Draft, succeeded: boolean): void => {
+export const powerOffEnded = (draft: Draft, outcome: Outcome): void => {
+	const succeeded = outcome.result === 'succeeded';
+	// The device was never reached: nothing of it can land later.
+	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent')
+		settleOpenFence(draft, 'the command did not reach the device');
 	changeFencing(draft, {
 		notBeforeMs: draft.nowMs + retryPauseMs + (draft.state.config.fencing?.callMs ?? 0),
 		...(succeeded ? { powerOnDue: draft.state.config.fencing?.afterFence === 'on' } : {}),

@@ -4,7 +4,6 @@ import {
 	observedOf,
 	presenceOf,
 	recordOf,
-	selfInSync,
 	soleInSync,
 	start,
 	writeRecord,
@@ -69,12 +68,11 @@ const compared = (
 	const { state } = draft;
 	const { self, peer } = state.config;
 	const sight = state.peer.document?.sights[resource];
-	const recorded = record.uuids !== null && JSON.stringify(record.uuids) === JSON.stringify(mine);
 	const equal =
 		sight?.role === 'Secondary' &&
 		sight.presence === 'absent' &&
 		JSON.stringify(sight.uuids) === JSON.stringify(mine);
-	if ((equal || (recorded && selfInSync(state, resource))) && state.verified[resource] !== true)
+	if (equal && state.verified[resource] !== true)
 		draft.state = { ...state, verified: { ...state.verified, [resource]: true } };
 	if (equal && record.owner === self && unusedExclusion(record))
 		writeRecord(

@@ -121,6 +121,10 @@ const releaseRule = (draft: Draft, vm: EngineVm): void => {
 /** Moves every open hand-over one step on, from what is seen. */
 export const handoverRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
+		const open = (recordOf(draft.state, vm.resource)?.journal ?? null) !== null;
+		const { journalSinceMs } = vmStateOf(draft.state, vm.vm);
+		if (open !== (journalSinceMs !== null))
+			changeVmState(draft, vm.vm, { journalSinceMs: open ? draft.nowMs : null });
 		giveRule(draft, vm);
 		takeRule(draft, vm);
 		releaseRule(draft, vm);

@@ -57,6 +57,11 @@ const linksObserved = (draft: Draft, event: Extract<Event, { type: 'links-observ
 	changePeer(draft, {
 		links: keep(peer.links, event.links),
 		linksAtMs: draft.nowMs,
+		linkSilentSinceMs: Object.fromEntries(
+			event.links
+				.filter((link) => link.state !== 'up')
+				.map(({ link }) => [link, peer.linkSilentSinceMs[link] ?? draft.nowMs]),
+		),
 		gatewayAnswers: event.gatewayAnswers,
 		gatewayAnsweredAtMs: event.gatewayAnswers === true ? draft.nowMs : peer.gatewayAnsweredAtMs,
 	});

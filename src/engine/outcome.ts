@@ -1,6 +1,5 @@
 import type { CarriedAction } from '#src/engine/action.ts';
 import {
-	changeVmState,
 	type Draft,
 	joined,
 	note,
@@ -11,12 +10,26 @@ import {
 } from '#src/engine/draft.ts';
 import { powerOffEnded } from '#src/engine/fencing.ts';
 import { changePeer, powerRead } from '#src/engine/peer.ts';
-import type { InFlight } from '#src/engine/state.ts';
+import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
 import type { Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
+
+/**
+ * What succeeded takes a moment to show in the next observation, ms: the same action is not asked for
+ * again before. A listing of a slow toolstack that began before a create ended may take seconds.
+ */
+const settleMsOf = (type: CarriedAction['type']): number => {
+	if (type === 'create-vm') return 5000;
+	if (type === 'read-generations' || type.endsWith('power') || type.startsWith('power')) return 0;
+	return 2000;
+};
+
+const putRetry = (draft: Draft, key: string, retry: Retry): void => {
+	draft.state = { ...draft.state, retries: { ...draft.state.retries, [key]: retry } };
+};
 
 const clearRetry = (draft: Draft, key: string): void => {
 	if (draft.state.retries[key] === undefined) return;
@@ -31,17 +44,17 @@ const subjectOf = (action: CarriedAction): string =>
 const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void => {
 	const key = retryKey(action.type, subjectOf(action));
 	if (outcome.result === 'succeeded') {
-		clearRetry(draft, key);
+		const settleMs = settleMsOf(action.type);
+		if (settleMs === 0) clearRetry(draft, key);
+		else putRetry(draft, key, { failures: 0, notBeforeMs: draft.nowMs + settleMs, detail: '' });
 		return;
 	}
 	const failures = (draft.state.retries[key]?.failures ?? 0) + 1;
-	draft.state = {
-		...draft.state,
-		retries: {
-			...draft.state.retries,
-			[key]: { failures, notBeforeMs: draft.nowMs + backoffMs(failures), detail: outcome.detail },
-		},
-	};
+	putRetry(draft, key, {
+		failures,
+		notBeforeMs: draft.nowMs + backoffMs(failures),
+		detail: outcome.detail,
+	});
 	note(draft, 'warn', `action ${action.type} ended`, {
 		subject: subjectOf(action),
 		id: action.id,
@@ -73,6 +86,8 @@ const generationsRead = (
 			writeRecord(draft, resource, { uuids }, 'data generation read back');
 	} else if (joined(state)) {
 		draft.state = { ...state, ownGenerations: { ...state.ownGenerations, [resource]: uuids } };
+		if (soleRecord(state, resource) && metadataAgrees(state, resource, generations))
+			draft.state = { ...draft.state, verified: { ...state.verified, [resource]: true } };
 	} else if (metadataAgrees(state, resource, generations)) {
 		draft.state = { ...state, aloneAllowed: { ...state.aloneAllowed, [resource]: true } };
 		note(draft, 'info', 'the DRBD metadata agrees that this copy is the newest', { resource });
@@ -113,15 +128,11 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			return;
 		case 'power-off':
 			clearRetry(draft, retryKey('power-off', action.host));
-			powerOffEnded(draft, outcome.result === 'succeeded');
+			powerOffEnded(draft, outcome);
 			return;
 		case 'read-generations':
 			if (outcome.result === 'succeeded')
 				generationsRead(draft, action, outcome.value as readonly VolumeGeneration[]);
-			return;
-		case 'unpause-vm':
-			if (outcome.result === 'succeeded')
-				changeVmState(draft, action.vm, { unpausedMs: draft.nowMs });
 			return;
 		case 'promote':
 			promoteEnded(draft, action.resource, outcome);
@@ -132,8 +143,7 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
 			return;
 		case 'create-vm':
-			if (outcome.result !== 'failed') changeVmState(draft, action.vm, { createdMs: draft.nowMs });
-			return;
+		case 'unpause-vm':
 		case 'resource-up':
 		case 'resource-connect':
 		case 'resource-down':

@@ -150,7 +150,7 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 	}
 };
 
-const settleOpenFence = (draft: Draft, why: string): void => {
+export const settleOpenFence = (draft: Draft, why: string): void => {
 	const { openFence } = draft.state.persisted;
 	if (openFence === null || openFence.target !== draft.state.config.peer) return;
 	changePersisted(draft, { openFence: null });

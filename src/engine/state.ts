@@ -50,6 +50,8 @@ export interface PeerState {
 	readonly documentAtMs: MonotonicMs;
 	readonly links: readonly LinkObservation[];
 	readonly linksAtMs: MonotonicMs;
+	/** Per link that is not up: since when. */
+	readonly linkSilentSinceMs: Readonly<Record<string, MonotonicMs>>;
 	readonly gatewayAnswers: boolean | null;
 	readonly gatewayAnsweredAtMs: MonotonicMs | null;
 	/** No resource is connected since then; null while one is. */
@@ -89,16 +91,14 @@ export interface VmState {
 	readonly gaveUp: string | null;
 	/** A person, a hand-over or a takeover by a person ordered this start: it is done even when disarmed. */
 	readonly ordered: boolean;
-	/** When a create of it ended: the next listing shows the domain. */
-	readonly createdMs: MonotonicMs | null;
 	/** A person asked to let the paused domain run. */
 	readonly unpauseOrdered: boolean;
-	/** When it was last unpaused: the next listing shows it. */
-	readonly unpausedMs: MonotonicMs | null;
 	/** Asked to shut down at that time. */
 	readonly shutdownAskedMs: MonotonicMs | null;
 	/** It ran and vanished without a reason at that time. */
 	readonly vanishedMs: MonotonicMs | null;
+	/** When its open hand-over was first seen by this run of the agent. */
+	readonly journalSinceMs: MonotonicMs | null;
 	/** When the start was first wanted but something held it; with the reason, for status. */
 	readonly hold: string | null;
 }
@@ -219,6 +219,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	documentAtMs: nowMs,
 	links: [],
 	linksAtMs: nowMs,
+	linkSilentSinceMs: {},
 	gatewayAnswers: null,
 	gatewayAnsweredAtMs: null,
 	unreplicatedSinceMs: nowMs,

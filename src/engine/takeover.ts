@@ -126,7 +126,8 @@ export const aloneRule = (draft: Draft): void => {
 /**
  * Does the DRBD metadata agree that this copy is the newest (V9)? Either the disk attached UpToDate by
  * DRBD's own note that the peer is outdated, or its data generation is the one stored after the last
- * exclusion. A restored state file fails both.
+ * exclusion and was not resynced since: a resync keeps the UUID on both copies but clears the bitmap's
+ * base. A restored state file fails both.
  */
 export const metadataAgrees = (
 	state: State,
@@ -140,6 +141,8 @@ export const metadataAgrees = (
 	const byUuid =
 		uuids !== null &&
 		uuids.length === generations.length &&
-		generations.every((generation) => uuids[generation.volume] === generation.uuid);
+		generations.every(
+			(generation) => generation.alone && uuids[generation.volume] === generation.uuid,
+		);
 	return byFlag || byUuid;
 };

@@ -10,6 +10,7 @@ import {
 	start,
 	vmOf,
 	vmStateOf,
+	waiting,
 	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
@@ -78,13 +79,9 @@ export const startRule = (draft: Draft): void => {
 			continue;
 		}
 		if (busy(state, vm.vm, ['destroy-vm', 'shutdown-vm'])) continue;
-		const { vanishedMs, createdMs } = vmStateOf(state, vm.vm);
-		const patientMs = Math.max(
-			(vanishedMs ?? Number.NEGATIVE_INFINITY) + vanishPatienceMs,
-			(createdMs ?? Number.NEGATIVE_INFINITY) + listPatienceMs,
-		);
-		if (draft.nowMs < patientMs) {
-			wakeBy(draft, patientMs);
+		const { vanishedMs } = vmStateOf(state, vm.vm);
+		if (vanishedMs !== null && draft.nowMs < vanishedMs + vanishPatienceMs) {
+			wakeBy(draft, vanishedMs + vanishPatienceMs);
 			continue;
 		}
 		const underWay = state.config.vms.filter((each) => busy(state, each.vm, ['create-vm']));
@@ -100,6 +97,7 @@ const startVm = (draft: Draft, vm: EngineVm): void => {
 	const { state, nowMs } = draft;
 	const record = recordOf(state, vm.resource);
 	if (record === undefined) return;
+	if (waiting(draft, 'create-vm', vm.vm)) return;
 	const startsMs = vmStateOf(state, vm.vm).startsMs.filter(
 		(atMs) => nowMs - atMs < vm.restartWindowMs,
 	);
@@ -114,12 +112,6 @@ const startVm = (draft: Draft, vm: EngineVm): void => {
 	note(draft, 'warn', 'start issued', { vm: vm.vm, attempt: startsMs.length + 1 });
 };
 
-/** After a create the listing takes a moment to show the domain, ms. */
-const listPatienceMs = 5000;
-
-/** After an unpause the listing takes a moment to show it, ms. */
-const unpausePatienceMs = 2000;
-
 /**
  * VMs are created paused (V18). A domain whose vCPUs never ran is our own create, also one that an
  * earlier run of the agent did not finish; it is let run only while the record still names this host
@@ -127,20 +119,18 @@ const unpausePatienceMs = 2000;
  */
 export const unpauseRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
-		const { state, nowMs } = draft;
+		const { state } = draft;
 		const domain = state.vms?.value[vm.vm];
 		const observed = observedOf(state, vm.resource);
 		const record = recordOf(state, vm.resource);
-		const { unpauseOrdered, unpausedMs } = vmStateOf(state, vm.vm);
+		const { unpauseOrdered } = vmStateOf(state, vm.vm);
 		if (presenceOf(state, vm.vm) !== 'paused' || domain === undefined) continue;
 		if (!domain.neverRan && !unpauseOrdered) continue;
 		if (record === undefined || !startAllowed(state, vm) || state.leaving) continue;
 		if (promoteBlocker(state, vm.resource) !== null) continue;
 		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;
 		if (busy(state, vm.vm, ['create-vm', 'destroy-vm'])) continue;
-		if (unpausedMs !== null && nowMs < unpausedMs + unpausePatienceMs)
-			wakeBy(draft, unpausedMs + unpausePatienceMs);
-		else start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });
+		start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });
 	}
 };
 
@@ -227,7 +217,6 @@ export const domainsChanged = (
 	for (const { vm, resource } of draft.state.config.vms) {
 		const was = before?.[vm];
 		const is = now[vm];
-		if (is !== undefined) changeVmState(draft, vm, { createdMs: null });
 		const record = recordOf(draft.state, resource);
 		if (record?.owner !== draft.state.config.self) continue;
 		const due = stopDueByName(draft.state, vm);

@@ -149,7 +149,8 @@ export const readGenerations = (replica: Replica, done: Done): void => {
 	if (!replica.up || atMost(replica.disk, 'Failed')) done(failed('drbd-no-local-disk'));
 	else {
 		const uuid = replica.current === '' ? '0000000000000004' : replica.current;
-		done(succeeded([{ volume: 0, uuid, peerOutdated: replica.flags.peerOutdated }]));
+		const { peerOutdated } = replica.flags;
+		done(succeeded([{ volume: 0, uuid, alone: replica.bitmap !== '', peerOutdated }]));
 	}
 };
 

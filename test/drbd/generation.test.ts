@@ -9,11 +9,13 @@ test('the role bit of the current UUID is masked and the peer-outdated flag read
 	t.deepEqual(parseGeneration(`C6D9AA883AA33F83:${tail}:1:1:1:0:0:1:0\n`, 0), {
 		volume: 0,
 		uuid: 'C6D9AA883AA33F82',
+		alone: true,
 		peerOutdated: true,
 	});
 	t.deepEqual(parseGeneration(`0000AA883AA33F82:${tail}:1:1:0:1:0:0:0\n`, 3), {
 		volume: 3,
 		uuid: '0000AA883AA33F82',
+		alone: true,
 		peerOutdated: false,
 	});
 });
@@ -28,6 +30,7 @@ test('the tuple is found inside of the long form', (t) => {
 	t.deepEqual(parseGeneration(text, 0), {
 		volume: 0,
 		uuid: '0000000000000004',
+		alone: false,
 		peerOutdated: true,
 	});
 });
