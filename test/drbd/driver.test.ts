@@ -224,7 +224,7 @@ test('the generations of all volumes are read', async (t) => {
 	const { fake, driver } = await start(t);
 	t.is(short(await driver.readGenerations('vm1')), 'failed drbd-not-up');
 	await fake.show(lines('vm1', { disks: ['UpToDate', 'UpToDate'] }));
-	const tail = '0000000000000000:0000000000000000:0000000000000000:1:1:1:0:0:1:0';
+	const tail = '86652B45D1EAEF41:0000000000000000:0000000000000000:1:1:1:0:0:1:0';
 	await fake.behave(
 		'drbdadm.get-gi',
 		`case "$2" in */0) echo C6D9AA883AA33F83:${tail} ;; *) echo B57CEABA7456199B:${tail} ;; esac`,
