@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Requests of people, as the CLI sends them to the agent over the local socket. */
 const name = z.string().min(1).max(128);

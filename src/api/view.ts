@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What `vmpair status` shows and `--json` prints. The shape is stable: fields are added, never

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { configFileSchema } from '#src/config/schema.ts';
 
 /** The JSON Schema of `vmpair.yaml` for editors and other tools, published as `docs/vmpair.schema.json`. */

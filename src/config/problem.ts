@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { configFileSchema } from '#src/config/schema.ts';
 import type { Path, Position, Source } from '#src/config/source.ts';
 import { nearest } from '#src/config/suggest.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { fenceDevice } from '#src/fence/device.ts';
 import { formatDuration, parseDuration } from '#src/std/duration.ts';
 

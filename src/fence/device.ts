@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One line of text without characters that would end a line of a protocol or of a file. */
 const line = z

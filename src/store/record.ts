@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What is remembered (docs/protocol.md, section 1), durable on this host before anything acts on it.

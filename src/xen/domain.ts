@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Presence, ShutdownReason, VmName, VmObservation } from '#src/ports.ts';
 
 /** One row of `xl list -v`. */
