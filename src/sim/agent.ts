@@ -232,7 +232,7 @@ export const callHandler = (
 	onHost(simulation, host, delay(simulation, 20, 300), () => {
 		const { agent } = host;
 		if (simulation.mutation === 'handler-always-fenced') answer(7);
-		else if (simulation.mutation === 'handler-always-outdated') answer(4);
+		else if (simulation.mutation === 'handler-guesses') answer(5);
 		else if (agent?.alive !== true) answer(1);
 		else askAgent(simulation, replica, agent, answer);
 	});

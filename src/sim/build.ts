@@ -22,6 +22,7 @@ import type {
 } from '#src/sim/model.ts';
 import { newUuid, replicaOf } from '#src/sim/model.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
+import { fenceAgain, startAll } from '#src/sim/planted.ts';
 import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
 import type { ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
@@ -227,6 +228,7 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	broken: false,
 	connects: 0,
 	lossTimer: null,
+	shownOutdated: false,
 	latePromoteMs: null,
 });
 
@@ -310,6 +312,8 @@ const createHooks = (simulation: () => Simulation, observer: () => Observer | nu
 	agentDied: (agent) => dropCalls(agent),
 	agentGoesOn: (host) => agentGoesOn(simulation(), host),
 	booted: (host) => {
+		if (simulation().mutation === 'xendomains') startAll(simulation(), host);
+		if (simulation().mutation === 'fence-again') fenceAgain(simulation(), host);
 		const { agentStartMs } = simulation().timings;
 		startAgentSoon(simulation(), host, agentStartMs);
 	},

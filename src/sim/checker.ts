@@ -5,6 +5,7 @@ import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
 import { visibleHead } from '#src/sim/data.ts';
+import { atMost } from '#src/sim/replica.ts';
 import type { Persisted } from '#src/store/record.ts';
 
 /**
@@ -170,9 +171,22 @@ const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number)
 			`the handler on ${host.name} answers ${exitCode} for ${vm.name} without a durable exclusion`,
 		);
 	}
+	if (exitCode === 4) checkOutdated(simulation, replica);
 	if (exitCode !== 4 && exitCode !== 7) {
 		violate(simulation, 'I7', `the handler on ${host.name} answers ${exitCode}`);
 	}
+};
+
+/** I3: a 4 says that the peer's disk is Outdated: it is, now or by its metadata. */
+const checkOutdated = (simulation: Simulation, replica: Replica): void => {
+	const peer = otherReplica(replica);
+	const outdated = peer.up ? atMost(peer.disk, 'Outdated') : !peer.flags.upToDate;
+	if (outdated) return;
+	violate(
+		simulation,
+		'I3',
+		`the handler on ${replica.host.name} answers 4, but ${replica.vm.name} on ${peer.host.name} is ${peer.disk}`,
+	);
 };
 
 /** I8: no resync overwrites the only copy of acknowledged data. */

@@ -78,6 +78,7 @@ export const settle = (simulation: Simulation, vm: SimVm): void => {
 		}
 		vm.acknowledged += 1;
 		for (const copy of target.copies) {
+			if (simulation.mutation === 'writes-not-mirrored' && copy !== replica) continue;
 			copy.head = vm.acknowledged;
 			if (copy.bitmap !== '') copy.changed = true;
 		}

@@ -1,4 +1,4 @@
-import type { Outcome } from '#src/ports.ts';
+import type { Outcome, VolumeGeneration } from '#src/ports.ts';
 import { replicationPath, settle } from '#src/sim/data.ts';
 import { refreshReplication } from '#src/sim/handshake.ts';
 import type { Replica, Simulation } from '#src/sim/model.ts';
@@ -148,9 +148,16 @@ export const resumeIo = (simulation: Simulation, replica: Replica, done: Done): 
 export const readGenerations = (replica: Replica, done: Done): void => {
 	if (!replica.up || atMost(replica.disk, 'Failed')) done(failed('drbd-no-local-disk'));
 	else {
-		const uuid = replica.current === '' ? '0000000000000004' : replica.current;
-		const { peerOutdated } = replica.flags;
-		done(succeeded([{ volume: 0, uuid, alone: replica.bitmap !== '', peerOutdated }]));
+		const generations: readonly VolumeGeneration[] = [
+			{
+				volume: 0,
+				// DRBD's mark of a disk whose metadata was just created.
+				uuid: replica.current === '' ? '0000000000000004' : replica.current,
+				alone: replica.bitmap !== '',
+				peerOutdated: replica.flags.peerOutdated,
+			},
+		];
+		done(succeeded(generations));
 	}
 };
 

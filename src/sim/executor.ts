@@ -12,7 +12,15 @@ import {
 } from '#src/sim/drbdadm.ts';
 import { createVm, destroyVm, pauseVm, shutdownVm, unpauseVm } from '#src/sim/hypervisor.ts';
 import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
-import { delay, hostNamed, kernelAnswers, onHost, replicaOf, vmNamed } from '#src/sim/model.ts';
+import {
+	delay,
+	hostNamed,
+	kernelAnswers,
+	onHost,
+	peerOf,
+	replicaOf,
+	vmNamed,
+} from '#src/sim/model.ts';
 import { queryPower, switchPower } from '#src/sim/power.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -26,6 +34,7 @@ export const execute = (
 	action: CarriedAction,
 	done: Done,
 ): void => {
+	if (isDropped(simulation, action)) return;
 	switch (action.type) {
 		case 'create-vm':
 		case 'unpause-vm':
@@ -63,6 +72,10 @@ export const execute = (
 	}
 };
 
+const isDropped = ({ mutation }: Simulation, action: CarriedAction): boolean =>
+	(mutation === 'idle' || mutation === 'idle-and-mute') &&
+	['promote', 'create-vm', 'unpause-vm'].includes(action.type);
+
 /** A tool starts after a moment; while it hangs, only after that. */
 const onTool = (
 	simulation: Simulation,
@@ -91,7 +104,6 @@ const domainAction = (
 	vm: SimVm,
 	done: Done,
 ): void => {
-	if (simulation.mutation === 'start-without-promote') forcePrimary(simulation, host, vm);
 	if (action.type === 'create-vm') {
 		createVm(simulation, host, vm, simulation.timings.memoryMib, done);
 	} else if (action.type === 'unpause-vm') unpauseVm(simulation, host, vm, done);
@@ -100,11 +112,10 @@ const domainAction = (
 	else destroyVm(simulation, host, vm, done);
 };
 
-const forcePrimary = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
-	const replica = replicaOf(host, vm);
-	if (replica.up && replica.role !== 'Primary') {
-		promote(simulation, replica, { force: true }, () => {});
-	}
+const pretendOutdated = (simulation: Simulation, replica: Replica, done: Done): void => {
+	replica.shownOutdated = true;
+	simulation.hooks.replicationChanged(replica.host);
+	done({ result: 'succeeded', value: null });
 };
 
 const resourceAction = (
@@ -116,11 +127,10 @@ const resourceAction = (
 	if (type === 'resource-up') up(simulation, replica, done);
 	else if (type === 'resource-connect') connectAgain(simulation, replica, done);
 	else if (type === 'promote') {
-		const force = simulation.mutation === 'promote-forced';
-		promote(simulation, replica, { force }, done);
+		promote(simulation, replica, { force: false }, done);
 	} else if (type === 'demote') demote(simulation, replica, done);
 	else if (type === 'outdate') {
-		if (simulation.mutation === 'outdate-not-done') done({ result: 'succeeded', value: null });
+		if (simulation.mutation === 'outdate-not-done') pretendOutdated(simulation, replica, done);
 		else outdate(simulation, replica, done);
 	} else if (type === 'resume-io') resumeIo(simulation, replica, done);
 	else if (type === 'resource-down') down(simulation, replica, done);
@@ -128,12 +138,24 @@ const resourceAction = (
 };
 
 const fenceQuery = (simulation: Simulation, target: SimHost, done: Done): void => {
-	if (simulation.mutation === 'silence-is-off' && !kernelAnswers(target)) {
+	const { mutation } = simulation;
+	if (
+		(mutation === 'silence-is-off' && !kernelAnswers(target)) ||
+		(mutation === 'suspect-is-off' && peerOf(simulation, target).agent?.ears.flowing !== true)
+	) {
 		done({ result: 'succeeded', value: 'off' });
 		return;
 	}
 	queryPower(simulation, target, done);
 };
 
-const fenceSwitch = (simulation: Simulation, target: SimHost, to: 'on' | 'off', done: Done): void =>
+const fenceSwitch = (
+	simulation: Simulation,
+	target: SimHost,
+	to: 'on' | 'off',
+	done: Done,
+): void => {
 	switchPower(simulation, target, to, done);
+	if (simulation.mutation !== 'fence-both' || to === 'on') return;
+	switchPower(simulation, peerOf(simulation, target), to, () => {});
+};

@@ -13,7 +13,7 @@ import { assert } from '#src/std/assert.ts';
 
 /** Carries out one step of a scenario on the world. */
 export const applyStep = (simulation: Simulation, step: ScenarioStep, label: string): void => {
-	tell(simulation, 'world', `step ${describe(step)}`);
+	if (simulation.trace !== null) tell(simulation, 'world', `step ${describe(step)}`);
 	count(simulation, `step ${step.do}`);
 	simulation.changes += 1;
 	settleAll(simulation);
@@ -29,7 +29,7 @@ const describe = (step: ScenarioStep): string => {
 	const hidden = new Set(['do', 'id', 'at', 'when', 'within', 'after']);
 	const fields = Object.entries(step)
 		.filter(([key, value]) => !hidden.has(key) && value !== undefined && value !== null)
-		.map(([key, value]) => ` ${key}=${String(value)}`);
+		.map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
 	return step.do + fields.join('');
 };
 

@@ -104,10 +104,19 @@ const connect = (simulation: Simulation, vm: SimVm): void => {
 	if (one.role === 'Primary' && other.role === 'Primary')
 		bothStandAlone(simulation, vm, 'two Primaries');
 	else if (verdict === 'equal') established(simulation, one, other);
-	else if (verdict === 'source') beginResync(simulation, one, other);
-	else if (verdict === 'target') beginResync(simulation, other, one);
+	else if (verdict === 'source') beginResync(simulation, ...direction(simulation, one, other));
+	else if (verdict === 'target') beginResync(simulation, ...direction(simulation, other, one));
 	else splitBrain(simulation, vm, verdict);
 };
+
+const direction = (
+	{ mutation }: Simulation,
+	source: Replica,
+	target: Replica,
+): [Replica, Replica] =>
+	mutation === 'resync-backwards' && source.role === 'Secondary'
+		? [target, source]
+		: [source, target];
 
 const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): void => {
 	for (const [replica, peer] of [
@@ -184,7 +193,7 @@ const beginResync = (simulation: Simulation, source: Replica, target: Replica): 
 
 /** Reads the record file as the handler does: the source must count, and I not be the only one that does. */
 const resyncAllowed = (simulation: Simulation, target: Replica): boolean => {
-	if (simulation.mutation === 'resync-unchecked') return true;
+	if (simulation.mutation === 'resync-backwards') return true;
 	const { content } = target.host.store;
 	if (content === null || content === 'corrupt') return false;
 	const local = content.resources[target.vm.engine.resource];

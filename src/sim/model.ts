@@ -57,6 +57,8 @@ export interface Replica {
 	/** Counts connections: a handler's answer to an older loss is ignored by the kernel. */
 	connects: number;
 	lossTimer: Timer | null;
+	/** A planted lie: shown as Outdated although it is not. */
+	shownOutdated: boolean;
 	/** Delay of the next promote, and whether it is reported in time. */
 	latePromoteMs: number | null;
 }

@@ -1,29 +1,34 @@
 /**
- * Bugs that can be planted: each breaks one rule on its way between engine and world, and proves that
- * a checker sees it. None of them is ever on outside of the tests.
+ * Bugs that can be planted: each breaks one rule between engine and world, or of the world itself, and
+ * proves that a checker sees it. None is ever on outside of the tests.
  */
-export const mutations = [
-	'none',
+export type Mutation =
+	| 'none'
 	/** The record is reported durable but never reaches the disk. */
-	'persist-skipped',
+	| 'persist-skipped'
 	/** Every fence-peer call is answered 7. */
-	'handler-always-fenced',
-	/** The fence-peer call is answered 4 without the peer's outdate. */
-	'handler-always-outdated',
-	/** `outdate` is reported done but not done. */
-	'outdate-not-done',
-	/** A power status of a host that answers nobody reads `off`. */
-	'silence-is-off',
-	/** `create-vm` and `unpause-vm` promote by force when the role is missing. */
-	'start-without-promote',
-	/** The peer's answers never arrive but are taken as given: documents are echoed back. */
-	'promote-forced',
-	/** before-resync-target lets every resync pass. */
-	'resync-unchecked',
-	/** Both fence devices act on every `off`, however late. */
-	'fence-both',
-	/** Nothing is ever fenced or started any more after the first fault. */
-	'idle',
-] as const;
-
-export type Mutation = (typeof mutations)[number];
+	| 'handler-always-fenced'
+	/** Every fence-peer call is answered 5, "unreachable, assumed dead". */
+	| 'handler-guesses'
+	/** `outdate` is reported done and shown as done, but not done. */
+	| 'outdate-not-done'
+	/** The power of a host whose kernel does not answer reads `off`. */
+	| 'silence-is-off'
+	/** Every network silence is taken for a power-off. */
+	| 'suspect-is-off'
+	/** A booted host starts all VMs by itself, by force, as `xendomains` would. */
+	| 'xendomains'
+	/** A Primary that loses its peer does not freeze (`fencing dont-care`). */
+	| 'no-freeze'
+	/** Writes are acknowledged before the peer has them. */
+	| 'writes-not-mirrored'
+	/** Every resync runs in the wrong direction and nobody checks it. */
+	| 'resync-backwards'
+	/** Every `off` switches both hosts off. */
+	| 'fence-both'
+	/** A host that was fenced is fenced again whenever it boots. */
+	| 'fence-again'
+	/** Promotes, creates and unpauses are taken but never done. */
+	| 'idle'
+	/** The same, and no condition is ever raised. */
+	| 'idle-and-mute';

@@ -104,7 +104,8 @@ export const dropConnection = (
 	}
 	const attached = !atMost(replica.disk, 'Failed');
 	const primary = replica.role === 'Primary';
-	if (primary && attached && !atMost(replica.peerDisk, 'Outdated')) {
+	const freezes = simulation.mutation !== 'no-freeze';
+	if (freezes && primary && attached && !atMost(replica.peerDisk, 'Outdated')) {
 		replica.frozen = true;
 		count(simulation, 'frozen');
 	}
@@ -166,7 +167,7 @@ export const observeReplica = (replica: Replica): ResourceObservation => ({
 	volumes: [
 		{
 			volume: 0,
-			disk: replica.disk,
+			disk: replica.shownOutdated ? 'Outdated' : replica.disk,
 			peerDisk: replica.peerDisk,
 			replication: replica.replication,
 			outOfSyncKib: replica.replication === 'SyncTarget' ? 4096 : 0,

@@ -16,9 +16,9 @@ interface Timed {
 
 type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 
-const lastFaultMs = 60_000;
-/** From here on everything is repaired and left alone. */
-export const quietMs = 100_000;
+/** Faults begin within this time; what they break is repaired within `faultEndMs`, or by people at the end. */
+const lastFaultMs = 30_000;
+const faultEndMs = 60_000;
 
 const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
 const someHost = (random: Prng): string => pick(random, swarmHosts);
@@ -27,7 +27,7 @@ const otherHost = (host: string): string =>
 const someVm = (random: Prng, world: WorldInput): string =>
 	world.vms[below(random, world.vms.length)]?.name ?? '';
 const later = (random: Prng, atMs: number, lowMs: number, highMs: number): number =>
-	Math.min(atMs + between(random, lowMs, highMs), quietMs - 1);
+	Math.min(atMs + between(random, lowMs, highMs), faultEndMs);
 const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
 const powerCut: Fault = (random, _world, atMs) => {
@@ -214,14 +214,15 @@ export const randomSteps = (
 		const fault = bag[below(random, bag.length)];
 		if (fault !== undefined) timed.push(...fault(random, world, atMs));
 	}
-	timed.push(...repairs());
+	// People put everything right; from here on the pair must find its way by itself.
+	const lastMs = Math.max(...timed.map((each) => each.atMs));
+	timed.push(...repairs(lastMs + between(random, 2000, chance(random, 0.5) ? 10_000 : 40_000)));
 	return timed
 		.toSorted((one, other) => one.atMs - other.atMs)
 		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
 };
 
-/** People put everything right; from here on the pair must find its way by itself. */
-const repairs = (): Timed[] => {
+const repairs = (atMs: number): Timed[] => {
 	const steps: StepInput[] = [];
 	for (const network of ['management', 'replication']) {
 		for (const traffic of ['all', 'replication', 'heartbeat'] as const) {
@@ -235,5 +236,10 @@ const repairs = (): Timed[] => {
 		steps.push({ do: 'resume', host }, { do: 'power-on', host });
 		steps.push({ do: 'agent-start', host });
 	}
-	return steps.map((step) => at(quietMs, step));
+	const again: StepInput[] = swarmHosts.map((host) => ({ do: 'power-on', host }));
+	return [
+		...steps.map((step) => at(atMs, step)),
+		// An `off` that was on its way may land after the repair: somebody looks once more.
+		...again.map((step) => at(atMs + 25_000, step)),
+	];
 };

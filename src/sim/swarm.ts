@@ -10,7 +10,7 @@ import { runNext, schedule } from '#src/sim/queue.ts';
 import type { Scenario, ScenarioInput } from '#src/sim/scenario.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
-import { quietMs, randomSteps } from '#src/sim/swarm-faults.ts';
+import { randomSteps } from '#src/sim/swarm-faults.ts';
 import type { SwarmClass } from '#src/sim/swarm-world.ts';
 import { randomWorld } from '#src/sim/swarm-world.ts';
 import { between, chance, prng, split } from '#src/std/prng.ts';
@@ -89,6 +89,7 @@ export const runSeed = (
 			applyStep(simulation, step, `step-${index + 1}`);
 		});
 	}
+	const quietMs = scenario.steps.at(-1)?.at ?? 0;
 	const endMs = quietMs + settleTimeMs;
 	let events = 0;
 	let lookMs = quietMs + calmLookMs;
@@ -172,7 +173,7 @@ const checkAlive = (simulation: Simulation, vm: SimVm, excused: boolean): void =
 	)[0];
 	if (newest === undefined || newest.wanted === 'stopped') return;
 	const open = simulation.hosts.flatMap((host) =>
-		host.agent?.alive === true
+		host.agent?.alive === true && simulation.mutation !== 'idle-and-mute'
 			? conditions(host.agent.loop.state, hostClock(simulation, host))
 			: [],
 	);

@@ -1,0 +1,158 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import { parseOptions, usageError } from '#src/cli/options.ts';
+import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { addResult, emptyTally, reportLines, reproduce, type Tally } from '#src/sim/report.ts';
+import { runScenario } from '#src/sim/run.ts';
+import { parseScenario } from '#src/sim/scenario.ts';
+import { runSeed } from '#src/sim/swarm.ts';
+import type { SwarmClass } from '#src/sim/swarm-world.ts';
+import { messageOf, VmpairError } from '#src/std/error.ts';
+
+/** An interrupted run loses at most so many seeds. */
+const saveEverySeeds = 500;
+const seedsDefault = 1000;
+
+const sums = z.record(z.string(), z.number());
+const tallySchema = z.strictObject({
+	format: z.literal(1),
+	class: z.enum(['honest', 'dishonest']),
+	firstSeed: z.int().min(0),
+	seeds: z.int().min(0),
+	wallMs: z.number(),
+	simulatedMs: z.number(),
+	faults: sums,
+	decisions: sums,
+	outcomes: sums,
+	violations: z.array(
+		z.strictObject({
+			seed: z.int(),
+			checker: z.string(),
+			atMs: z.number(),
+			message: z.string(),
+		}),
+	),
+});
+
+const wholeNumber = (name: string, text: string | undefined, fallback: number): number => {
+	if (text === undefined) return fallback;
+	if (/^\d{1,15}$/.test(text)) return Number(text);
+	throw usageError(`--${name} must be a whole number, not "${text}"`, 'simulate');
+};
+
+/**
+ * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest] [--resume FILE] [--trace] [--json]`
+ * or `vmpair simulate --scenario FILE [--json]`: exit 1 when a promise is broken or an expectation fails.
+ */
+export const simulate = async (argv: string[], around: Surroundings): Promise<number> => {
+	const { values } = parseOptions('simulate', argv, {
+		seeds: { type: 'string' },
+		seed: { type: 'string' },
+		class: { type: 'string' },
+		scenario: { type: 'string' },
+		resume: { type: 'string' },
+		trace: { type: 'boolean', default: false },
+		json: { type: 'boolean', default: false },
+	});
+	if (values.scenario !== undefined) {
+		return await playScenario(values.scenario, values.json, around);
+	}
+	const swarmClass = classNamed(values.class);
+	const first = wholeNumber('seed', values.seed, 1);
+	const seeds = wholeNumber('seeds', values.seeds, seedsDefault);
+	const tally =
+		(values.resume === undefined ? null : await readTally(values.resume)) ??
+		emptyTally(swarmClass, first);
+	if (tally.class !== swarmClass || tally.firstSeed !== first) {
+		throw usageError(
+			`${values.resume ?? ''} belongs to a run of --class ${tally.class} --seed ${tally.firstSeed}`,
+			'simulate',
+		);
+	}
+	await playSeeds(tally, { seeds, resume: values.resume, trace: values.trace }, around);
+	const done = {
+		...tally,
+		violations: tally.violations.map((each) => ({ ...each, command: reproduce(tally, each.seed) })),
+	};
+	if (values.json) around.print(JSON.stringify(done));
+	else for (const line of reportLines(tally)) around.print(line);
+	return tally.violations.length === 0 ? exit.done : exit.failed;
+};
+
+const classNamed = (name: string | undefined): SwarmClass => {
+	if (name === undefined || name === 'honest') return 'honest';
+	if (name === 'dishonest') return 'dishonest';
+	throw usageError(`--class is honest or dishonest, not "${name}"`, 'simulate');
+};
+
+const playSeeds = async (
+	tally: Tally,
+	options: { seeds: number; resume: string | undefined; trace: boolean },
+	around: Surroundings,
+): Promise<void> => {
+	const beforeMs = tally.wallMs;
+	const startedMs = performance.now();
+	while (tally.seeds < options.seeds) {
+		const result = runSeed(tally.firstSeed + tally.seeds, {
+			swarmClass: tally.class,
+			traced: options.trace,
+		});
+		for (const line of result.trace) around.warn(line);
+		addResult(tally, result);
+		tally.wallMs = beforeMs + (performance.now() - startedMs);
+		if (options.resume !== undefined && tally.seeds % saveEverySeeds === 0) {
+			await saveTally(options.resume, tally);
+		}
+	}
+	if (options.resume !== undefined) await saveTally(options.resume, tally);
+};
+
+const readTally = async (file: string): Promise<Tally | null> => {
+	let text: string;
+	try {
+		text = await readFile(file, 'utf8');
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+		throw fileError(file, error);
+	}
+	try {
+		return tallySchema.parse(JSON.parse(text));
+	} catch (error) {
+		throw fileError(file, error);
+	}
+};
+
+const saveTally = async (file: string, tally: Tally): Promise<void> => {
+	await writeFile(`${file}.new`, JSON.stringify(tally));
+	await rename(`${file}.new`, file);
+};
+
+const fileError = (file: string, cause: unknown): VmpairError =>
+	new VmpairError('simulate-file', `${file} cannot be used: ${messageOf(cause)}`, {
+		next: 'vmpair help simulate',
+		cause,
+	});
+
+const playScenario = async (file: string, json: boolean, around: Surroundings): Promise<number> => {
+	let scenario;
+	try {
+		scenario = parseScenario(parse(await readFile(file, 'utf8')));
+	} catch (error) {
+		const problems = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+		throw new VmpairError('scenario-invalid', `${file} is no scenario:\n${problems}`, {
+			next: 'the format is described in docs/scenario-format.md',
+			cause: error,
+		});
+	}
+	const result = runScenario(scenario);
+	const passed = result.failures.length === 0 && result.violations.length === 0;
+	if (json) around.print(JSON.stringify({ name: scenario.name, passed, ...result }));
+	else {
+		for (const line of result.trace) around.print(line);
+		for (const failure of result.failures) around.print(`failed: ${failure}`);
+		for (const each of result.violations) around.print(`broken: ${each.checker}: ${each.message}`);
+		around.print(`${scenario.name}: ${passed ? 'passed' : 'failed'}`);
+	}
+	return passed ? exit.done : exit.failed;
+};

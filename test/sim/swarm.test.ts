@@ -1,0 +1,48 @@
+import test from 'ava';
+import { parseScenario } from '#src/sim/scenario.ts';
+import { runSeed, scenarioOfSeed } from '#src/sim/swarm.ts';
+
+test('the same seed gives the same trace, twice', (t) => {
+	for (const seed of [3, 2004, 2010]) {
+		const first = runSeed(seed, { traced: true });
+		const second = runSeed(seed, { traced: true });
+		t.true(first.trace.length > 50);
+		t.deepEqual(first.trace, second.trace);
+		t.deepEqual([...first.counts], [...second.counts]);
+	}
+});
+
+test('watching a run does not change it', (t) => {
+	for (const seed of [5, 2013]) {
+		const watched = runSeed(seed, { traced: true });
+		const unwatched = runSeed(seed);
+		t.is(unwatched.simulatedMs, watched.simulatedMs);
+		t.deepEqual([...unwatched.counts], [...watched.counts]);
+		t.is(unwatched.trace.length, 0);
+	}
+});
+
+test('random faults break no promise', (t) => {
+	for (let seed = 1; seed <= 60; seed += 1) {
+		const { violations } = runSeed(seed);
+		t.deepEqual(violations, [], `vmpair simulate --seeds 1 --seed ${seed} --trace`);
+	}
+});
+
+test('fence devices that lie break nothing that does not rest on their word', (t) => {
+	for (let seed = 1; seed <= 20; seed += 1) {
+		const { violations } = runSeed(seed, { swarmClass: 'dishonest' });
+		t.deepEqual(
+			violations,
+			[],
+			`vmpair simulate --seeds 1 --seed ${seed} --class dishonest --trace`,
+		);
+	}
+});
+
+test('every seed is a scenario that can be written down', (t) => {
+	for (let seed = 1; seed <= 200; seed += 1) {
+		const { scenario } = scenarioOfSeed(seed, 'honest');
+		t.notThrows(() => parseScenario(JSON.parse(JSON.stringify(scenario))));
+	}
+});
