@@ -11,6 +11,8 @@ import { hostNamed, hosts, networks, type LabHost, type Network } from './world.
 export type Stage = {
 	readonly place: Place;
 	readonly vms: readonly ProductVm[];
+	/** Hosts whose BMC is on the host's own supply. */
+	readonly bmcDiesToo: ReadonlySet<string>;
 	/** The answer to a step that asks the product for something. */
 	readonly onReply: (step: string, status: string, text: string) => void;
 };
@@ -32,7 +34,7 @@ const slotOf = (stage: Stage, vm: string): string => {
 
 async function losePower(stage: Stage, host: LabHost, bmcToo: boolean): Promise<void> {
 	// A BMC on the same supply dies in the same instant: it must not answer "off" in between.
-	if (bmcToo) await killBmc(stage.place, host);
+	if (bmcToo || stage.bmcDiesToo.has(host.name)) await killBmc(stage.place, host);
 	await cutPower(stage.place, host);
 	await forgetSsh(stage.place, host);
 }
@@ -103,7 +105,11 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 		agent(stage, host, `drbdadm primary ${force ? '--force ' : ''}${slotOf(stage, vm)}`),
 	'disk-fail': (stage, { host, vm }) => agent(stage, host, `drbdadm detach ${slotOf(stage, vm)}`),
 	start: (stage, step) =>
-		ask(stage, step, `start ${step.vm}${step.acceptStale ? ` --accept-stale --yes` : ''}`),
+		ask(
+			stage,
+			step,
+			`start ${step.vm}${step.acceptStale ? ` --accept-stale --confirm ${step.vm}` : ''}`,
+		),
 	stop: (stage, step) => ask(stage, step, `stop ${step.vm}`),
 	move: (stage, step) => ask(stage, step, `move ${step.vm}`),
 	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),

@@ -1,5 +1,5 @@
 /**
- * `npm run lab -- SCENARIO [--json]`: runs one scenario on two real Xen hosts, emulated on this machine.
+ * `npm run lab -- SCENARIO [--json] [--keep]`: runs one scenario on two real Xen hosts, emulated on this machine.
  * Exit code 0 passed, 1 failed, 2 usage, 77 this machine cannot run the lab.
  */
 import { join } from 'node:path';
@@ -33,11 +33,14 @@ function endOn(signal: NodeJS.Signals, code: number): void {
 async function main(): Promise<number> {
 	const { values, positionals } = parseArgs({
 		allowPositionals: true,
-		options: { json: { type: 'boolean', default: false } },
+		options: {
+			json: { type: 'boolean', default: false },
+			keep: { type: 'boolean', default: false },
+		},
 	});
 	const [name] = positionals;
 	if (name === undefined || positionals.length > 1) {
-		process.stderr.write('usage: npm run lab -- SCENARIO [--json]\n');
+		process.stderr.write('usage: npm run lab -- SCENARIO [--json] [--keep]\n');
 		return 2;
 	}
 	const missing = await missingPrerequisites();
@@ -51,6 +54,7 @@ async function main(): Promise<number> {
 	const report = await runScenario({
 		scenario,
 		root,
+		keep: values.keep,
 		signal: abort.signal,
 		onCleanup: (cleanup) => cleanups.push(cleanup),
 	});

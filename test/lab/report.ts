@@ -1,5 +1,19 @@
 /** The report as people read it. Pure. */
-import type { Report } from './run.ts';
+import type { VmVerdict } from './ledger.ts';
+import type { Played } from './play.ts';
+import type { Line, Milestones } from './timeline.ts';
+
+export type Report = {
+	readonly scenario: string;
+	readonly passed: boolean;
+	readonly failures: readonly string[];
+	readonly milestones: Milestones;
+	readonly expectations: Played['met'];
+	readonly ledger: readonly VmVerdict[];
+	readonly timeline: readonly Line[];
+	/** Where logs and event files are, when something failed. */
+	readonly bundle: string | undefined;
+};
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 const stamp = (ms: number): string => `${ms < 0 ? '-' : '+'}${(Math.abs(ms) / 1000).toFixed(2)}`;

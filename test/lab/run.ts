@@ -6,7 +6,7 @@ import type { Scenario } from '#src/sim/scenario.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { installTools } from './apt.ts';
 import { act, type Stage } from './fault.ts';
-import { ssh, type Place } from './host.ts';
+import { ssh, sshCommand, type Place } from './host.ts';
 import { cacheFolder, ensureImage } from './image.ts';
 import { judge, type VmVerdict } from './ledger.ts';
 import { play, type Played } from './play.ts';
@@ -15,27 +15,18 @@ import type { ProductSettings, ProductVm } from './product.ts';
 import { holds, type Seen } from './sight.ts';
 import { ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
 import { readBack } from './read-back.ts';
+import { reportText, type Report } from './report.ts';
 import { guestPlaces, startTape, type Tape } from './tape.ts';
-import { milestones, timeline, type Line, type Milestones } from './timeline.ts';
+import { milestones, timeline } from './timeline.ts';
 import { progress } from './tool.ts';
 import { HostWatch, type Note } from './watch.ts';
 import { hosts, networks, vms as slots, type Network } from './world.ts';
 
-export type Report = {
-	readonly scenario: string;
-	readonly passed: boolean;
-	readonly failures: readonly string[];
-	readonly milestones: Milestones;
-	readonly expectations: Played['met'];
-	readonly ledger: readonly VmVerdict[];
-	readonly timeline: readonly Line[];
-	/** Where logs and event files are, when something failed. */
-	readonly bundle: string | undefined;
-};
-
 export type RunOptions = {
 	readonly scenario: Scenario;
 	readonly root: string;
+	/** Leave the hosts running at the end, until the signal. */
+	readonly keep: boolean;
 	readonly signal: AbortSignal;
 	/** Called with what undoes the run's traces, before the run leaves any. */
 	readonly onCleanup: (cleanup: () => Promise<void>) => void;
@@ -99,6 +90,7 @@ async function lookAt(running: Running, startMs: number): Promise<Seen> {
 		entries,
 		places: running.places,
 		replies: running.replies,
+		alerts: await running.tape.alerts(),
 		intact: undefined,
 	};
 }
@@ -108,6 +100,11 @@ async function playOn(running: Running, options: RunOptions): Promise<Played> {
 	const stage: Stage = {
 		place: running.place,
 		vms: running.settings.vms,
+		bmcDiesToo: new Set(
+			Object.entries(options.scenario.world.devices)
+				.filter(([, devices]) => devices.some((device) => device.diesWithHost))
+				.map(([host]) => host),
+		),
 		onReply: (step, status, text) => {
 			running.replies.set(step, status);
 			progress(`answer to ${step}: ${text.split('\n')[0] ?? ''}`);
@@ -201,6 +198,23 @@ async function bringUp(place: Place, options: RunOptions, running: Running): Pro
 	for (const vm of running.settings.vms) progress(`${vm.name} runs on ${vm.host}`);
 }
 
+async function keepRunning(place: Place, report: Report, signal: AbortSignal): Promise<void> {
+	progress(reportText(report));
+	for (const host of hosts) {
+		const [command, args] = sshCommand(place, host, '');
+		progress(`${host.name}: ${[command, ...args].join(' ').trim()}`);
+	}
+	progress('the hosts go on running until Ctrl-C');
+	await new Promise<void>((resolve) => {
+		// A pending promise alone does not keep the process alive.
+		const timer = setInterval(() => {}, 60_000);
+		signal.addEventListener('abort', () => {
+			clearInterval(timer);
+			resolve();
+		});
+	});
+}
+
 /** Runs one scenario from beginning to end, and leaves nothing behind. */
 export async function runScenario(options: RunOptions): Promise<Report> {
 	const settings = settingsOf(options.scenario);
@@ -232,6 +246,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 		await bringUp(place, options, running);
 		const played = await playOn(running, options);
 		const report = await finish(running, options, played);
+		if (options.keep) await keepRunning(place, report, options.signal);
 		if (report.passed) return report;
 		const bundle = await keepBundle(place, running, id);
 		await writeFile(join(bundle, 'report.json'), JSON.stringify(report, null, '\t'));
@@ -246,11 +261,14 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 	}
 }
 
+/** Names that people use for a scenario. */
+const aliases: Readonly<Record<string, string>> = { 'agent-kill': 'agent-crash' };
+
 /** The scenario's text, from a file or by its name among the lab's and the shared ones. */
 export async function readScenario(root: string, name: string): Promise<string> {
 	const places = [
 		join(root, 'test/lab/scenario', `${name}.yaml`),
-		join(root, 'test/scenario', name, 'scenario.yaml'),
+		join(root, 'test/scenario', aliases[name] ?? name, 'scenario.yaml'),
 		name,
 	];
 	for (const path of places) {

@@ -1,6 +1,6 @@
 /** Booted hosts, kept: each is booted once for an image, then every scenario starts from `savevm`'s snapshot. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { killBmc, startBmc } from './bmc.ts';
 import {
@@ -17,6 +17,7 @@ import {
 	writeStartScript,
 	type Place,
 } from './host.ts';
+import { measureClock } from './clock.ts';
 import type { Image } from './image.ts';
 import { createNetwork, removeNetwork } from './network.ts';
 import { monitor, qmp } from './qmp.ts';
@@ -86,7 +87,7 @@ export async function tearDown(place: Place): Promise<void> {
 async function snapshotKey(image: Image): Promise<string> {
 	const place: Place = { folder: '', namespace: '', image };
 	const machines = hosts.map((host) => qemuArguments(place, host));
-	const how = await readFile(join(import.meta.dirname, 'snapshot.ts'), 'utf8');
+	const how = [prepareDrbd, bootOnce].join('\n');
 	const { stdout } = await run('qemu-system-x86_64', ['--version']);
 	return keyOf(JSON.stringify(machines), how, stdout);
 }
@@ -129,5 +130,7 @@ export async function startFromSnapshot(place: Place, golden: string): Promise<v
 
 /** Gives dom0 the outer machine's time: a snapshot wakes up in the past, and TLS minds. */
 export async function setClock(place: Place, host: LabHost): Promise<void> {
-	await ssh(place, host, `date -s @$(( ${Date.now()} / 1000 )) >/dev/null`);
+	const offset = await measureClock(place, host, 3);
+	const seconds = (offset.addMs / 1000).toFixed(3);
+	await ssh(place, host, `date -s "$(date +%F\ %T.%N) ${seconds} seconds" >/dev/null`);
 }

@@ -18,7 +18,17 @@ export type Tape = {
 
 export type Alert = {
 	readonly atMs: number;
-	readonly body: Readonly<Record<string, unknown>>;
+	/** As the product sends it: Standard Webhooks. */
+	readonly body: {
+		readonly type: string;
+		readonly data: {
+			readonly host: string;
+			readonly summary: string;
+			readonly condition?: string;
+			readonly subject?: string;
+			readonly status?: string;
+		};
+	};
 };
 
 async function startProcess(place: Place, file: URL, args: string[]): Promise<ChildProcess> {

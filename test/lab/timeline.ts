@@ -102,7 +102,7 @@ export function timeline(
 		...alerts.map(({ atMs, body }) => ({
 			ms: at(atMs),
 			who: 'alert',
-			text: JSON.stringify(body).slice(0, 200),
+			text: `${body.type} from ${body.data.host}: ${body.data.condition ?? ''} ${body.data.summary}`,
 		})),
 	];
 	return lines.filter((line) => line.ms >= -2000).toSorted((a, b) => a.ms - b.ms);
