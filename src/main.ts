@@ -54,6 +54,7 @@ const surroundings = (argv: string[]): Surroundings => {
 	return {
 		socketPath: takeOption(argv, '--socket') ?? '/run/vmpair/agent.sock',
 		stateFolder: takeOption(argv, '--state') ?? '/var/lib/vmpair',
+		program: process.argv[1] ?? '',
 		user: sudo ?? user ?? `uid ${process.getuid?.() ?? 0}`,
 		interactive: process.stdin.isTTY && process.stdout.isTTY,
 		colour: wantsColour(),

@@ -213,6 +213,8 @@ export interface HistoryEntry {
 	readonly seq: number;
 	/** Wall-clock time, ISO 8601, for people. */
 	readonly at: string;
+	/** Milliseconds on that host's monotonic clock; comparable within one boot. */
+	readonly ms: number;
 	readonly level: 'debug' | 'info' | 'warn' | 'error';
 	readonly message: string;
 	readonly fields: Readonly<Record<string, string | number | boolean | null>>;

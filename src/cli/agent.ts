@@ -8,6 +8,7 @@ export const agent = async (argv: string[], _around: Surroundings): Promise<numb
 		// The others are for the demo and for tests: two hosts on one kernel, with cables in between.
 		'boot-id-file': { type: 'string', default: '/proc/sys/kernel/random/boot_id' },
 		'xen-backends': { type: 'string' },
+		tied: { type: 'boolean', default: false },
 		relay: { type: 'string', multiple: true, default: [] },
 	});
 	const relayPorts = Object.fromEntries(
@@ -16,6 +17,8 @@ export const agent = async (argv: string[], _around: Surroundings): Promise<numb
 			return [link, Number(port)];
 		}),
 	);
+	// Whoever started it is gone: nobody would ever end it.
+	if (values.tied) process.stdin.on('close', () => process.kill(process.pid, 'SIGTERM')).resume();
 	const { runAgent } = await import('#src/agent.ts');
 	return await runAgent({
 		configPath: values.config,

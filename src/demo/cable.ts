@@ -1,98 +1,108 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { assert } from '#src/std/assert.ts';
 
-/** One network between the two hosts, as a relay on loopback that can be cut like a cable. */
-export interface Cable {
-	readonly name: string;
-	/** Port on which this host's agent reaches the other one. */
-	readonly portFrom: Readonly<Record<string, number>>;
-	/** From now on nothing passes and nothing is refused: what a cut cable, or a dead host, looks like. */
-	cut(): void;
-	/** Packets pass again; what was under way when it was cut is lost, so open connections end. */
-	mend(): void;
-	close(): void;
-}
-
-interface Pair {
-	readonly near: Socket;
-	far: Socket | null;
+interface End {
+	readonly address: string;
+	readonly port: number;
 }
 
 /**
- * Relays connections between hosts. A real cut sends nothing: no reset, no end. So while it is cut, and
- * when one end dies with its host, the other end is left open and silent.
+ * One network between the two hosts, as a relay on loopback that can be cut like a cable. A real cut
+ * sends nothing: no reset, no end. So while it is cut, and when one end dies with its host, the other end
+ * is left open and silent.
  */
-export const layCable = async (
-	name: string,
-	/** Where each host's agent listens, by host; the other host dials it through the cable. */
-	listeners: Readonly<Record<string, { readonly address: string; readonly port: number }>>,
-): Promise<Cable> => {
-	const pairs = new Set<Pair>();
-	let open = true;
+export class Cable {
+	readonly name: string;
+	/** The port on which a host's agent reaches the other one, by the dialling host. */
+	readonly portFrom: Readonly<Record<string, number>>;
+	readonly #servers: readonly Server[];
+	readonly #sockets = new Set<Socket>();
+	#open = true;
 
-	const relay = (near: Socket, target: { address: string; port: number }): void => {
-		const pair: Pair = { near, far: null };
-		pairs.add(pair);
-		near.setNoDelay(true);
-		near.on('error', () => {});
-		near.on('close', () => {
-			// The far end must not learn of it through a cut cable.
-			if (open) pair.far?.destroy();
-			pairs.delete(pair);
-		});
-		if (!open) return;
-		const far = createConnection({ host: target.address, port: target.port });
-		pair.far = far;
-		far.setNoDelay(true);
-		far.on('error', () => {
-			// The agent is not there: the host's kernel refuses, and that passes through the cable.
-			if (open) near.resetAndDestroy();
-		});
-		far.on('close', () => {
-			if (open) near.destroy();
-		});
-		near.on('data', (chunk) => {
-			if (open) far.write(chunk);
-		});
-		far.on('data', (chunk) => {
-			if (open) near.write(chunk);
-		});
-	};
-
-	const servers: Server[] = [];
-	const portFrom: Record<string, number> = {};
-	const hosts = Object.keys(listeners);
-	for (const [host, target] of Object.entries(listeners)) {
-		const other = hosts.find((each) => each !== host) ?? host;
-		const server = createServer((socket) => relay(socket, target));
-		await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-		const address = server.address();
-		portFrom[other] = typeof address === 'object' && address !== null ? address.port : 0;
-		servers.push(server);
+	private constructor(
+		name: string,
+		servers: readonly (readonly [string, Server])[],
+		targets: Readonly<Record<string, End>>,
+	) {
+		this.name = name;
+		this.#servers = servers.map(([, server]) => server);
+		this.portFrom = Object.fromEntries(
+			servers.map(([from, server]) => {
+				const address = server.address();
+				assert(typeof address === 'object' && address !== null, 'the relay listens');
+				return [from, address.port];
+			}),
+		);
+		for (const [from, server] of servers) {
+			const target = targets[from];
+			assert(target !== undefined, 'each host dials the other');
+			server.on('connection', (near) => this.#relay(near, target));
+		}
 	}
 
-	const drop = (): void => {
-		for (const { near, far } of pairs) {
-			near.destroy();
-			far?.destroy();
+	/** `listeners`: where each host's agent listens; the other host dials it through the cable. */
+	static async lay(name: string, listeners: Readonly<Record<string, End>>): Promise<Cable> {
+		const hosts = Object.keys(listeners);
+		const servers: [string, Server][] = [];
+		const targets: Record<string, End> = {};
+		for (const [host, end] of Object.entries(listeners)) {
+			const from = hosts.find((each) => each !== host) ?? host;
+			const server = createServer();
+			await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+			servers.push([from, server]);
+			targets[from] = end;
 		}
-		pairs.clear();
-	};
+		return new Cable(name, servers, targets);
+	}
 
-	return {
-		name,
-		portFrom,
-		cut: () => {
-			open = false;
-		},
-		mend: () => {
-			if (open) return;
-			drop();
-			open = true;
-		},
-		close: () => {
-			open = false;
-			drop();
-			for (const server of servers) server.close();
-		},
-	};
-};
+	/** From now on nothing passes and nothing is refused: what a cut cable, or a dead host, looks like. */
+	cut(): void {
+		this.#open = false;
+	}
+
+	/** Packets pass again. What was under way when it was cut is lost, so those connections end. */
+	mend(): void {
+		if (this.#open) return;
+		this.#drop();
+		this.#open = true;
+	}
+
+	close(): void {
+		this.#open = false;
+		this.#drop();
+		for (const server of this.#servers) server.close();
+	}
+
+	#drop(): void {
+		for (const socket of this.#sockets) socket.destroy();
+	}
+
+	#track(socket: Socket): void {
+		this.#sockets.add(socket);
+		socket.setNoDelay(true);
+		socket.on('error', () => {});
+		socket.on('close', () => this.#sockets.delete(socket));
+	}
+
+	#relay(near: Socket, target: End): void {
+		this.#track(near);
+		if (!this.#open) return;
+		const far = createConnection({ host: target.address, port: target.port });
+		this.#track(far);
+		// No agent there: the other host's kernel says so at once, through the cable.
+		far.on('error', () => {
+			if (this.#open) near.destroy();
+		});
+		const pass = (from: Socket, to: Socket): void => {
+			from.on('data', (chunk) => {
+				if (this.#open) to.write(chunk);
+			});
+			// The far end must not learn of an end through a cut cable.
+			from.on('close', () => {
+				if (this.#open) to.destroy();
+			});
+		};
+		pass(near, far);
+		pass(far, near);
+	}
+}

@@ -4,7 +4,7 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { apiClient, type Client } from '#src/api/driver-client.ts';
-import { layCable, type Cable } from '#src/demo/cable.ts';
+import { Cable } from '#src/demo/cable.ts';
 import { writeHostFiles, writeSharedFiles, type HostFiles } from '#src/demo/host-files.ts';
 import { openToolGate, type ToolGate } from '#src/demo/tool-gate.ts';
 import { HostTools } from '#src/demo/tools.ts';
@@ -73,7 +73,7 @@ const freePorts = async (world: ScenarioWorld): Promise<Ports> => {
 const layCables = async (world: ScenarioWorld, ports: Ports): Promise<readonly Cable[]> =>
 	await Promise.all(
 		world.networks.map(({ name }) =>
-			layCable(
+			Cable.lay(
 				name,
 				Object.fromEntries(
 					world.hosts.map((host) => [
