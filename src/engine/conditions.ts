@@ -207,7 +207,12 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
 		return startBlocker(state, vm);
 	}
-	if (state.peer.status === 'online' || state.peer.status === 'unknown') return null;
+	const { status } = state.peer;
+	if (status === 'online' || status === 'unknown' || status === 'suspect') return null;
+	const observed = observedOf(state, vm.resource);
+	// DRBD still hears it in use there: it runs, only its agent is silent.
+	if (observed !== undefined && isConnected(observed) && observed.peerRole === 'Primary')
+		return null;
 	if (!couldTakeOver(state, vm.resource))
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);

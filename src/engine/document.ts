@@ -5,7 +5,7 @@ import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/d
 
 const ownUuids = (state: State, resource: string): string[] | null => {
 	const uuids = state.ownGenerations[resource];
-	return uuids === undefined ? null : [...uuids];
+	return uuids === undefined || uuids.length === 0 ? null : [...uuids];
 };
 
 const sights = (state: State): Record<string, Sight> =>

@@ -126,7 +126,8 @@ const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): numbe
 	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
 	const elapsedMs = nowMs - state.peer.statusSinceMs;
 	const turn = Math.floor(elapsedMs / lengthMs);
-	const latestMs = lengthMs - fencing.lateMs - 2 * fencing.callMs;
+	const skewMs = 3 * state.config.timing.detectionMs;
+	const latestMs = lengthMs - fencing.lateMs - 2 * fencing.callMs - skewMs;
 	const mine = turn % turns === turnOf(state);
 	if (mine && elapsedMs - turn * lengthMs <= latestMs) return nowMs;
 	const wait = (turnOf(state) - (turn % turns) + turns) % turns;

@@ -11,8 +11,11 @@ import {
 import { together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { isBehind, isConnected, isFrozen, lowestDisk, lowestPeerDisk } from '#src/drbd/role.ts';
-import type { ResourceName, ResourceObservation } from '#src/ports.ts';
+import type { DiskState, ResourceName, ResourceObservation } from '#src/ports.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
+
+/** Disks whose data is whole: an interrupted resync may carry an equal generation and is not. */
+const comparable: ReadonlySet<DiskState> = new Set(['Consistent', 'Outdated', 'UpToDate']);
 
 /** Both copies rest: neither host has the resource in use, and DRBD does not replicate it. */
 const atRest = (state: State, resource: ResourceName): boolean => {
@@ -21,15 +24,16 @@ const atRest = (state: State, resource: ResourceName): boolean => {
 	return (
 		observed?.role === 'Secondary' &&
 		!isConnected(observed) &&
+		comparable.has(lowestDisk(observed)) &&
 		vm !== undefined &&
 		presenceOf(state, vm.vm) === 'absent' &&
 		!busy(state, resource, ['promote', 'resource-up', 'resource-connect'])
 	);
 };
 
-/** The owner became the sole holder on record, and nothing says that it ever wrote alone. */
-const unusedExclusion = (record: ResourceRecord): boolean =>
-	record.inSync.length === 1 && record.uuids === null && record.journal === null;
+/** One host counts alone on record; whether it ever wrote alone is for the data generations to say. */
+const soleOnRecord = (record: ResourceRecord): boolean =>
+	record.inSync.length === 1 && record.journal === null;
 
 /**
  * Compares the data generations of two copies at rest. DRBD begins a new generation before the first
@@ -46,7 +50,7 @@ export const compareRule = (draft: Draft): void => {
 		const wanted =
 			record !== undefined &&
 			observed !== undefined &&
-			(unusedExclusion(record) || lowestDisk(observed) === 'Consistent') &&
+			(soleOnRecord(record) || lowestDisk(observed) === 'Consistent') &&
 			together(state, resource) &&
 			atRest(state, resource);
 		if (!wanted) {
@@ -69,16 +73,19 @@ const compared = (
 	const { self, peer } = state.config;
 	const sight = state.peer.document?.sights[resource];
 	const equal =
+		mine.length > 0 &&
 		sight?.role === 'Secondary' &&
+		sight.disk !== null &&
+		comparable.has(sight.disk) &&
 		sight.presence === 'absent' &&
 		JSON.stringify(sight.uuids) === JSON.stringify(mine);
 	if (equal && state.verified[resource] !== true)
 		draft.state = { ...state, verified: { ...state.verified, [resource]: true } };
-	if (equal && record.owner === self && unusedExclusion(record))
+	if (equal && record.owner === self && soleOnRecord(record))
 		writeRecord(
 			draft,
 			resource,
-			{ inSync: [self, peer].toSorted() },
+			{ inSync: [self, peer].toSorted(), uuids: null },
 			'both copies carry the same data generation: neither was written alone',
 		);
 };

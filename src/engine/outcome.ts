@@ -27,6 +27,9 @@ const settleMsOf = (type: CarriedAction['type']): number => {
 	return 2000;
 };
 
+/** Metadata that does not agree is read again after this long: it changes only when something else does. */
+const disagreePauseMs = 10_000;
+
 const putRetry = (draft: Draft, key: string, retry: Retry): void => {
 	draft.state = { ...draft.state, retries: { ...draft.state.retries, [key]: retry } };
 };
@@ -85,13 +88,20 @@ const generationsRead = (
 		if (JSON.stringify(uuids) !== JSON.stringify(record.uuids))
 			writeRecord(draft, resource, { uuids }, 'data generation read back');
 	} else if (joined(state)) {
-		draft.state = { ...state, ownGenerations: { ...state.ownGenerations, [resource]: uuids } };
+		// A generation begun alone is of no use for a comparison: noted as empty.
+		const shared = generations.some((generation) => generation.alone) ? [] : uuids;
+		draft.state = { ...state, ownGenerations: { ...state.ownGenerations, [resource]: shared } };
 		if (soleRecord(state, resource) && metadataAgrees(state, resource, generations))
 			draft.state = { ...draft.state, verified: { ...state.verified, [resource]: true } };
 	} else if (metadataAgrees(state, resource, generations)) {
 		draft.state = { ...state, aloneAllowed: { ...state.aloneAllowed, [resource]: true } };
 		note(draft, 'info', 'the DRBD metadata agrees that this copy is the newest', { resource });
-	}
+	} else
+		putRetry(draft, retryKey('read-generations', resource), {
+			failures: 0,
+			notBeforeMs: draft.nowMs + disagreePauseMs,
+			detail: '',
+		});
 };
 
 /** A promote refused by a living peer whose power read off: the device belongs to another host. */

@@ -10,6 +10,7 @@ import {
 	sameRecord,
 	selfInSync,
 	start,
+	wakeBy,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
@@ -52,10 +53,17 @@ const putLoss = (draft: Draft, resource: ResourceName, loss: State['losses'][str
 	draft.state = { ...draft.state, losses: { ...draft.state.losses, [resource]: loss } };
 };
 
+/** DRBD's connect-int is seconds, and the other host may still be attaching its disks, ms. */
+const reconnectPatienceMs = 15_000;
+
+/** True while a fence-peer handler of the resource waits for an answer. */
+const called = (state: State, resource: ResourceName): boolean =>
+	state.calls.some((call) => call.resource === resource);
+
 /** True when the VM can't go on (or start) here before the peer is taken out of inSync. */
 const needsExclusion = (state: State, resource: ResourceName, observed: ResourceObservation) => {
 	if (isFrozen(observed)) return true;
-	if (state.calls.some((call) => call.resource === resource)) return true;
+	if (called(state, resource)) return true;
 	const vm = state.config.vms.find((each) => each.resource === resource);
 	const record = recordOf(state, resource);
 	return (
@@ -86,6 +94,14 @@ export const outdateRequestRule = (draft: Draft): void => {
 		if (state.outdateRequests[resource] !== undefined) continue;
 		if (!inContact(state) || !joined(state) || conflictOf(state, resource) !== null) continue;
 		if (!mayExclude(state, resource) || !needsExclusion(state, resource, observed)) continue;
+		if (!isFrozen(observed) && !called(state, resource)) {
+			// Nothing waits in the kernel: hosts that have just met reconnect by themselves in a moment.
+			const dueMs = Math.max(loss.sinceMs, state.peer.statusSinceMs) + reconnectPatienceMs;
+			if (draft.nowMs < dueMs) {
+				wakeBy(draft, dueMs);
+				continue;
+			}
+		}
 		const request: OutdateRequest = {
 			resource,
 			loss: loss.number,

@@ -16,13 +16,7 @@ import {
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
-import {
-	isConnected,
-	isEstablishedUpToDate,
-	isFrozen,
-	isResyncing,
-	lowestDisk,
-} from '#src/drbd/role.ts';
+import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
@@ -92,12 +86,14 @@ export const attachRule = (draft: Draft): void => {
 const reconnectsMax = 3;
 const reconnectPauseMs = 10_000;
 
-/** A few times after each join: a refused resync goes through once joined, a real split brain only repeats itself. */
+/** A few times under each record: a refused resync goes through once joined, a real split brain only repeats itself. */
 const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObservation): void => {
 	const { state, nowMs } = draft;
 	const key = `reconnect/${resource}`;
 	const tried = state.retries[key];
-	if (isEstablishedUpToDate(observed) || isResyncing(observed)) {
+	const generation = recordOf(state, resource)?.generation ?? 0;
+	// A resync that was refused passed through its first states: only equal copies end the count.
+	if (isEstablishedUpToDate(observed)) {
 		if (tried === undefined) return;
 		const { [key]: _cleared, ...rest } = state.retries;
 		draft.state = { ...state, retries: rest };
@@ -106,13 +102,12 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 	if (observed.connection !== 'StandAlone' || busy(state, resource, ['resource-up'])) return;
 	if (!inContact(state) || !joined(state)) return;
 	if (conflictOf(state, resource) !== null || state.peer.document?.joined !== true) return;
-	const failures = tried?.failures ?? 0;
+	const failures = tried?.detail === `${generation}` ? tried.failures : 0;
 	if (failures >= reconnectsMax) return;
 	if (tried !== undefined && nowMs < tried.notBeforeMs) {
 		wakeBy(draft, tried.notBeforeMs);
 		return;
 	}
-	const generation = recordOf(state, resource)?.generation ?? 0;
 	if (!start(draft, { type: 'resource-connect', resource, generation })) return;
 	draft.state = {
 		...draft.state,
@@ -121,7 +116,7 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 			[key]: {
 				failures: failures + 1,
 				notBeforeMs: nowMs + reconnectPauseMs,
-				detail: 'StandAlone',
+				detail: `${generation}`,
 			},
 		},
 	};
