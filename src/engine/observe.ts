@@ -2,6 +2,7 @@ import type { Event } from '#src/engine/event.ts';
 import { changePersisted, type Draft, note } from '#src/engine/draft.ts';
 import { mergeDocument } from '#src/engine/join.ts';
 import { actionEnded } from '#src/engine/outcome.ts';
+import { lossCalled } from '#src/engine/outdate.ts';
 import { changePeer } from '#src/engine/peer.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
@@ -172,6 +173,7 @@ export const observe = (draft: Draft, event: Event): void => {
 					exitCode: 1,
 					reason: 'too many handlers wait',
 				});
+			lossCalled(draft, event.call.resource);
 			note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: event.call.resource });
 			return;
 		case 'handler-gone':

@@ -49,6 +49,20 @@ export const lossRule = (draft: Draft): void => {
 	}
 };
 
+/**
+ * DRBD calls the handler once for each loss, so a call is always about a loss of its own: an agent that
+ * was stalled may have missed that the link came back in between. Nothing answered before counts (V5).
+ */
+export const lossCalled = (draft: Draft, resource: ResourceName): void => {
+	putLoss(draft, resource, {
+		number: (draft.state.losses[resource]?.number ?? 0) + 1,
+		sinceMs: draft.nowMs,
+		over: false,
+		answeredMs: null,
+	});
+	dropOutdateRequest(draft, resource);
+};
+
 const putLoss = (draft: Draft, resource: ResourceName, loss: State['losses'][string]): void => {
 	draft.state = { ...draft.state, losses: { ...draft.state.losses, [resource]: loss } };
 };
