@@ -173,7 +173,8 @@ export const observe = (draft: Draft, event: Event): void => {
 					exitCode: 1,
 					reason: 'too many handlers wait',
 				});
-			lossCalled(draft, event.call.resource);
+			if (state.config.vms.some((vm) => vm.resource === event.call.resource))
+				lossCalled(draft, event.call.resource);
 			note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: event.call.resource });
 			return;
 		case 'handler-gone':
