@@ -199,7 +199,8 @@ const createVm = (
 		ignoresShutdown: false,
 		createFails: new Map<string, number>(),
 		staleAccepted: false,
-		diskFailedMs: Number.NEGATIVE_INFINITY,
+		dataDestroyed: false,
+		wentOnAloneMs: Number.NEGATIVE_INFINITY,
 	} as unknown as SimVm & { replicas: [Replica, Replica] };
 	vm.replicas = [createReplica(hosts[0], vm), createReplica(hosts[1], vm)];
 	void world;
@@ -221,6 +222,7 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	current: '',
 	bitmap: '',
 	history: [],
+	exposed: '',
 	changed: false,
 	flags: { consistent: true, upToDate: true, primary: false, peerOutdated: false },
 	crashedPrimary: false,
@@ -257,6 +259,7 @@ const settled = (simulation: Simulation, vm: SimVm, described: ScenarioVm): void
 		replica.replication = 'Established';
 		replica.connects = 1;
 		replica.role = runs ? 'Primary' : 'Secondary';
+		replica.exposed = replica.current;
 		replica.peerRole = described.runs && !runs ? 'Primary' : 'Secondary';
 		if (runs) {
 			simulation.nextInstance += 1;

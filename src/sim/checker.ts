@@ -112,6 +112,7 @@ const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
 	const seen = visibleHead(replica);
 	if (seen === vm.acknowledged) return;
+	if (vm.dataDestroyed) return;
 	if (vm.staleAccepted) {
 		// A person took the loss: from here on this copy is the truth.
 		count(simulation, 'stale data accepted');
@@ -181,6 +182,9 @@ const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number)
 const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const peer = otherReplica(replica);
 	const outdated = peer.up ? atMost(peer.disk, 'Outdated') : !peer.flags.upToDate;
+	// A failed disk takes no mark; its host's durable record must count it out instead.
+	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
+	if (peer.broken && counted) return;
 	if (outdated) return;
 	violate(
 		simulation,
@@ -211,11 +215,11 @@ const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Replica):
 	if (other === host.name && local !== null && local !== 'corrupt') {
 		if (local.resources[vm.engine.resource]?.selfExcludedAt !== null) return;
 	}
-	if (vm.diskFailedMs > 0) {
+	if (vm.wentOnAloneMs > 0) {
 		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
 		const { agent } = host;
 		if (agent?.alive !== true || agent.stopped) return;
-		const sinceMs = Math.max(vm.diskFailedMs, host.agentSinceMs, host.drbdHungUntilMs);
+		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, host.drbdHungUntilMs);
 		if (simulation.queue.nowMs - sinceMs <= diskReactionMs) return;
 	}
 	violate(

@@ -69,7 +69,7 @@ export const settle = (simulation: Simulation, vm: SimVm): void => {
 		const replica = replicaOf(host, vm);
 		const target = writeGoesTo(simulation, replica);
 		if (target === null) continue;
-		if (visibleHead(replica) !== vm.acknowledged) {
+		if (visibleHead(replica) !== vm.acknowledged && !vm.dataDestroyed) {
 			violate(
 				simulation,
 				'no-loss',

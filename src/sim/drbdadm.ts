@@ -38,10 +38,12 @@ export const up = (simulation: Simulation, replica: Replica, done: Done): void =
 		replica.frozen = false;
 		replica.newGenerationDue = false;
 	}
-	if (!attached && !replica.broken) attach(simulation, replica);
+	const wrongData = replica.role === 'Primary' && replica.current !== replica.exposed;
+	if (!attached && !replica.broken && !wrongData) attach(simulation, replica);
 	changed(simulation, replica);
 	refreshReplication(simulation, replica.vm);
-	done(replica.broken ? failed('drbd-no-local-disk') : succeeded());
+	if (wrongData) done(failed('drbd-refused'));
+	else done(replica.broken ? failed('drbd-no-local-disk') : succeeded());
 };
 
 const attach = (simulation: Simulation, replica: Replica): void => {
@@ -83,6 +85,7 @@ const disconnectInOrder = (simulation: Simulation, replica: Replica): void => {
 		if (!atMost(secondary.disk, 'Outdated')) secondary.disk = 'Outdated';
 		primary.peerDisk = secondary.disk;
 		losePeerData(simulation, primary);
+		replica.vm.wentOnAloneMs = simulation.queue.nowMs;
 	}
 	dropConnection(simulation, replica, 'StandAlone');
 	dropConnection(simulation, peer, 'Connecting');
@@ -285,6 +288,7 @@ const becomePrimary = (simulation: Simulation, replica: Replica, forced: boolean
 	settle(simulation, replica.vm);
 	replica.role = 'Primary';
 	const peer = otherReplica(replica);
+	replica.exposed = replica.disk === 'UpToDate' ? replica.current : peer.current;
 	const alone = replica.connection !== 'Connected' || atMost(replica.peerDisk, 'Failed');
 	if (forced || (alone && replica.bitmap === '')) rotate(simulation, replica);
 	if (replica.connection === 'Connected' && peer.connection === 'Connected') {

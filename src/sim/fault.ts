@@ -164,6 +164,8 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 const replaceDisk = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
 	replica.broken = false;
+	const others = vm.replicas.filter((each) => each !== replica);
+	if (others.every((each) => each.head !== vm.acknowledged)) vm.dataDestroyed = true;
 	replica.current = '';
 	replica.bitmap = '';
 	replica.history = [];

@@ -118,7 +118,22 @@ const direction = (
 		? [target, source]
 		: [source, target];
 
+/** A diskless Primary connects only to the very data its users have seen. */
+const refusesData = (replica: Replica, peer: Replica): boolean =>
+	replica.role === 'Primary' &&
+	replica.disk === 'Diskless' &&
+	peer.disk !== 'Diskless' &&
+	peer.current !== replica.exposed;
+
 const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): void => {
+	if (refusesData(one, other) || refusesData(other, one)) {
+		const { vm } = one;
+		tell(simulation, 'world', `drbd ${vm.name}: can only connect to the data that was in use`);
+		dropConnection(simulation, one, refusesData(one, other) ? 'StandAlone' : 'Connecting');
+		dropConnection(simulation, other, refusesData(other, one) ? 'StandAlone' : 'Connecting');
+		return;
+	}
+	one.vm.wentOnAloneMs = simulation.queue.nowMs;
 	for (const [replica, peer] of [
 		[one, other],
 		[other, one],

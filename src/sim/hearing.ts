@@ -93,7 +93,6 @@ const refreshEars = (simulation: Simulation, host: SimHost): void => {
 		if (ears.timer !== null) ears.timer.callback = null;
 		ears.timer = null;
 		announce(simulation, agent);
-		deliver(simulation, peer);
 	} else if (!flows && ears.flowing) {
 		ears.flowing = false;
 		ears.echoed = false;
@@ -113,6 +112,8 @@ const announce = (simulation: Simulation, agent: SimAgent): void => {
 		if (!ears.flowing) return;
 		ears.hearing = 'online';
 		postHearing(agent);
+		// A document counts only for the boot that was announced before it.
+		deliver(simulation, peerOf(simulation, agent.host));
 	});
 };
 
@@ -167,6 +168,8 @@ export const deliver = (simulation: Simulation, sender: SimHost): void => {
 			const receiver = peerOf(simulation, sender).agent;
 			if (document === null || !isAlive(receiver) || !flowsFrom(simulation, sender)) return;
 			inAgent(receiver, () => {
+				const { hearing, bootId } = receiver.ears;
+				if (hearing !== 'online' || bootId !== document.bootId) return;
 				receiver.loop.post({ type: 'document-received', document });
 			});
 		},

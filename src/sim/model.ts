@@ -45,6 +45,8 @@ export interface Replica {
 	current: string;
 	bitmap: string;
 	history: string[];
+	/** The generation a Primary's users have seen: it takes no other data in its place (`ed_uuid`). */
+	exposed: string;
 	/** Written since `bitmap` was set: the bitmap is not empty. */
 	changed: boolean;
 	/** Metadata flags, as of the last state in which the disk was attached. */
@@ -97,8 +99,10 @@ export interface SimVm {
 	createFails: Map<HostName, number>;
 	/** A person accepted the loss of newer writes. */
 	staleAccepted: boolean;
-	/** When a disk of this VM failed last: the stated exception of I3. */
-	diskFailedMs: number;
+	/** The only copy of acknowledged writes was on a disk that was replaced: nobody can keep them. */
+	dataDestroyed: boolean;
+	/** When DRBD last went on alone without a freeze (a disk failed, an orderly disconnect): the stated exception of I3. */
+	wentOnAloneMs: number;
 }
 
 /** What an agent's failure detector makes of the beats; beats themselves are not simulated. */

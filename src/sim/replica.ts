@@ -61,6 +61,10 @@ export const rotate = (simulation: Simulation, replica: Replica): void => {
 		replica.history = [replica.current, ...replica.history].slice(0, 2);
 	}
 	replica.current = newUuid(simulation);
+	replica.exposed = replica.current;
+	const peer = otherReplica(replica);
+	// A diskless Primary learns the generation of the copy it uses over the network.
+	if (peer.connection === 'Connected' && peer.disk === 'Diskless') peer.exposed = replica.current;
 };
 
 /** Frozen I/O goes on: without the peer in a new data generation, with it in the old one. */
@@ -143,7 +147,7 @@ export const applyHandler = (
 /** `on-io-error detach`: the host goes on without its own disk, over the network if it can. */
 export const failDisk = (simulation: Simulation, replica: Replica): void => {
 	settle(simulation, replica.vm);
-	replica.vm.diskFailedMs = simulation.queue.nowMs;
+	replica.vm.wentOnAloneMs = simulation.queue.nowMs;
 	replica.broken = true;
 	if (!replica.up) return;
 	replica.disk = 'Diskless';
