@@ -3,6 +3,7 @@ import { webhookSender } from '#src/alert/driver-webhook.ts';
 import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
 import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
+import { drbdPreflight } from '#src/drbd/driver-preflight.ts';
 import { DrbdDriver } from '#src/drbd/driver.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
@@ -10,6 +11,7 @@ import type { ChannelOptions } from '#src/heartbeat/message.ts';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
 import type { Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
+import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
 import { StateStore } from '#src/store/driver.ts';
 import { version } from '#src/version.ts';
@@ -47,6 +49,28 @@ export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
 	'power-off': ({ host }) => fence.off(host),
 	'power-on': ({ host }) => fence.on(host),
 });
+
+/** A driver's own account of what happened arrives before the loop gives the action up, ms. */
+const marginMs = 300;
+
+/** Carries an action out; never rejects. */
+export const carryOut = async (
+	table: Executors,
+	action: CarriedAction,
+	log: Log,
+): Promise<Outcome> => {
+	const execute = table[action.type] as (
+		action: CarriedAction,
+		limitMs: number,
+	) => Promise<Outcome>;
+	try {
+		return await execute(action, Math.max(marginMs, action.limitMs - marginMs));
+	} catch (error) {
+		log('error', 'a driver failed', { action: action.type, error: messageOf(error) });
+		// Whatever it had begun may have happened.
+		return { result: 'unknown', detail: messageOf(error) };
+	}
+};
 
 /** What the DRBD driver manages. */
 export const resourcesOf = (config: Config) =>
@@ -122,12 +146,22 @@ export const createDrivers = (config: Config, xenBackendFolder: string | null): 
 
 /** What forbids arming on this host, as sentences with remedies; empty when all is well. */
 export const preflight = async (drivers: Drivers, config: Config): Promise<string[]> => {
-	const [hypervisor, mapping] = await Promise.all([
+	const [hypervisor, replication, mapping] = await Promise.all([
 		drivers.xen.preflight(),
+		drbdPreflight({
+			tools,
+			resources: resourcesOf(config),
+			detectionMs: config.detectionMs,
+			unverified: config.drbdUnverified,
+		}),
 		drivers.fence.verifyMapping(config.host),
 	]);
 	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
-	return [...hypervisor, ...(mapping.result === 'mismatch' ? [mapping.sentence] : [])];
+	return [
+		...hypervisor,
+		...replication.blockers,
+		...(mapping.result === 'mismatch' ? [mapping.sentence] : []),
+	];
 };
 
 /** The receivers of alerts. */
@@ -163,26 +197,35 @@ export interface Parts {
 }
 
 /** Opens state, journal and alerts of this host. */
-export const openParts = async (log: Log, config: Config, bootId: string): Promise<Parts> => ({
-	store: new StateStore({
-		directory: config.stateDirectory,
-		pairId: config.pairId,
-		host: config.host,
-		stalled: (elapsedMs) =>
-			log('error', 'the disk of the state file does not answer', { elapsedMs }),
-		recovered: (elapsedMs) =>
-			log('warn', 'the disk of the state file answers again', { elapsedMs }),
-	}),
-	journal: await Journal.open({
-		directory: config.stateDirectory,
-		bootId,
-		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
-	}),
-	outbox: await Outbox.open({
+export const openParts = async (log: Log, config: Config, bootId: string): Promise<Parts> => {
+	const outbox = await Outbox.open({
 		directory: config.stateDirectory,
 		pairId: config.pairId,
 		host: config.host,
 		sinks: sinksOf(config),
 		problem: (code, detail) => log('error', 'an alert has a problem', { code, detail }),
-	}),
-});
+	});
+	const store = new StateStore({
+		directory: config.stateDirectory,
+		pairId: config.pairId,
+		host: config.host,
+		stalled: (elapsedMs) => {
+			log('error', 'the disk of the state file does not answer', { elapsedMs });
+			// The loop waits for the disk, so no condition can say it.
+			outbox.event({
+				type: 'agent.stalled',
+				severity: 'critical',
+				summary: `the agent on ${config.host} decides nothing: the disk of its state file does not answer`,
+				next: `look at the disks of ${config.host}: dmesg`,
+			});
+		},
+		recovered: (elapsedMs) =>
+			log('warn', 'the disk of the state file answers again', { elapsedMs }),
+	});
+	const journal = await Journal.open({
+		directory: config.stateDirectory,
+		bootId,
+		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
+	});
+	return { store, journal, outbox };
+};

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import winston from 'winston';
 import {
+	carryOut,
 	channelOptions,
 	createDrivers,
 	executors,
@@ -32,11 +33,13 @@ import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
 import { statusView } from '#src/engine/view.ts';
+import { watchGateways } from '#src/heartbeat/driver-gateway.ts';
 import { PeerChannel } from '#src/heartbeat/driver.ts';
 import { Loop, type World } from '#src/loop.ts';
 import type { LinkObservation, MonotonicMs, Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
+import { Since } from '#src/std/since.ts';
 import { readHistory } from '#src/store/driver-history.ts';
 import type { HistoryQuery, NoteEntry } from '#src/store/journal.ts';
 import type { Persisted } from '#src/store/record.ts';
@@ -59,8 +62,6 @@ const preflightMs = 60_000;
 /** A leaving host waits so long for the peer's answer to its goodbye. */
 const goodbyeMs = 10_000;
 const closeMs = 5000;
-/** A driver's own account of what happened arrives before the loop gives the action up. */
-const marginMs = 300;
 
 /** Lines for journald: its priority in front, a constant sentence, then the fields. */
 const createLog = (): Log => {
@@ -91,7 +92,7 @@ class Agent implements World {
 	readonly #channel: PeerChannel;
 	readonly #loop: Loop;
 	readonly #requests = new Map<string, (reply: Reply) => void>();
-	readonly #conditionSince = new Map<string, MonotonicMs>();
+	readonly #conditionSince = new Since();
 	#loaded: LoadedConfig;
 	#state: State;
 	#links: readonly LinkObservation[] = [];
@@ -147,21 +148,7 @@ class Agent implements World {
 	}
 
 	execute(action: CarriedAction, done: (outcome: Outcome) => void): void {
-		void (async () => done(await this.#carryOut(action)))();
-	}
-
-	async #carryOut(action: CarriedAction): Promise<Outcome> {
-		const carryOut = this.#executors[action.type] as (
-			action: CarriedAction,
-			limitMs: number,
-		) => Promise<Outcome>;
-		try {
-			return await carryOut(action, Math.max(marginMs, action.limitMs - marginMs));
-		} catch (error) {
-			this.#log('error', 'a driver failed', { action: action.type, error: messageOf(error) });
-			// Whatever it had begun may have happened.
-			return { result: 'unknown', detail: messageOf(error) };
-		}
+		void (async () => done(await carryOut(this.#executors, action, this.#log)))();
 	}
 
 	perform(action: ImmediateAction): void {
@@ -195,18 +182,14 @@ class Agent implements World {
 		return () => clearTimeout(timer);
 	}
 
-	stepped(state: State, event: Event): void {
-		const nowMs = monotonicMs();
+	stepped(state: State, event: Event, nowMs: MonotonicMs): void {
 		this.#parts.journal.input(event, nowMs, state !== this.#state);
 		this.#state = state;
 		const list = conditions(state, nowMs);
-		const keys = new Set(list.map(({ key }) => key));
-		for (const key of this.#conditionSince.keys()) {
-			if (!keys.has(key)) this.#conditionSince.delete(key);
-		}
-		for (const key of keys) {
-			if (!this.#conditionSince.has(key)) this.#conditionSince.set(key, nowMs);
-		}
+		this.#conditionSince.update(
+			list.map(({ key }) => key),
+			nowMs,
+		);
 		this.#parts.outbox.conditions(list);
 	}
 
@@ -223,7 +206,7 @@ class Agent implements World {
 		const nowMs = monotonicMs();
 		const list = conditions(this.#state, nowMs).map((each): ConditionView => ({
 			...each,
-			ageMs: nowMs - (this.#conditionSince.get(each.key) ?? nowMs),
+			ageMs: this.#conditionSince.ageMs(each.key, nowMs),
 		}));
 		return {
 			...statusView(this.#state, nowMs),
@@ -314,6 +297,13 @@ class Agent implements World {
 			this.#drivers.xen.watch((observation) =>
 				this.#loop.post({ type: 'hypervisor-observed', observation }),
 			),
+		);
+		const gateways = config.links.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
+		this.#closers.push(
+			watchGateways(tools, gateways, (answers) => {
+				this.#gatewayAnswers = answers;
+				this.#postLinks();
+			}),
 		);
 		void this.#preflight();
 		const timer = setInterval(() => void this.#preflight(), preflightMs);

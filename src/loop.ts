@@ -23,8 +23,8 @@ export interface World {
 	note(note: Note): void;
 	/** Calls `callback` at or after `atMs`; the returned function cancels it. */
 	schedule(atMs: MonotonicMs, callback: () => void): () => void;
-	/** Called after every step, for views, conditions and checks. */
-	stepped(state: State, event: Event): void;
+	/** Called after every step with the time it was given, for views, conditions and records. */
+	stepped(state: State, event: Event, nowMs: MonotonicMs): void;
 	/** The loop stopped for good: nothing may be trusted any more, the process should exit. */
 	failed(error: Error): void;
 }
@@ -78,9 +78,10 @@ export class Loop {
 	}
 
 	#take(event: Event): void {
+		const nowMs = this.#world.nowMs();
 		let result: Step;
 		try {
-			result = step(this.#state, event, this.#world.nowMs());
+			result = step(this.#state, event, nowMs);
 		} catch (error) {
 			this.#fail(error);
 			return;
@@ -88,25 +89,25 @@ export class Loop {
 		this.#state = result.state;
 		for (const note of result.notes) this.#world.note(note);
 		if (result.persist === null) {
-			this.#act(result, event);
+			this.#act(result, event, nowMs);
 			return;
 		}
 		// What is decided is durable before any action of the same step starts (invariant I5).
 		this.#world.persist(result.persist, (error) => {
 			if (this.#stopped) return;
-			if (error === null) this.#act(result, event);
+			if (error === null) this.#act(result, event, nowMs);
 			else this.#fail(error);
 			this.#drain();
 		});
 	}
 
-	#act(result: Step, event: Event): void {
+	#act(result: Step, event: Event, nowMs: MonotonicMs): void {
 		for (const action of result.actions) {
 			if ('id' in action) this.#start(action);
 			else this.#world.perform(action);
 		}
 		this.#wake(result.wakeAtMs);
-		this.#world.stepped(this.#state, event);
+		this.#world.stepped(this.#state, event, nowMs);
 		this.#busy = false;
 	}
 

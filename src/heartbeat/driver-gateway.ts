@@ -1,0 +1,33 @@
+import type { Tools } from '#src/std/tool.ts';
+
+/** How often gateways are asked, ms; the engine counts an answer of the last 60 s (rule L4). */
+const intervalMs = 2000;
+const limitMs = 1500;
+
+/**
+ * Asks the gateways of the switched links with one ping each, again and again. `onAnswer` gets whether
+ * any of them answered: a host that lost them all is cut off itself and must not fence its peer.
+ * The returned function ends it.
+ */
+export const watchGateways = (
+	tools: Tools,
+	addresses: readonly string[],
+	onAnswer: (answers: boolean) => void,
+): (() => void) => {
+	let asking = false;
+	const ask = async (): Promise<void> => {
+		if (asking) return;
+		asking = true;
+		const ends = await Promise.all(
+			addresses.map((address) =>
+				tools.run({ file: 'ping', args: ['-n', '-q', '-c', '1', '-W', '1', address], limitMs }),
+			),
+		);
+		asking = false;
+		onAnswer(ends.some((end) => end.end === 'exited' && end.exitCode === 0));
+	};
+	if (addresses.length === 0) return () => {};
+	void ask();
+	const timer = setInterval(() => void ask(), intervalMs);
+	return () => clearInterval(timer);
+};
