@@ -134,10 +134,9 @@ class Agent implements World {
 	}
 
 	#engineConfig(): EngineConfig {
-		return engineConfig(this.#loaded.config, { version, digest: this.#loaded.digest });
+		const { config, digest } = this.#loaded;
+		return engineConfig(config, { version, digest });
 	}
-
-	// The loop's world.
 
 	nowMs(): MonotonicMs {
 		return monotonicMs();
@@ -200,8 +199,6 @@ class Agent implements World {
 		this.#end(softwareExit);
 	}
 
-	// The local API.
-
 	status(): Status {
 		const nowMs = monotonicMs();
 		const list = conditions(this.#state, nowMs).map((each): ConditionView => ({
@@ -261,12 +258,9 @@ class Agent implements World {
 		this.#drivers.fence.configure(fenceDevicesOf(config));
 		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
 		await this.#preflight();
-		const message =
-			change.live.length === 0 ? 'nothing has changed' : `changed: ${change.live.join(', ')}`;
+		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
 		return { status: 'done', code: 'reloaded', message, next: '' };
 	}
-
-	// Its life.
 
 	/** Runs until it is told to end; returns the exit code. */
 	async run(): Promise<number> {
