@@ -101,7 +101,7 @@ export interface SimVm {
 	staleAccepted: boolean;
 	/** The only copy of acknowledged writes was on a disk that was replaced: nobody can keep them. */
 	dataDestroyed: boolean;
-	/** When DRBD last went on alone without a freeze (a disk failed, an orderly disconnect): the stated exception of I3. */
+	/** When DRBD last went on alone without a freeze (failed disk, orderly disconnect): the stated exception of I3. */
 	wentOnAloneMs: number;
 }
 

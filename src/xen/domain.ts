@@ -26,8 +26,8 @@ export interface DomainList {
 }
 
 /**
- * A row from the right, because a name may hold anything (so `.*` is greedy): ID, Mem, VCPUs, state letters, Time(s), UUID,
- * reason code, then columns that differ by version (security label, CPU pool, claim).
+ * A row from the right, because a name may hold anything (so `.*` is greedy): ID, Mem, VCPUs, state
+ * letters, Time(s), UUID, reason code, then columns that differ by version (security label, CPU pool, claim).
  * Format: tools/xl/xl_info.c list_domains, Xen 4.17.
  */
 const row =

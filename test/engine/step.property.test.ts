@@ -48,7 +48,15 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
 			vms: Object.entries(seen).flatMap(([vm, presence]) =>
 				presence === 'absent'
 					? []
-					: [{ vm, presence, reason: presence === 'stopped' ? 'crash' : null, neverRan: false, instance: '1' }],
+					: [
+							{
+								vm,
+								presence,
+								reason: presence === 'stopped' ? 'crash' : null,
+								neverRan: false,
+								instance: '1',
+							},
+						],
 			),
 		},
 	})),
