@@ -23,6 +23,25 @@ export type Executors = {
 	readonly [Type in CarriedType]: (action: ActionOf<Type>, limitMs: number) => Promise<Outcome>;
 };
 
+/** Where a host shows and keeps what the agent needs. The demo and the tests have hosts of their own. */
+export interface Places {
+	/** The id of this boot, by the kernel. */
+	readonly bootId: string;
+	/** Xen's back-end devices, by the kernel. */
+	readonly xenBackends: string;
+	/** Our handler, as DRBD's files name it. */
+	readonly drbdHandler: string;
+	/** The program that the kernel calls for DRBD's handlers. */
+	readonly drbdHelper: string;
+}
+
+export const usualPlaces: Places = {
+	bootId: '/proc/sys/kernel/random/boot_id',
+	xenBackends: '/sys/bus/xen-backend/devices',
+	drbdHandler: '/usr/lib/vmpair/drbd-handler',
+	drbdHelper: '/sys/module/drbd/parameters/usermode_helper',
+};
+
 /** The tools of this host, one driver for each. */
 export interface Drivers {
 	readonly drbd: DrbdDriver;
@@ -133,19 +152,23 @@ export const channelOptions = (
 };
 
 /** The drivers of this host for a configuration. */
-export const createDrivers = (config: Config, xenBackendFolder: string | null): Drivers => ({
+export const createDrivers = (config: Config, places: Places): Drivers => ({
 	drbd: new DrbdDriver({ tools, resources: resourcesOf(config) }),
 	xen: new XenDriver({
 		tools,
 		vms: vmsOf(config),
 		preflight: xenPreflight({ tools }),
-		...(xenBackendFolder === null ? {} : { backendFolder: xenBackendFolder }),
+		backendFolder: places.xenBackends,
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
 });
 
 /** What forbids arming on this host, as sentences with remedies; empty when all is well. */
-export const preflight = async (drivers: Drivers, config: Config): Promise<string[]> => {
+export const preflight = async (
+	drivers: Drivers,
+	config: Config,
+	places: Places,
+): Promise<string[]> => {
 	const [hypervisor, replication, mapping] = await Promise.all([
 		drivers.xen.preflight(),
 		drbdPreflight({
@@ -153,6 +176,8 @@ export const preflight = async (drivers: Drivers, config: Config): Promise<strin
 			resources: resourcesOf(config),
 			detectionMs: config.detectionMs,
 			unverified: config.drbdUnverified,
+			handlerFile: places.drbdHandler,
+			helperFile: places.drbdHelper,
 		}),
 		drivers.fence.verifyMapping(config.host),
 	]);

@@ -19,6 +19,7 @@ import {
 	type Executors,
 	type Log,
 	type Parts,
+	type Places,
 } from '#src/agent-drivers.ts';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Reply, Request } from '#src/api/request.ts';
@@ -48,12 +49,9 @@ import { version } from '#src/version.ts';
 /** What one run of the agent needs to know; everything else is in the configuration. */
 export interface AgentOptions {
 	readonly configPath: string;
-	/** Where the kernel shows the id of this boot. */
-	readonly bootIdPath: string;
+	readonly places: Places;
 	/** Ports to dial instead of the configured ones, by link: a relay stands in between (demo, tests). */
 	readonly relayPorts: Readonly<Record<string, number>>;
-	/** Where the kernel shows Xen's back-end devices; null for the usual place. */
-	readonly xenBackendFolder: string | null;
 }
 
 /** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
@@ -85,6 +83,7 @@ class Agent implements World {
 	readonly #identity: { readonly bootId: string; readonly session: string };
 	readonly #startedMs = monotonicMs();
 	readonly #parts: Parts;
+	readonly #places: Places;
 	readonly #drivers: Drivers;
 	readonly #executors: Executors;
 	readonly #watch: DrbdWatch;
@@ -107,8 +106,9 @@ class Agent implements World {
 		this.#log = log;
 		this.#loaded = loaded;
 		this.#parts = parts;
+		this.#places = options.places;
 		this.#identity = { bootId, session: randomUUID() };
-		this.#drivers = createDrivers(config, options.xenBackendFolder);
+		this.#drivers = createDrivers(config, options.places);
 		this.#executors = executors(this.#drivers);
 		this.#watch = new DrbdWatch({
 			tools,
@@ -354,7 +354,7 @@ class Agent implements World {
 	}
 
 	async #preflight(): Promise<void> {
-		const blockers = await preflight(this.#drivers, this.#loaded.config);
+		const blockers = await preflight(this.#drivers, this.#loaded.config, this.#places);
 		this.#loop.post({ type: 'preflight-observed', blockers });
 	}
 
@@ -389,7 +389,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
 	process.umask(0o077);
 	const log = createLog();
 	const loaded = await loadConfig(options.configPath);
-	const bootId = readFileSync(options.bootIdPath, 'latin1').trim();
+	const bootId = readFileSync(options.places.bootId, 'latin1').trim();
 	const parts = await openParts(log, loaded.config, bootId);
 	const persisted = await parts.store.load();
 	return await new Agent(log, { loaded, bootId, persisted, parts, options }).run();

@@ -1,29 +1,33 @@
-import { parseOptions } from '#src/cli/options.ts';
+import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
+
+/** Words such as `NAME=VALUE` as a record. */
+const record = (words: readonly string[]): Record<string, string> =>
+	Object.fromEntries(
+		words.map((word) => {
+			const at = word.indexOf('=');
+			if (at < 1) throw usageError(`expected NAME=VALUE, found "${word}"`, 'agent');
+			return [word.slice(0, at), word.slice(at + 1)];
+		}),
+	);
 
 /** `vmpair agent [--config FILE]`: runs until it is told to end. */
 export const agent = async (argv: string[], _around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('agent', argv, {
 		config: { type: 'string', default: '/etc/vmpair/vmpair.yaml' },
 		// The others are for the demo and for tests: two hosts on one kernel, with cables in between.
-		'boot-id-file': { type: 'string', default: '/proc/sys/kernel/random/boot_id' },
-		'xen-backends': { type: 'string' },
-		tied: { type: 'boolean', default: false },
+		place: { type: 'string', multiple: true, default: [] },
 		relay: { type: 'string', multiple: true, default: [] },
+		tied: { type: 'boolean', default: false },
 	});
-	const relayPorts = Object.fromEntries(
-		values.relay.map((word) => {
-			const [link = '', port] = word.split('=');
-			return [link, Number(port)];
-		}),
-	);
 	// Whoever started it is gone: nobody would ever end it.
 	if (values.tied) process.stdin.on('close', () => process.kill(process.pid, 'SIGTERM')).resume();
+	const relays = Object.entries(record(values.relay));
 	const { runAgent } = await import('#src/agent.ts');
+	const { usualPlaces } = await import('#src/agent-drivers.ts');
 	return await runAgent({
 		configPath: values.config,
-		bootIdPath: values['boot-id-file'],
-		relayPorts,
-		xenBackendFolder: values['xen-backends'] ?? null,
+		places: { ...usualPlaces, ...record(values.place) },
+		relayPorts: Object.fromEntries(relays.map(([link, port]) => [link, Number(port)])),
 	});
 };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Places } from '#src/agent-drivers.ts';
 import { demoIdentity, type DemoIdentity } from '#src/demo/certificate.ts';
 import { bmcAddress } from '#src/demo/tool-text.ts';
 import type { SimHost } from '#src/sim/model.ts';
@@ -22,11 +23,11 @@ export interface SharedFiles {
 export interface HostFiles {
 	readonly folder: string;
 	readonly configFile: string;
-	readonly bootIdFile: string;
+	/** What the agent is told of this host instead of the usual places. */
+	readonly places: Places;
 	readonly logFile: string;
 	readonly runFolder: string;
 	readonly stateFile: string;
-	readonly backendFolder: string;
 	/** The agent's durable record as it is on disk now; null when there is none. */
 	readRecord(): Persisted | 'corrupt' | null;
 }
@@ -129,8 +130,16 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 	writeFileSync(join(folder, 'host.key'), identity?.keyPem ?? '', secret);
 	const configFile = join(folder, 'vmpair.yaml');
 	writeFileSync(configFile, configText(shared, sim.name, folder));
-	const bootIdFile = join(folder, 'boot_id');
-	writeFileSync(bootIdFile, `${sim.bootId}\n`);
+	const places: Places = {
+		bootId: join(folder, 'boot_id'),
+		xenBackends: backendFolder,
+		drbdHandler: join(folder, 'drbd-handler'),
+		drbdHelper: join(folder, 'usermode_helper'),
+	};
+	writeFileSync(places.bootId, `${sim.bootId}\n`);
+	// DRBD's kernel side is simulated, and it asks the agent itself: nobody ever runs this file.
+	writeFileSync(places.drbdHandler, '', { mode: 0o755 });
+	writeFileSync(places.drbdHelper, `${places.drbdHandler}\n`);
 	const stateFile = join(stateFolder, stateFileName);
 	const { content } = sim.store;
 	if (content !== null && content !== 'corrupt') {
@@ -139,11 +148,10 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 	return {
 		folder,
 		configFile,
-		bootIdFile,
+		places,
 		logFile: join(folder, 'agent.log'),
 		runFolder,
 		stateFile,
-		backendFolder,
 		readRecord: recordReader(stateFile),
 	};
 };

@@ -152,7 +152,7 @@ export class Stage {
 			const files = writeHostFiles(shared, sim);
 			// The checkers look at what is durable: that is the agent's own file.
 			Object.defineProperty(sim.store, 'content', { get: () => files.readRecord() });
-			const tools = new HostTools(stage.#world.simulation, sim, files.backendFolder);
+			const tools = new HostTools(stage.#world.simulation, sim, files.places);
 			const gate = openToolGate(files.folder, (call) => {
 				stage.#world.catchUp();
 				tools.call(call);
@@ -266,7 +266,7 @@ export class Stage {
 		const host = this.#hostOf(sim);
 		if (host === undefined) return;
 		this.#happened('booted', sim.name);
-		writeFileSync(host.files.bootIdFile, `${sim.bootId}\n`);
+		writeFileSync(host.files.places.bootId, `${sim.bootId}\n`);
 		this.#startAgent(host);
 	}
 
@@ -290,9 +290,9 @@ export class Stage {
 
 	#startAgent(host: StageHost): void {
 		if (this.#closing || !host.sim.kernelUp || host.agent !== null) return;
-		const { configFile, bootIdFile, backendFolder, logFile } = host.files;
-		const words = ['agent', '--tied', '--config', configFile, '--boot-id-file', bootIdFile];
-		words.push('--xen-backends', backendFolder);
+		const { configFile, places, logFile } = host.files;
+		const words = ['agent', '--tied', '--config', configFile];
+		for (const [name, path] of Object.entries(places)) words.push('--place', `${name}=${path}`);
 		for (const { name, portFrom } of this.#cables) {
 			words.push('--relay', `${name}=${portFrom[host.sim.name] ?? 0}`);
 		}

@@ -108,3 +108,57 @@ export const bmcText = (index: number): string =>
 		`IP Address              : ${bmcAddress(index)}`,
 		`MAC Address             : 02:00:00:00:00:0${index + 1}`,
 	].join('\n');
+
+/** `drbdadm --version` of DRBD 8.4.11. */
+export const drbdVersionText = [
+	'DRBDADM_BUILDTAG=GIT-hash:\\ simulated',
+	'DRBDADM_API_VERSION=1',
+	'DRBD_KERNEL_VERSION_CODE=0x08040b',
+	'DRBD_KERNEL_VERSION=8.4.11',
+].join('\n');
+
+const onHost = (host: string, index: number, address: number): string[] => [
+	`    on ${host} {`,
+	'        volume 0 {',
+	`            device       /dev/drbd${index} minor ${index};`,
+	`            disk         /dev/vg/disk${index};`,
+	'            meta-disk    internal;',
+	'        }',
+	`        address          ipv4 10.0.0.${address}:${7800 + index};`,
+	'    }',
+];
+
+/** One resource as `drbdadm dump` shows it, set up as vmpair wants it. */
+export const resourceFileText = (
+	resource: string,
+	index: number,
+	hosts: readonly string[],
+	handler: string,
+): string =>
+	[
+		`# resource ${resource} on ${hosts[0] ?? ''}: not ignored, not stacked`,
+		`# defined at /etc/drbd.d/${resource}.res:1`,
+		`resource ${resource} {`,
+		...hosts.flatMap((host, at) => onHost(host, index, at + 1)),
+		'    net {',
+		'        protocol           C;',
+		'        allow-two-primaries  no;',
+		'        after-sb-0pri    discard-zero-changes;',
+		'        after-sb-1pri    disconnect;',
+		'        after-sb-2pri    disconnect;',
+		'        rr-conflict      disconnect;',
+		'        ping-int           1;',
+		'        ping-timeout      10;',
+		'        timeout            9;',
+		'        connect-int        2;',
+		'    }',
+		'    disk {',
+		'        fencing          resource-and-stonith;',
+		'        on-io-error      detach;',
+		'    }',
+		'    handlers {',
+		`        fence-peer       "${handler} fence-peer";`,
+		`        before-resync-target "${handler} before-resync-target";`,
+		'    }',
+		'}',
+	].join('\n');

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Places } from '#src/agent-drivers.ts';
 import type { Call } from '#src/demo/tool-gate.ts';
 import {
 	bmcAddress,
@@ -7,7 +8,9 @@ import {
 	domainListText,
 	domidOf,
 	drbdadmEnd,
+	drbdVersionText,
 	generationText,
+	resourceFileText,
 	resourceLines,
 	vmOfDomain,
 } from '#src/demo/tool-text.ts';
@@ -62,17 +65,17 @@ const showBackends = (host: SimHost, folder: string): void => {
 export class HostTools {
 	readonly #simulation: Simulation;
 	readonly #host: SimHost;
-	readonly #backendFolder: string;
+	readonly #places: Places;
 	/** Followers of `events2` with what each resource looked like when they were told last. */
 	readonly #streams = new Map<Call, Map<string, string>>();
 	/** Followers of `xenstore-watch`. */
 	readonly #watchers = new Set<Call>();
 
-	constructor(simulation: Simulation, host: SimHost, backendFolder: string) {
+	constructor(simulation: Simulation, host: SimHost, places: Places) {
 		this.#simulation = simulation;
 		this.#host = host;
-		this.#backendFolder = backendFolder;
-		showBackends(host, backendFolder);
+		this.#places = places;
+		showBackends(host, places.xenBackends);
 	}
 
 	/** Carries out one call. A host without power answers nobody. */
@@ -80,7 +83,7 @@ export class HostTools {
 		if (!this.#host.kernelUp) return;
 		switch (call.tool) {
 			case 'drbdsetup':
-				return this.#events2(call);
+				return this.#drbdsetup(call);
 			case 'drbdadm':
 				return this.#drbdadm(call);
 			case 'xl':
@@ -105,7 +108,7 @@ export class HostTools {
 			for (const [call, told] of this.#streams) this.#tell(call, told);
 			return;
 		}
-		showBackends(this.#host, this.#backendFolder);
+		showBackends(this.#host, this.#places.xenBackends);
 		for (const call of this.#watchers) {
 			if (!call.out('@introduceDomain')) this.#watchers.delete(call);
 		}
@@ -140,6 +143,15 @@ export class HostTools {
 		}
 	}
 
+	#drbdsetup(call: Call): void {
+		if (call.args[0] === 'events2') this.#events2(call);
+		else {
+			// Nothing runs otherwise than the files say.
+			call.out('# nothing');
+			call.exit(0);
+		}
+	}
+
 	#events2(call: Call): void {
 		const now = this.#observed();
 		const { vms } = this.#simulation;
@@ -159,6 +171,11 @@ export class HostTools {
 		const [resource = ''] = target.split('/');
 		const vm = this.#simulation.vms.find(({ engine }) => engine.resource === resource);
 		const type = resourceVerbs[verb];
+		if (verb === '--version' || verb === 'dump') {
+			call.out(verb === 'dump' ? this.#dump() : drbdVersionText);
+			call.exit(0);
+			return;
+		}
 		if (vm === undefined) {
 			call.error(`'${target}' not defined in your config (for this host).`);
 			call.exit(1);
@@ -187,6 +204,16 @@ export class HostTools {
 				call.exit(code);
 			});
 		}
+	}
+
+	#dump(): string {
+		const [one, other] = this.#simulation.hosts;
+		const names = this.#host === one ? [one.name, other.name] : [other.name, one.name];
+		return this.#simulation.vms
+			.map(({ index, engine }) =>
+				resourceFileText(engine.resource, index, names, this.#places.drbdHandler),
+			)
+			.join('\n');
 	}
 
 	#xl(call: Call): void {
