@@ -113,7 +113,9 @@ export const powerQueryRule = (draft: Draft): void => {
 	if (fencing === null || busy(state, host, ['query-power', 'power-off', 'power-on'])) return;
 	const lastMs = state.peer.power?.atMs ?? null;
 	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
-	const urgent = state.peer.status !== 'online' && state.peer.status !== 'left' && changed;
+	const settled = state.peer.status === 'online' || state.peer.status === 'left';
+	// A reading `off` from before it came back would look like a device of another host.
+	const urgent = changed && (!settled || state.peer.power?.state === 'off');
 	const dueMs = lastMs === null || urgent ? nowMs : lastMs + queryIntervalMs(state);
 	if (dueMs > nowMs) wakeBy(draft, dueMs);
 	else start(draft, { type: 'query-power', host }, fencing.callMs);
@@ -170,11 +172,13 @@ const settleLateFence = (draft: Draft, askedAtMs: number): void => {
 		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
 };
 
-/** The peer's power reads off and it is still heard well after the reading: the device belongs to another host. */
+/** The peer's power reads off while it is heard, and it is still heard well after the reading: the device belongs to another host. */
 export const mappingSuspect = (state: State, nowMs: number): boolean => {
 	const { peer, config } = state;
 	if (peer.mappingWrong) return true;
 	if (peer.power?.state !== 'off' || peer.hearing !== 'online') return false;
+	// An older reading is of the time before it came back.
+	if (peer.power.atMs < peer.hearingSinceMs) return false;
 	return nowMs - peer.power.atMs > config.timing.detectionMs;
 };
 
