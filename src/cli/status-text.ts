@@ -1,4 +1,12 @@
-import type { FencingView, HostView, LinkView, Status, Verdict, VmView } from '#src/api/view.ts';
+import type {
+	ConditionView,
+	FencingView,
+	HostView,
+	LinkView,
+	Status,
+	Verdict,
+	VmView,
+} from '#src/api/view.ts';
 import {
 	ago,
 	cell,
@@ -79,7 +87,7 @@ const linkText = (link: LinkView): string => {
 	return facts.join(' ');
 };
 
-const fencingText = (fencing: FencingView): string => {
+const fencingText = (fencing: FencingView, peer: HostView | undefined): string => {
 	const power =
 		fencing.powerAgeMs === null
 			? `power of ${fencing.target} not asked yet`
@@ -88,7 +96,7 @@ const fencingText = (fencing: FencingView): string => {
 	if (fencing.openFence !== null) facts.push(`a power-off of ${fencing.openFence.target} is open`);
 	if (fencing.attempts > 0) facts.push(`attempt ${fencing.attempts} of ${fencing.attemptsMax}`);
 	if (fencing.lastHour > 0) facts.push(`${fencing.lastHour} of ${fencing.perHourMax} this hour`);
-	if (fencing.delayMs > 0)
+	if (fencing.delayMs > 0 && (peer?.state === 'suspect' || peer?.state === 'lost'))
 		facts.push(`waits ${span(fencing.delayMs)} for ${fencing.target} to go first`);
 	return facts.join(', ');
 };
@@ -98,7 +106,7 @@ const guardLines = (status: Status, look: Look): string[] => {
 	const fencing =
 		status.fencing === null
 			? 'no fence device: a person confirms every failover'
-			: fencingText(status.fencing);
+			: fencingText(status.fencing, status.hosts[1]);
 	return [
 		...wrap(`links: ${links}`, look.columns, '  '),
 		...wrap(
@@ -121,8 +129,15 @@ const stateTones: Readonly<Record<VmView['state'], Tone>> = {
 	unknown: 'warn',
 };
 
+/** A sight that is older than this is not the present any more, ms. */
+const freshMs = 3000;
+
+/** Own disk, then the peer's; `?` behind what was seen too long ago to be taken for the present. */
 const diskCell = (vm: VmView): Cell => {
-	const disks = vm.sights.map((sight) => sight.disk ?? '?');
+	const disks = vm.sights.map(({ disk, ageMs }) => {
+		if (disk === null) return '?';
+		return ageMs === null || ageMs > freshMs ? `${disk}?` : disk;
+	});
 	const good = disks.every((disk) => disk === 'UpToDate');
 	const percent = vm.resync?.donePercent;
 	const progress = percent === null || percent === undefined ? '' : ` ${Math.floor(percent)}%`;
@@ -181,8 +196,15 @@ const blockers = (vms: readonly VmView[]): Trouble[] => {
 	}));
 };
 
+/** A VM whose failover is blocked is told of once, with its blocker; what pages is always told. */
+const ownLine =
+	(vms: readonly VmView[]) =>
+	({ severity, subject }: ConditionView): boolean =>
+		severity === 'critical' ||
+		!vms.some(({ vm, failover }) => vm === subject && failover.blocker !== '');
+
 const troubles = (status: Status): Trouble[] => [
-	...status.conditions.map((condition): Trouble => ({
+	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
 		tone: condition.severity === 'critical' ? 'bad' : 'warn',
 		text: `${condition.summary} (${span(condition.ageMs)})`,
 		next: condition.next,

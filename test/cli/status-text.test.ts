@@ -101,3 +101,33 @@ test('colour adds nothing but colour', (t) => {
 	// eslint-disable-next-line no-control-regex
 	t.is(coloured.replaceAll(/\u001b\[[0-9;]*m/g, ''), statusLines(status, plain).join('\n'));
 });
+
+test('what the peer showed too long ago is not told as the present', (t) => {
+	const vm = exampleVm('ldap', {
+		sights: exampleVm('ldap').sights.map((sight) =>
+			sight.host === 'south' ? { ...sight, ageMs: 8000 } : sight,
+		),
+	});
+	t.regex(statusLines(exampleStatus([vm]), plain).join('\n'), /UpToDate\/UpToDate\? /);
+});
+
+test('a warning about a VM is not told twice, a page always is', (t) => {
+	const failover = { ready: false, to: null, blocker: 'replication is down', next: '' };
+	const about = (name: string, severity: 'critical' | 'warning') => ({
+		key: `${name}/ldap`,
+		name,
+		subject: 'ldap',
+		severity,
+		summary: `ldap: ${name}`,
+		next: '',
+		ageMs: 1000,
+	});
+	const conditions = [about('vm-down', 'critical'), about('replication-degraded', 'warning')];
+	const text = statusLines(
+		exampleStatus([exampleVm('ldap', { failover })], { conditions }),
+		plain,
+	).join('\n');
+	t.regex(text, /ldap: vm-down/);
+	t.notRegex(text, /replication-degraded/);
+	t.regex(text, /ldap: replication is down/);
+});
