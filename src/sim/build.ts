@@ -41,6 +41,8 @@ export interface BuildOptions {
 	readonly persistMaxMs: number;
 	readonly observeMaxMs: number;
 	readonly clockRates: readonly [number, number];
+	/** Tests of the world alone: no agents start, and this answers the fence-peer calls. */
+	readonly handler?: (replica: Replica, answer: (exitCode: number) => void) => void;
 }
 
 /** The hosts have run for an hour when the story begins. */
@@ -61,6 +63,7 @@ export const createSimulation = (options: BuildOptions): Simulation => {
 		hooks: createHooks(
 			() => simulation,
 			() => observer,
+			options.handler,
 		),
 		mutation: options.mutation,
 		trace: options.trace,
@@ -71,7 +74,7 @@ export const createSimulation = (options: BuildOptions): Simulation => {
 		changes: 0,
 	};
 	observer = options.observer(simulation);
-	begin(simulation, world);
+	begin(simulation, world, options.handler === undefined);
 	return simulation;
 };
 
@@ -234,7 +237,7 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	latePromoteMs: null,
 });
 
-const begin = (simulation: Simulation, world: ScenarioWorld): void => {
+const begin = (simulation: Simulation, world: ScenarioWorld, agents: boolean): void => {
 	for (const [index, vm] of simulation.vms.entries()) {
 		const uuid = newUuid(simulation);
 		for (const replica of vm.replicas) replica.current = uuid;
@@ -243,6 +246,7 @@ const begin = (simulation: Simulation, world: ScenarioWorld): void => {
 	}
 	for (const host of simulation.hosts) {
 		if (world.begin !== 'fresh') host.store.content = firstRecord(simulation, world, host);
+		if (!agents) continue;
 		startAgentSoon(simulation, host, world.begin === 'settled' ? 0 : world.timing.agentStart);
 	}
 };
@@ -307,16 +311,24 @@ const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost
 	};
 };
 
-const createHooks = (simulation: () => Simulation, observer: () => Observer | null): Hooks => ({
+const createHooks = (
+	simulation: () => Simulation,
+	observer: () => Observer | null,
+	handler: BuildOptions['handler'],
+): Hooks => ({
 	replicationChanged: (host) => readReplication(simulation(), host),
 	hypervisorChanged: (host) => readHypervisor(simulation(), host),
-	callHandler: (replica, answer) => callHandler(simulation(), replica, answer),
+	callHandler: (replica, answer) => {
+		if (handler === undefined) callHandler(simulation(), replica, answer);
+		else handler(replica, answer);
+	},
 	hearingMayChange: () => refreshHearing(simulation()),
 	agentDied: (agent) => dropCalls(agent),
 	agentGoesOn: (host) => agentGoesOn(simulation(), host),
 	booted: (host) => {
 		if (simulation().mutation === 'xendomains') startAll(simulation(), host);
 		if (simulation().mutation === 'fence-again') fenceAgain(simulation(), host);
+		if (handler !== undefined) return;
 		const { agentStartMs } = simulation().timings;
 		startAgentSoon(simulation(), host, agentStartMs);
 	},

@@ -187,6 +187,8 @@ const beginResync = (simulation: Simulation, source: Replica, target: Replica): 
 	target.replication = 'WFBitMapT';
 	source.replication = 'WFBitMapS';
 	target.peerDisk = 'UpToDate';
+	// Its writes go on with one current copy before anybody could count the other one out.
+	if (source.frozen) vm.wentOnAloneMs = simulation.queue.nowMs;
 	thaw(simulation, source, true);
 	changed(simulation, source);
 	changed(simulation, target);

@@ -196,7 +196,7 @@ const linkObservation = (
 };
 
 /** The agent looks at its links shortly after something changed. */
-export const observeLinks = (simulation: Simulation, host: SimHost): void => {
+const observeLinks = (simulation: Simulation, host: SimHost): void => {
 	const { agent } = host;
 	if (!isAlive(agent) || agent.reads.has('links')) return;
 	agent.reads.set('links', 'reading');

@@ -43,7 +43,10 @@ export const observeHypervisor = (
 	freeMemoryMib: memoryMib - usedMib(simulation, host),
 });
 
-/** `xl create -p -e` in a unit of its own: it goes on when the agent dies. */
+/**
+ * `xl create -p -e` in a unit of its own: it goes on when the agent dies. The domain is listed as
+ * paused long before it is complete.
+ */
 export const createVm = (
 	simulation: Simulation,
 	host: SimHost,
@@ -59,54 +62,76 @@ export const createVm = (
 		done(failed('xl-no-memory'));
 		return;
 	}
-	const creating = { opened: false };
-	host.creating.set(vm.name, creating);
+	host.creating.set(vm.name, { opened: false });
 	const { createMs } = simulation.timings;
 	const totalMs = delay(simulation, Math.floor(createMs / 2), Math.floor(createMs * 1.5));
-	const fail = (code: string) => {
-		host.creating.delete(vm.name);
-		done(failed(code));
-	};
-	onHost(simulation, host, Math.floor(totalMs / 2), () => {
-		const fails = vm.createFails.get(host.name) ?? 0;
-		if (fails > 0) {
-			vm.createFails.set(host.name, fails - 1);
-			fail('xl-failed');
-			return;
-		}
-		const openDisk = () => {
-			const replica = replicaOf(host, vm);
-			if (!replica.up || replica.role !== 'Primary') {
-				// A Secondary cannot be opened: EMEDIUMTYPE.
-				fail('xl-disk');
-				return;
+	onHost(simulation, host, Math.floor(totalMs / 10), () => {
+		const domain = appear(simulation, host, vm);
+		onHost(simulation, host, Math.floor(totalMs * 0.4), () => {
+			const fails = vm.createFails.get(host.name) ?? 0;
+			if (fails === 0) openDisk(simulation, host, vm, { domain, restMs: totalMs / 2, done });
+			else {
+				vm.createFails.set(host.name, fails - 1);
+				createFailed(simulation, host, vm, { domain, restMs: 0, done }, 'xl-failed');
 			}
-			creating.opened = true;
-			if (replica.frozen) {
-				// Reading the disk's first blocks hangs until DRBD goes on.
-				onHost(simulation, host, 500, openDisk);
-				return;
-			}
-			onHost(simulation, host, Math.ceil(totalMs / 2), () => {
-				created(simulation, host, vm);
-				done(succeeded);
-			});
-		};
-		openDisk();
+		});
 	});
 };
 
-const created = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
-	host.creating.delete(vm.name);
+interface Creating {
+	readonly domain: Domain;
+	readonly restMs: number;
+	readonly done: Done;
+}
+
+const appear = (simulation: Simulation, host: SimHost, vm: SimVm): Domain => {
 	simulation.nextInstance += 1;
-	host.domains.set(vm.name, {
+	const domain: Domain = {
 		presence: 'paused',
 		neverRan: true,
 		reason: null,
 		instance: `${vm.name}-${simulation.nextInstance}`,
 		shutdownDue: false,
-	});
+	};
+	host.domains.set(vm.name, domain);
 	changed(simulation, host, vm);
+	return domain;
+};
+
+const createFailed = (
+	simulation: Simulation,
+	host: SimHost,
+	vm: SimVm,
+	creating: Creating,
+	code: string,
+): void => {
+	host.creating.delete(vm.name);
+	if (host.domains.get(vm.name) === creating.domain) {
+		settle(simulation, vm);
+		host.domains.delete(vm.name);
+		changed(simulation, host, vm);
+	}
+	creating.done(failed(code));
+};
+
+const openDisk = (simulation: Simulation, host: SimHost, vm: SimVm, creating: Creating): void => {
+	const replica = replicaOf(host, vm);
+	if (!replica.up || replica.role !== 'Primary' || host.domains.get(vm.name) !== creating.domain) {
+		// A Secondary cannot be opened (EMEDIUMTYPE); a domain may have been destroyed meanwhile.
+		createFailed(simulation, host, vm, creating, 'xl-disk');
+		return;
+	}
+	host.creating.set(vm.name, { opened: true });
+	if (replica.frozen) {
+		// Reading the disk's first blocks hangs until DRBD goes on.
+		onHost(simulation, host, 500, () => openDisk(simulation, host, vm, creating));
+		return;
+	}
+	onHost(simulation, host, Math.ceil(creating.restMs), () => {
+		host.creating.delete(vm.name);
+		if (host.domains.get(vm.name) === creating.domain) creating.done(succeeded);
+		else creating.done(failed('xl-failed'));
+	});
 };
 
 export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
@@ -121,6 +146,7 @@ export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 		domain.neverRan = false;
 		count(simulation, 'VM starts');
 		changed(simulation, host, vm);
+		if (host.creating.has(vm.name)) count(simulation, 'unpaused before its create ended');
 		simulation.hooks.vmRuns(host, vm);
 		if (domain.shutdownDue) shutDownSoon(simulation, host, vm, domain);
 	}

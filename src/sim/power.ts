@@ -13,7 +13,7 @@ type Done = (outcome: Outcome) => void;
 const hasOutlet = (host: SimHost): boolean => host.devices.some((device) => device.outlet);
 
 /** Everything volatile of a host is gone: its memory, guests, agent and connections. */
-export const losePower = (simulation: Simulation, host: SimHost): void => {
+const losePower = (simulation: Simulation, host: SimHost): void => {
 	settleAll(simulation);
 	host.powered = false;
 	tell(simulation, host.name, 'power is off');

@@ -19,7 +19,7 @@ export interface Tally {
 	violations: TalliedViolation[];
 }
 
-export interface TalliedViolation {
+interface TalliedViolation {
 	readonly seed: number;
 	readonly checker: string;
 	readonly atMs: number;

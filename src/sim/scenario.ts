@@ -11,7 +11,7 @@ import {
  * One scenario: a story, a world, what happens in it, and what must be seen. Simulator and lab read
  * the same file; where the lab's hosts are slower, it multiplies the limits (docs/scenario-format.md).
  */
-export const scenarioFormat = 1;
+const scenarioFormat = 1;
 
 const vmSchema = z.strictObject({
 	name: nameSchema,

@@ -79,7 +79,7 @@ const isGathered = (gathered: Gathered, sight: Sight): boolean => {
 };
 
 /** Where the VM runs, or on at least one disk, is every acknowledged write; no promise about data was broken. */
-export const isLedgerIntact = (simulation: Simulation, only: SimVm | null): boolean => {
+const isLedgerIntact = (simulation: Simulation, only: SimVm | null): boolean => {
 	if (simulation.violations.some((each) => each.checker === 'no-loss')) return false;
 	const vms = only === null ? simulation.vms : [only];
 	return vms.every((vm) => vm.replicas.some((replica) => replica.head === vm.acknowledged));

@@ -17,8 +17,8 @@ interface Timed {
 type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 
 /** Faults begin within this time; what they break is repaired within `faultEndMs`, or by people at the end. */
-const lastFaultMs = 30_000;
-const faultEndMs = 60_000;
+const lastFaultMs = 25_000;
+const faultEndMs = 45_000;
 
 const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
 const someHost = (random: Prng): string => pick(random, swarmHosts);
@@ -216,7 +216,7 @@ export const randomSteps = (
 	}
 	// People put everything right; from here on the pair must find its way by itself.
 	const lastMs = Math.max(...timed.map((each) => each.atMs));
-	timed.push(...repairs(lastMs + between(random, 2000, chance(random, 0.5) ? 10_000 : 40_000)));
+	timed.push(...repairs(lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000)));
 	return timed
 		.toSorted((one, other) => one.atMs - other.atMs)
 		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));

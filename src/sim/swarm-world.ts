@@ -23,7 +23,7 @@ const vmNames = ['ldap', 'samba', 'batch', 'mon', 'se'] as const;
 const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
 /** The longest a device may hold back an `off`; honest devices keep it. */
-export const lateMs = 10_000;
+const lateMs = 10_000;
 const callMs = 5000;
 
 export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput => {

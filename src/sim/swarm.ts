@@ -179,16 +179,10 @@ const checkAlive = (simulation: Simulation, vm: SimVm, excused: boolean): void =
 	);
 	for (const each of open)
 		tell(simulation, 'world', `open: ${each.key} (${each.severity}): ${each.summary}`);
-	const about = open.filter(
-		(each) =>
-			each.severity !== 'info' && (each.subject === vm.name || !isVmName(simulation, each.subject)),
-	);
+	const about = open.filter((each) => each.severity !== 'info' && each.subject === vm.name);
 	if (about.length === 0) {
 		violate(simulation, 'I10', `${vm.name} is down and nobody is told`);
 	} else if (!excused) {
 		violate(simulation, 'liveness', `${vm.name} is down although everything was repaired`);
 	}
 };
-
-const isVmName = (simulation: Simulation, name: string): boolean =>
-	simulation.vms.some((vm) => vm.name === name);
