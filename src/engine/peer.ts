@@ -3,7 +3,7 @@ import type { PeerStatus, Proof, State } from '#src/engine/state.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
 /** A power reading proves nothing any more when it is older: somebody may have pressed the button. */
-export const proofFreshMs = 30_000;
+const proofFreshMs = 30_000;
 /** While the peer is out its power is read this often, so that the proof lapses when it reads on. */
 const outQueryMs = 10_000;
 /** While the peer is online its devices are read this often, to know that they would answer. */
