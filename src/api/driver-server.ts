@@ -5,7 +5,7 @@ import { requestSchema, type Reply, type Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
-export interface HistoryQuery {
+interface HistoryQuery {
 	/** Only entries after this one. */
 	readonly afterSeq: number;
 	/** Only entries at or after this wall-clock time, ISO 8601; null for all. */

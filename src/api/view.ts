@@ -144,7 +144,7 @@ const vmSchema = z.strictObject({
 });
 
 /** The engine's part of the status. */
-export const statusViewSchema = z.strictObject({
+const statusViewSchema = z.strictObject({
 	apiVersion: z.literal(apiVersion),
 	pairId: name,
 	self: name,

@@ -4,7 +4,7 @@ import { truths, type VmTruth } from '#src/demo/truth.ts';
 import { VmpairError } from '#src/std/error.ts';
 
 /** One line of what happened: in the world, or said by an agent. */
-export interface TimelineEntry {
+interface TimelineEntry {
 	/** Since the demo began, ms. */
 	readonly atMs: number;
 	readonly source: 'world' | 'agent';

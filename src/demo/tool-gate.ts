@@ -43,7 +43,7 @@ done
 `;
 
 /** Every tool that an agent may call on a host of the demo. */
-export const toolNames = [
+const toolNames = [
 	'xl',
 	'drbdadm',
 	'drbdsetup',
@@ -55,7 +55,7 @@ export const toolNames = [
 	'xenstore-watch',
 	'modprobe',
 ] as const;
-export type ToolName = (typeof toolNames)[number];
+type ToolName = (typeof toolNames)[number];
 
 /** One call that waits for its answer. Writing to a caller that is gone is harmless. */
 export interface Call {

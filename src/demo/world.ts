@@ -76,7 +76,3 @@ export const startWorld = (
 	}, lateMsMax);
 	return { simulation, catchUp, stop: () => clearInterval(timer) };
 };
-
-/** The host of a simulation by its name. */
-export const hostOf = (simulation: Simulation, name: string): SimHost | undefined =>
-	simulation.hosts.find((host) => host.name === name);

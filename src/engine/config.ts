@@ -1,7 +1,7 @@
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
 /** The timing table; every number derives from the detection time D (`src/config/timing.ts`). Milliseconds. */
-export interface Timing {
+interface Timing {
 	/** Time without any beat on any link after which the peer counts as silent. */
 	readonly detectionMs: number;
 	readonly beatIntervalMs: number;
@@ -32,7 +32,7 @@ export interface EngineVm {
 	readonly restartWindowMs: number;
 }
 
-export interface EngineLink {
+interface EngineLink {
 	readonly link: string;
 	/** False for a direct cable: its carrier drops when the peer dies, so it says nothing of this host (L4). */
 	readonly switched: boolean;

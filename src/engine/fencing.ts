@@ -13,7 +13,7 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
-import { proofOf, settleOpenFence } from '#src/engine/peer.ts';
+import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
@@ -23,13 +23,15 @@ const hourMs = 3_600_000;
 /** A gateway counts as "went silent" only when it answered this shortly before the loss (L4). */
 const gatewayMemoryMs = 60_000;
 const retryPauseMs = 1000;
+/** After a stall of our own, what was reported meanwhile is taken in for this long before an `off`, ms. */
+const steadyMs = 1500;
 
 const changeFencing = (draft: Draft, change: Partial<State['fencing']>): void => {
 	draft.state = { ...draft.state, fencing: { ...draft.state.fencing, ...change } };
 };
 
 /** A fence must win something: a VM of the peer that can run here, or an own VM frozen by the loss (L5). */
-export const fenceGain = (state: State): string | null => {
+const fenceGain = (state: State): string | null => {
 	const { self } = state.config;
 	for (const { vm, resource } of state.config.vms) {
 		const record = recordOf(state, resource);
@@ -119,12 +121,25 @@ export const fenceDelayMs = (state: State): number => {
 };
 
 /**
+ * When the turns began: when the hosts last heard each other both ways. An agent that started since and
+ * does not know it waits a full round first.
+ */
+const turnOriginMs = (state: State, lengthMs: number): number => {
+	const { contactLost } = state.persisted;
+	return contactLost !== null && contactLost.bootId === state.bootId
+		? contactLost.atMs
+		: state.startedAtMs + turns * lengthMs;
+};
+
+/**
  * When this host may send its next `off`: within its own turn, and so early in it that the command
  * has taken effect (or never will) before the other host's turn. Now, or the start of its next turn.
  */
 const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): number => {
 	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
-	const elapsedMs = nowMs - state.peer.statusSinceMs;
+	const originMs = turnOriginMs(state, lengthMs);
+	if (nowMs < originMs) return originMs + turnOf(state) * lengthMs;
+	const elapsedMs = nowMs - originMs;
 	const turn = Math.floor(elapsedMs / lengthMs);
 	const skewMs = 3 * state.config.timing.detectionMs;
 	const latestMs = lengthMs - fencing.lateMs - 2 * fencing.callMs - skewMs;
@@ -132,7 +147,7 @@ const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): numbe
 	if (mine && elapsedMs - turn * lengthMs <= latestMs) return nowMs;
 	const wait = (turnOf(state) - (turn % turns) + turns) % turns;
 	const next = turn + (wait === 0 ? turns : wait);
-	return state.peer.statusSinceMs + next * lengthMs;
+	return originMs + next * lengthMs;
 };
 
 /** `off` commands of the last hour; those of another boot count until this host is up for an hour. */
@@ -149,7 +164,7 @@ const holdReason = (draft: Draft): string | null => {
 		return 'the arbiter is a person: no host is fenced';
 	if (!joined(state)) return 'this host has not met its peer since it booted';
 	if (!state.persisted.pair.armed) return 'the pair is disarmed';
-	if (state.peer.mappingWrong)
+	if (deviceWrong(state))
 		return `the fence device of ${config.peer} seems to belong to another host`;
 	if (fenceGain(state) === null) return 'nothing would be won: no VM could run or thaw here';
 	if (isolated(state)) return 'this host itself seems to be cut off from the network';
@@ -157,7 +172,11 @@ const holdReason = (draft: Draft): string | null => {
 		return `${progress.attempts} attempts to switch ${config.peer} off did not succeed`;
 	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
 		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
-	const dueMs = Math.max(nextFenceMs(state, config.fencing, nowMs), progress.notBeforeMs);
+	const dueMs = Math.max(
+		nextFenceMs(state, config.fencing, nowMs),
+		progress.notBeforeMs,
+		state.steadySinceMs + steadyMs,
+	);
 	if (nowMs < dueMs) {
 		wakeBy(draft, dueMs);
 		return `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s for the other host to fence first`;

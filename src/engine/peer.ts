@@ -23,11 +23,15 @@ export const anyConnected = (state: State): boolean =>
 /** The peer's kernel refused a connection: it lives, its agent does not. */
 const kernelAnswers = (state: State): boolean => state.peer.links.some((link) => link.refused);
 
+/** The fence device of the peer is known to belong to another host: what it reads proves nothing. */
+export const deviceWrong = (state: State): boolean =>
+	state.peer.mappingWrong || state.peer.document?.deviceWrong === true;
+
 /** The proof in force, or null: one that is too old does not count. */
 export const proofOf = (state: State, nowMs: number): Proof | null => {
 	const { proof } = state.peer;
-	if (proof === null || state.peer.mappingWrong) return null;
-	if (proof.kind === 'power-off' && nowMs - proof.atMs > proofFreshMs) return null;
+	if (proof?.kind === 'power-off' && (deviceWrong(state) || nowMs - proof.atMs > proofFreshMs))
+		return null;
 	return proof;
 };
 
@@ -60,12 +64,24 @@ const becomeStatus = (draft: Draft, status: PeerStatus): void => {
 		connected: anyConnected(draft.state),
 	});
 	changePeer(draft, { status, statusSinceMs: draft.nowMs });
-	if (status === 'online') {
+};
+
+/**
+ * Remembers since when the hosts do not hear each other both ways: the fencing turns count from there.
+ * Durable, so that neither an agent restart nor a flapping status begins the turns anew (V12).
+ */
+const contactRule = (draft: Draft): void => {
+	const { peer, persisted, bootId } = draft.state;
+	if (peer.hearing === 'online' && peer.echoed) {
+		if (persisted.contactLost !== null) changePersisted(draft, { contactLost: null });
+		if (peer.met && draft.state.fencing.attempts === 0) return;
+		changePeer(draft, { met: true });
 		draft.state = {
 			...draft.state,
 			fencing: { attempts: 0, notBeforeMs: draft.nowMs, powerOnDue: false, hold: null },
 		};
-	}
+	} else if (peer.met && persisted.contactLost === null && peer.hearing !== 'online')
+		changePersisted(draft, { contactLost: { bootId, atMs: draft.nowMs } });
 };
 
 /** Follows what is known of the peer: hearing it voids every proof, a goodbye is one. */
@@ -84,6 +100,7 @@ export const peerRule = (draft: Draft): void => {
 		changePeer(draft, {
 			proof: { kind: 'left', atMs: draft.nowMs, by: 'its goodbye, durable here before it' },
 		});
+	contactRule(draft);
 	becomeStatus(draft, statusOf(draft.state, draft.nowMs));
 	if (draft.state.peer.status === 'agent-down' && kernelAnswers(draft.state))
 		wakeBy(draft, draft.nowMs + 1000);
@@ -134,7 +151,7 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		draft.state = { ...draft.state, fencing: { ...draft.state.fencing, attempts: 0 } };
 	if (state === 'off') {
 		settleOpenFence(draft, 'its power reads off');
-		if (peer.hearing === 'online' || peer.mappingWrong) return;
+		if (peer.hearing === 'online' || deviceWrong(draft.state)) return;
 		changePeer(draft, {
 			proof: {
 				kind: 'power-off',
@@ -144,6 +161,7 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		});
 	}
 	if (state === 'on') {
+		if (peer.mappingWrong && peer.hearing === 'online') changePeer(draft, { mappingWrong: false });
 		settleLateFence(draft, askedAtMs);
 		if (peer.proof?.kind === 'power-off') {
 			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
@@ -172,14 +190,21 @@ const settleLateFence = (draft: Draft, askedAtMs: number): void => {
 		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
 };
 
-/** The peer's power reads off while it is heard, and it is still heard well after the reading: the device belongs to another host. */
-export const mappingSuspect = (state: State, nowMs: number): boolean => {
-	const { peer, config } = state;
-	if (peer.mappingWrong) return true;
-	if (peer.power?.state !== 'off' || peer.hearing !== 'online') return false;
+/** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
+export const mappingRule = (draft: Draft): void => {
+	const { peer, config } = draft.state;
+	if (peer.mappingWrong || peer.power?.state !== 'off' || peer.hearing !== 'online') return;
 	// An older reading is of the time before it came back.
-	if (peer.power.atMs < peer.hearingSinceMs) return false;
-	return nowMs - peer.power.atMs > config.timing.detectionMs;
+	if (peer.power.atMs < peer.hearingSinceMs) return;
+	const dueMs = peer.power.atMs + config.timing.detectionMs;
+	if (draft.nowMs <= dueMs) {
+		wakeBy(draft, dueMs + 1);
+		return;
+	}
+	changePeer(draft, { mappingWrong: true });
+	note(draft, 'error', 'the peer lives although its power reads off: wrong fence device', {
+		host: config.peer,
+	});
 };
 
 /** Sign of life that forbids a person's "it is dead", as a sentence; null when there is none. */

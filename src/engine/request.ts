@@ -255,7 +255,7 @@ const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
 };
 
 /** Why the pair can't be armed now, as a sentence; null when it can. */
-export const armBlocker = (state: State): string | null => {
+const armBlocker = (state: State): string | null => {
 	const { peer, self } = state.config;
 	if (!inContact(state) || !joined(state) || state.peer.document?.joined !== true)
 		return `${self} and ${peer} must be in contact to arm the pair`;

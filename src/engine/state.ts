@@ -43,6 +43,8 @@ export interface PeerState {
 	readonly hearing: Hearing | null;
 	readonly hearingSinceMs: MonotonicMs;
 	readonly echoed: boolean;
+	/** Both hosts heard each other in this run of the agent. */
+	readonly met: boolean;
 	readonly lagMs: number;
 	/** Boot id of the peer as last accepted. */
 	readonly bootId: string | null;
@@ -59,12 +61,12 @@ export interface PeerState {
 	readonly proof: Proof | null;
 	/** Last answer of its fence devices; `state` null when they could not tell. */
 	readonly power: { readonly state: PowerState | null; readonly atMs: MonotonicMs } | null;
-	/** A promote was refused by a living peer although its power read off: the device mapping is wrong. */
+	/** Its power read off while it lived: the device belongs to another host and proves nothing. Until it reads on while heard. */
 	readonly mappingWrong: boolean;
 }
 
 /** What is going on with the peer's power. */
-export interface FencingState {
+interface FencingState {
 	/** `off` commands sent since the peer was last heard. */
 	readonly attempts: number;
 	readonly notBeforeMs: MonotonicMs;
@@ -75,7 +77,7 @@ export interface FencingState {
 }
 
 /** One loss of replication of one resource. */
-export interface Loss {
+interface Loss {
 	/** Counts the losses of this boot of the agent. */
 	readonly number: number;
 	readonly sinceMs: MonotonicMs;
@@ -125,7 +127,7 @@ export interface PendingRequest {
 	readonly sinceMs: MonotonicMs;
 }
 
-export interface Observed<Value> {
+interface Observed<Value> {
 	readonly value: Value;
 	readonly atMs: MonotonicMs;
 }
@@ -135,6 +137,9 @@ export interface State {
 	readonly bootId: string;
 	readonly session: string;
 	readonly startedAtMs: MonotonicMs;
+	readonly steppedAtMs: MonotonicMs;
+	/** Since when steps come in time: ticks come every second, a longer gap is a stall of our own. */
+	readonly steadySinceMs: MonotonicMs;
 	/** False when the agent found no state file: it learns from the peer or seeds jointly, and says so. */
 	readonly stateFileFound: boolean;
 	readonly persisted: Persisted;
@@ -168,6 +173,8 @@ export interface State {
 	readonly inFlight: Readonly<Record<string, InFlight>>;
 	readonly nextId: number;
 	readonly retries: Readonly<Record<string, Retry>>;
+	/** The own fence device, as the peer would use it, is not this host's. */
+	readonly ownDeviceWrong: boolean;
 	/** Null before the first preflight. */
 	readonly armBlockers: readonly string[] | null;
 	readonly leaving: boolean;
@@ -204,6 +211,7 @@ const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
 	pair: { generation: 0, armed: false, by: 'vmpair', reason: 'never armed', at: '' },
 	resources: {},
 	openFence: null,
+	contactLost: null,
 	fences: [],
 });
 
@@ -213,6 +221,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	hearing: null,
 	hearingSinceMs: nowMs,
 	echoed: false,
+	met: false,
 	lagMs: 0,
 	bootId: persisted?.peerBootIds.at(-1) ?? null,
 	document: null,
@@ -242,6 +251,8 @@ export const initialState = (
 	config,
 	...identity,
 	startedAtMs: nowMs,
+	steppedAtMs: nowMs,
+	steadySinceMs: nowMs,
 	stateFileFound: persisted !== null,
 	persisted:
 		persisted === null
@@ -270,6 +281,7 @@ export const initialState = (
 	inFlight: {},
 	nextId: 1,
 	retries: {},
+	ownDeviceWrong: false,
 	armBlockers: null,
 	leaving: false,
 	left: false,
