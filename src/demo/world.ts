@@ -1,7 +1,7 @@
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
 import { settleAll } from '#src/sim/data.ts';
-import type { Hooks, SimHost, Simulation } from '#src/sim/model.ts';
+import type { Hooks, Simulation } from '#src/sim/model.ts';
 import { runNext } from '#src/sim/queue.ts';
 import type { ScenarioWorld } from '#src/sim/scenario.ts';
 
