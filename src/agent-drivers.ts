@@ -163,12 +163,12 @@ export const createDrivers = (config: Config, places: Places): Drivers => ({
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
 });
 
-/** What forbids arming on this host, as sentences with remedies; empty when all is well. */
+/** What forbids arming on this host, as sentences with remedies, and whether its own fence device is another host's. */
 export const preflight = async (
 	drivers: Drivers,
 	config: Config,
 	places: Places,
-): Promise<string[]> => {
+): Promise<{ readonly blockers: string[]; readonly ownDeviceWrong: boolean }> => {
 	const [hypervisor, replication, mapping] = await Promise.all([
 		drivers.xen.preflight(),
 		drbdPreflight({
@@ -182,11 +182,15 @@ export const preflight = async (
 		drivers.fence.verifyMapping(config.host),
 	]);
 	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
-	return [
-		...hypervisor,
-		...replication.blockers,
-		...(mapping.result === 'mismatch' ? [mapping.sentence] : []),
-	];
+	const ownDeviceWrong = mapping.result === 'mismatch';
+	return {
+		blockers: [
+			...hypervisor,
+			...replication.blockers,
+			...(ownDeviceWrong ? [mapping.sentence] : []),
+		],
+		ownDeviceWrong,
+	};
 };
 
 /** The receivers of alerts. */

@@ -354,8 +354,8 @@ class Agent implements World {
 	}
 
 	async #preflight(): Promise<void> {
-		const blockers = await preflight(this.#drivers, this.#loaded.config, this.#places);
-		this.#loop.post({ type: 'preflight-observed', blockers });
+		const found = await preflight(this.#drivers, this.#loaded.config, this.#places);
+		this.#loop.post({ type: 'preflight-observed', ...found });
 	}
 
 	/** Ends the process once the peer has the goodbye, or will not take it. */

@@ -32,6 +32,8 @@ export interface World {
 /** More waiting events than this means the world is reported faster than it can be decided: a bug. */
 const queueMax = 10_000;
 const tickMs = 1000;
+/** A power-off that could not be sent this soon after its decision is decided anew. */
+const decisionFreshMs = 1000;
 
 /** Queue, step, make durable, execute: the only owner of time and concurrency. */
 export class Loop {
@@ -103,7 +105,7 @@ export class Loop {
 
 	#act(result: Step, event: Event, nowMs: MonotonicMs): void {
 		for (const action of result.actions) {
-			if ('id' in action) this.#start(action);
+			if ('id' in action) this.#start(action, nowMs);
 			else this.#world.perform(action);
 		}
 		this.#wake(result.wakeAtMs);
@@ -112,7 +114,7 @@ export class Loop {
 	}
 
 	/** Every action ends exactly once: by its driver, or as unknown when its limit has passed. */
-	#start(action: CarriedAction): void {
+	#start(action: CarriedAction, decidedMs: MonotonicMs): void {
 		const end = (outcome: Outcome) => {
 			const cancel = this.#running.get(action.id);
 			if (cancel === undefined) {
@@ -131,7 +133,10 @@ export class Loop {
 			end({ result: 'unknown', detail: `no answer within ${action.limitMs} ms` }),
 		);
 		this.#running.set(action.id, limit);
-		this.#world.execute(action, end);
+		// The write before it may have taken long: a power-off must rest on what is true now.
+		if (action.type === 'power-off' && this.#world.nowMs() - decidedMs > decisionFreshMs)
+			end({ result: 'failed', code: 'fence-not-sent', detail: 'the decision was too old' });
+		else this.#world.execute(action, end);
 	}
 
 	#wake(atMs: MonotonicMs | null): void {

@@ -11,7 +11,7 @@ import {
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
-import { mappingSuspect, proofOf } from '#src/engine/peer.ts';
+import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed, superseded } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
@@ -63,12 +63,12 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`${config.peer} is out (${peer.proof?.kind ?? 'proven'}): nothing protects ${config.self} now`,
 			`repair ${config.peer} and power it on; it resyncs and stands by`,
 		);
-	if (mappingSuspect(state, nowMs))
+	if (deviceWrong(state))
 		raise(
 			'fence-mapping-wrong',
 			config.peer,
 			'critical',
-			`the fence device of ${config.peer} reads off although ${config.peer} lives`,
+			`the fence device of ${config.peer} belongs to another host: it proves nothing and is not used`,
 			'correct hosts.*.fence in vmpair.yaml and reload',
 		);
 	if (config.fencing !== null && peer.power !== null && peer.power.state === null)

@@ -42,6 +42,7 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	configDigest: state.config.digest,
 	version: state.config.version,
 	armBlockers: [...(state.armBlockers ?? ['its preflight has not finished yet'])].slice(0, 64),
+	deviceWrong: state.ownDeviceWrong,
 	records: Object.fromEntries(
 		Object.entries(state.persisted.resources).map(([name, local]) => [name, local.record]),
 	),
@@ -78,6 +79,7 @@ const untouched = (before: State, state: State): boolean =>
 	before.forwarded === state.forwarded &&
 	before.forwardedReplies === state.forwardedReplies &&
 	before.armBlockers === state.armBlockers &&
+	before.ownDeviceWrong === state.ownDeviceWrong &&
 	before.ownGenerations === state.ownGenerations &&
 	before.leaving === state.leaving &&
 	before.left === state.left;

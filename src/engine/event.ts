@@ -42,7 +42,12 @@ export type Event =
 	/** The handler's client went away; its answer is not awaited any more. */
 	| { readonly type: 'handler-gone'; readonly call: string }
 	/** Preflight findings that forbid arming, as sentences with remedies; empty when all is well. */
-	| { readonly type: 'preflight-observed'; readonly blockers: readonly string[] }
+	| {
+			readonly type: 'preflight-observed';
+			readonly blockers: readonly string[];
+			/** What this host reads of its own fence device is not what the peer would fence. */
+			readonly ownDeviceWrong: boolean;
+	  }
 	/** `at`: wall-clock time, ISO 8601, only for what people read. */
 	| {
 			readonly type: 'requested';

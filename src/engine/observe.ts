@@ -133,6 +133,8 @@ const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-chang
 		return;
 	}
 	draft.state = { ...draft.state, config: event.config };
+	// The devices may have been corrected: they are judged anew.
+	changePeer(draft, { mappingWrong: false });
 	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
 };
 
@@ -181,7 +183,11 @@ export const observe = (draft: Draft, event: Event): void => {
 			draft.state = { ...state, calls: state.calls.filter((call) => call.id !== event.call) };
 			return;
 		case 'preflight-observed':
-			draft.state = { ...state, armBlockers: keep(state.armBlockers ?? undefined, event.blockers) };
+			draft.state = {
+				...state,
+				armBlockers: keep(state.armBlockers ?? undefined, event.blockers),
+				ownDeviceWrong: event.ownDeviceWrong,
+			};
 			return;
 		case 'requested':
 			if (state.requests.length < requestsMax) {

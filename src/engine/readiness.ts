@@ -1,7 +1,7 @@
 import { joined, observedOf, presenceOf, recordOf } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import { mappingSuspect } from '#src/engine/peer.ts';
+import { deviceWrong } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
 import type { HostName } from '#src/ports.ts';
@@ -48,7 +48,7 @@ export const pairBlocker = (
 			blocker: 'the arbiter is a person: nothing fails over by itself',
 			next: `after a death: vmpair takeover --confirm-dead HOST`,
 		};
-	if (mappingSuspect(state, nowMs))
+	if (deviceWrong(state))
 		return {
 			blocker: `the fence device of ${config.peer} belongs to another host`,
 			next: 'correct hosts.*.fence in vmpair.yaml',

@@ -1,6 +1,6 @@
 import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
-import type { Draft } from '#src/engine/draft.ts';
+import { type Draft, note } from '#src/engine/draft.ts';
 import { compareRule, generationRule } from '#src/engine/generation.ts';
 import { growRule, shrinkRule } from '#src/engine/in-sync.ts';
 import {
@@ -16,7 +16,7 @@ import { assertInvariants } from '#src/engine/invariants.ts';
 import { joinRule, seedRule } from '#src/engine/join.ts';
 import { leaveRule } from '#src/engine/leave.ts';
 import { observe } from '#src/engine/observe.ts';
-import { peerRule, powerQueryRule } from '#src/engine/peer.ts';
+import { mappingRule, peerRule, powerQueryRule } from '#src/engine/peer.ts';
 import { forwardedRule, requestRule } from '#src/engine/request.ts';
 import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
 import type { State, Step } from '#src/engine/state.ts';
@@ -31,6 +31,7 @@ import type { MonotonicMs } from '#src/ports.ts';
  */
 const rules: readonly ((draft: Draft) => void)[] = [
 	peerRule,
+	mappingRule,
 	joinRule,
 	seedRule,
 	lossRule,
@@ -66,6 +67,20 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	publishRule,
 ];
 
+/** Ticks come every second at the latest; two seconds without a step are a stall of this host or its agent, ms. */
+const stallMs = 2000;
+
+const noteStall = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const gapMs = nowMs - state.steppedAtMs;
+	draft.state = {
+		...state,
+		steppedAtMs: nowMs,
+		steadySinceMs: gapMs > stallMs ? nowMs : state.steadySinceMs,
+	};
+	if (gapMs > stallMs) note(draft, 'warn', 'this agent was stalled', { gapMs: Math.round(gapMs) });
+};
+
 /**
  * The whole policy: from a state and one event to the next state, what must be durable first, and
  * what shall be done. Total, synchronous and pure; a legal but useless input changes nothing.
@@ -80,6 +95,7 @@ export const step = (state: State, event: Event, nowMs: MonotonicMs): Step => {
 		notes: [],
 		wakeAtMs: Number.POSITIVE_INFINITY,
 	};
+	noteStall(draft);
 	observe(draft, event);
 	for (const rule of rules) rule(draft);
 	assertInvariants(state, draft.state);

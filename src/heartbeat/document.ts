@@ -92,6 +92,8 @@ export const peerDocumentSchema = z.strictObject({
 	version: z.string().max(64),
 	/** Preflight findings on the sender that forbid arming the pair. */
 	armBlockers: z.array(z.string().max(1024)).max(64),
+	/** The fence device that the receiver would use against the sender is not the sender's. */
+	deviceWrong: z.boolean(),
 	freeMemoryMib: z.number(),
 	records: z.record(name, resourceRecordSchema),
 	sights: z.record(name, sightSchema),

@@ -72,6 +72,8 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 		deliveryTimer: null,
 		calls: new Map(),
 		reads: new Map(),
+		linksShown: '',
+		linksShownMs: 0,
 		failure: null,
 	};
 	host.agent = agent;
@@ -86,7 +88,7 @@ const firstLook = (simulation: Simulation, agent: SimAgent): void => {
 	readReplication(simulation, host);
 	readHypervisor(simulation, host);
 	inAgentAfter(simulation, agent, delay(simulation, 100, 400), () => {
-		agent.loop.post({ type: 'preflight-observed', blockers: [] });
+		agent.loop.post({ type: 'preflight-observed', blockers: [], ownDeviceWrong: false });
 	});
 	agent.ears.lastBeatMs = simulation.queue.nowMs;
 	armDetector(simulation, agent);

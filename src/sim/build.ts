@@ -307,6 +307,7 @@ const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost
 			]),
 		),
 		openFence: null,
+		contactLost: null,
 		fences: [],
 	};
 };

@@ -83,6 +83,8 @@ export const persistedSchema = z.strictObject({
 	pair: pairRecordSchema,
 	resources: z.record(name, localResourceSchema),
 	openFence: openFenceSchema.nullable(),
+	/** Since when the hosts do not hear each other both ways: boot and monotonic time of this host. */
+	contactLost: z.strictObject({ bootId, atMs: z.number().min(0) }).nullable(),
 	/** `off` commands sent, newest last, for the hourly limit. */
 	fences: z.array(z.strictObject({ bootId, atMs: z.number().min(0) })).max(64),
 });

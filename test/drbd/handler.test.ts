@@ -284,6 +284,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 		]),
 	),
 	openFence: null,
+	contactLost: null,
 	fences: [],
 });
 

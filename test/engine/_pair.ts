@@ -89,7 +89,7 @@ export const unconnected = (
 /** One engine and what it asked for so far. */
 export class Host {
 	state: State;
-	nowMs = 1000;
+	#nowMs = 1000;
 	readonly actions: Action[] = [];
 	readonly notes: string[] = [];
 	persisted: Persisted | null;
@@ -103,6 +103,19 @@ export class Host {
 			{ bootId: `${config.self}-${boot}`, session: `${config.self}-session` },
 			this.nowMs,
 		);
+	}
+
+	get nowMs(): number {
+		return this.#nowMs;
+	}
+
+	/** Time passes with a tick every second, as in the loop; a gap would be a stall of the agent. */
+	set nowMs(ms: number) {
+		while (ms - this.#nowMs > 1000) {
+			this.#nowMs += 1000;
+			this.take({ type: 'tick' });
+		}
+		this.#nowMs = ms;
 	}
 
 	take(event: Event): this {
@@ -207,7 +220,7 @@ export const pairOf = (vms: readonly EngineVm[] = [vmConfig('web')]): [Host, Hos
 	const left = new Host(engineConfig('left', 'right', vms));
 	const right = new Host(engineConfig('right', 'left', vms));
 	for (const host of [left, right]) {
-		host.take({ type: 'preflight-observed', blockers: [] });
+		host.take({ type: 'preflight-observed', blockers: [], ownDeviceWrong: false });
 		host.sees(...vms.map(({ vm }) => healthy(vm))).domains();
 	}
 	left.hears(right);

@@ -152,6 +152,7 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	heard: null,
 	joined: false,
 	armBlockers: [],
+	deviceWrong: false,
 	leaving: false,
 	left: false,
 	pair: { generation: 0, armed: false, by, reason: '', at: '' },

@@ -41,6 +41,7 @@ export const exampleRecord: Persisted = {
 			selfExcludedAt: 8,
 		},
 	},
+	contactLost: { bootId: 'boot-1', atMs: 12 },
 	openFence: {
 		target: 'beta',
 		targetBootId: '5d6c8a90-1111-4222-8333-444455556666',
@@ -85,6 +86,7 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 	peerBootIds: fc.array(name, { maxLength: 5 }),
 	pair: fc.record({ generation: timeMs, armed: fc.boolean(), by: text, reason: text, at: text }),
 	resources: fc.dictionary(name, resource, { maxKeys: 6, noNullPrototype: true }),
+	contactLost: fc.constantFrom(null, { bootId: 'boot-1', atMs: 5 }),
 	openFence: fc.option(
 		fc.record({ target: name, targetBootId: fc.option(name), bootId: name, atMs: timeMs }),
 	),
