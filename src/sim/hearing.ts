@@ -11,6 +11,7 @@ import { schedule } from '#src/sim/queue.ts';
 
 /** Nothing acknowledged for so long: the link is given up and made anew (docs/protocol.md, section 3). */
 const giveUpMs = 1000;
+const linksAgainMs = 30_000;
 
 export const createEars = (): Ears => ({
 	hearing: null,
@@ -204,10 +205,14 @@ const observeLinks = (simulation: Simulation, host: SimHost): void => {
 		agent.reads.delete('links');
 		const management = simulation.networks.find((network) => network.switched);
 		const lit = management === undefined || !management.carrierLost[host.index];
-		agent.loop.post({
-			type: 'links-observed',
-			links: simulation.networks.map((network) => linkObservation(simulation, host, network)),
-			gatewayAnswers: host.gatewayAnswers && lit,
-		});
+		const links = simulation.networks.map((network) => linkObservation(simulation, host, network));
+		const gatewayAnswers = host.gatewayAnswers && lit;
+		// As the driver does: what has not changed is told again only now and then.
+		const shown = `${gatewayAnswers} ${links.map((link) => `${link.state} ${link.carrier} ${link.refused}`).join()}`;
+		const { nowMs } = simulation.queue;
+		if (shown === agent.linksShown && nowMs - agent.linksShownMs < linksAgainMs) return;
+		agent.linksShown = shown;
+		agent.linksShownMs = nowMs;
+		agent.loop.post({ type: 'links-observed', links, gatewayAnswers });
 	});
 };

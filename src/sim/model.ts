@@ -134,6 +134,9 @@ export interface SimAgent {
 	/** Handler calls that wait for an exit code. */
 	readonly calls: Map<string, (exitCode: number) => void>;
 	readonly reads: Map<'replication' | 'hypervisor' | 'links', 'reading' | 'again'>;
+	/** The links as last told to the loop, and when. */
+	linksShown: string;
+	linksShownMs: number;
 	failure: Error | null;
 }
 
