@@ -14,7 +14,7 @@ export const changePeer = (draft: Draft, change: Partial<State['peer']>): void =
 };
 
 /** True while the kernels of both hosts talk about any resource: the peer's kernel lives. */
-export const anyConnected = (state: State): boolean =>
+const anyConnected = (state: State): boolean =>
 	state.config.vms.some(({ resource }) => {
 		const observed = state.resources?.value[resource];
 		return observed !== undefined && isConnected(observed);

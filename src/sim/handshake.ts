@@ -10,7 +10,7 @@ import { atMost, changed, dropConnection, thaw } from '#src/sim/replica.ts';
 type Verdict = 'equal' | 'source' | 'target' | 'split-brain' | 'unrelated';
 
 /** The rules of drbd_uuid_compare in drbd_receiver.c that this world can meet, by their numbers. */
-export const compareGenerations = (mine: Replica, peer: Replica): Verdict => {
+const compareGenerations = (mine: Replica, peer: Replica): Verdict => {
 	if (mine.current === '' && peer.current === '') return 'equal';
 	if (mine.current === '') return 'target';
 	if (peer.current === '') return 'source';

@@ -234,4 +234,4 @@ export const destroyVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 };
 
 /** For the checkers: the data this VM would see when it runs here now. */
-export const dataSeen = (host: SimHost, vm: SimVm): number => visibleHead(replicaOf(host, vm));
+const dataSeen = (host: SimHost, vm: SimVm): number => visibleHead(replicaOf(host, vm));

@@ -56,7 +56,7 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 };
 
 /** Power returns or the kernel panicked: the host boots and its agent starts. */
-export const bootHost = (simulation: Simulation, host: SimHost): void => {
+const bootHost = (simulation: Simulation, host: SimHost): void => {
 	const { bootMs } = simulation.timings;
 	const ms = delay(simulation, Math.floor(bootMs * 0.7), Math.floor(bootMs * 1.3));
 	const { life } = host;
