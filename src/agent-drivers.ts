@@ -16,6 +16,7 @@ import { Journal } from '#src/store/driver-journal.ts';
 import { StateStore } from '#src/store/driver.ts';
 import { version } from '#src/version.ts';
 import { xenPreflight } from '#src/xen/driver-preflight.ts';
+import { createsUnderWay } from '#src/xen/driver-units.ts';
 import { XenDriver } from '#src/xen/driver.ts';
 
 type ActionOf<Type extends CarriedType> = Extract<CarriedAction, { readonly type: Type }>;
@@ -158,6 +159,7 @@ export const createDrivers = (config: Config, places: Places): Drivers => ({
 		tools,
 		vms: vmsOf(config),
 		preflight: xenPreflight({ tools }),
+		createsUnderWay: () => createsUnderWay(tools),
 		backendFolder: places.xenBackends,
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),

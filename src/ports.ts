@@ -82,9 +82,10 @@ export interface ResourceObservation {
  * What a VM's domain is doing.
  * - `running`: its vCPUs may run. `paused`: the hypervisor's pause flag is set, nothing else counts.
  * - `stopped`: it has shut down (see `reason`) and waits to be destroyed.
+ * - `creating`: its create, begun by an earlier run of the agent, is still under way.
  * - `dying`: it is being torn down, or devices of it are left; its disks may still be in use.
  */
-export type Presence = 'running' | 'paused' | 'stopped' | 'dying';
+export type Presence = 'creating' | 'running' | 'paused' | 'stopped' | 'dying';
 
 export type ShutdownReason =
 	'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog' | 'soft-reset';

@@ -82,7 +82,7 @@ const fencingSchema = z.strictObject({
 
 const sightSchema = z.strictObject({
 	host: name,
-	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
+	presence: z.enum(['absent', 'creating', 'running', 'paused', 'stopped', 'dying', 'unknown']),
 	role: z.enum(['Primary', 'Secondary', 'Unknown']).nullable(),
 	/** Lowest disk state of its volumes, in DRBD's words; null while unknown or the resource is down. */
 	disk: z.string().nullable(),

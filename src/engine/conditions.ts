@@ -216,7 +216,8 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	if (!couldTakeOver(state, vm.resource))
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
-	return proofOf(state, nowMs) === null ? `there is no proof that ${peer} is off` : null;
+	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
+	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
 };
 
 const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {

@@ -176,7 +176,15 @@ export const sameRecord = (one: ResourceRecord, other: ResourceRecord): boolean 
 		same(one.uuids, other.uuids) &&
 		same(one.journal, other.journal));
 
+/** What was tried under another owner says nothing of a start under the new one. */
+const forgetAttempts = (draft: Draft, resource: ResourceName): void => {
+	for (const { vm, resource: own } of draft.state.config.vms)
+		if (own === resource) changeVmState(draft, vm, { ...freshVm, hold: null });
+};
+
 const putLocal = (draft: Draft, resource: ResourceName, local: LocalResource): void => {
+	const owner = localOf(draft.state, resource)?.record.owner;
+	if (owner !== undefined && owner !== local.record.owner) forgetAttempts(draft, resource);
 	changePersisted(draft, {
 		resources: { ...draft.state.persisted.resources, [resource]: local },
 	});
@@ -227,26 +235,33 @@ const noteRecord = (
 	});
 };
 
-/** The generation of the next change: above our record and above a proposal that the peer may have made durable. */
-export const nextGeneration = (state: State, resource: ResourceName): number =>
-	Math.max(
-		recordOf(state, resource)?.generation ?? 0,
-		state.outdateRequests[resource]?.proposal.generation ?? 0,
-	) + 1;
+/** The generation of a proposal to the peer: it may become durable there without our knowing. */
+export const proposedGeneration = (record: ResourceRecord): number => record.generation + 1;
 
-/** Writes generation + 1 of a resource's record. Only its single writer may: the owner, or the proven claimer. */
+/** How far a change takes the generation. */
+export const leap = {
+	/** One more than a proposal, so that no number is ever used for two contents (V14). */
+	change: 2,
+	/** A takeover must win over whatever the dead owner wrote last and could not send any more. */
+	takeover: 1000,
+	/** A person's decision for one copy must win over every record that is not derived from it. */
+	acceptStale: 1_000_000,
+} as const;
+
+/** Writes the next generation of a resource's record. Only its single writer may: the owner, or the proven claimer. */
 export const writeRecord = (
 	draft: Draft,
 	resource: ResourceName,
 	change: Partial<Omit<ResourceRecord, 'generation'>>,
 	why: string,
+	by: number = leap.change,
 ): void => {
 	const local = localOf(draft.state, resource);
 	assert(local !== undefined, 'a record is seeded before it is changed');
 	const record: ResourceRecord = {
 		...local.record,
 		...change,
-		generation: nextGeneration(draft.state, resource),
+		generation: local.record.generation + by,
 	};
 	putLocal(draft, resource, { ...local, record });
 	dropOutdateRequest(draft, resource);

@@ -45,6 +45,7 @@ export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 export const openHandover = (draft: Draft, vm: EngineVm, why: string): void => {
 	const { self, peer } = draft.state.config;
 	const record = recordOf(draft.state, vm.resource);
+	changeVmState(draft, vm.vm, { shutdownAskedMs: null });
 	writeRecord(
 		draft,
 		vm.resource,
@@ -63,7 +64,10 @@ const giveRule = (draft: Draft, vm: EngineVm): void => {
 	const observed = observedOf(state, vm.resource);
 	if (record?.journal?.from !== self || record.owner !== self || record.journal.to === self) return;
 	if (!together(state, vm.resource)) {
-		if (state.peer.status !== 'online') cancel(draft, vm, 'the peer is not in contact any more');
+		// A few missed beats are no reason: the guest may be half way down.
+		const { status } = state.peer;
+		if (status !== 'online' && status !== 'suspect' && status !== 'unknown')
+			cancel(draft, vm, 'the peer is not in contact any more');
 		return;
 	}
 	if (observed === undefined || presenceOf(state, vm.vm) !== 'absent') return;
@@ -78,26 +82,38 @@ const giveRule = (draft: Draft, vm: EngineVm): void => {
 
 const cancel = (draft: Draft, vm: EngineVm, why: string): void => {
 	writeRecord(draft, vm.resource, { journal: null }, `hand-over cancelled: ${why}`);
-	changeVmState(draft, vm.vm, { ordered: true, shutdownAskedMs: null });
+	changeVmState(draft, vm.vm, { ordered: true });
 	note(draft, 'warn', 'hand-over cancelled', { vm: vm.vm, reason: why });
 };
 
-/** The new owner closes the journal when the VM runs, needs no start, or could not be started. */
+/** A start that has not even begun after this long has a reason that the journal must not hide, ms. */
+const startPatienceMs = 60_000;
+
+/** Why a hand-over that this host received is over; null while it goes on. */
+const takeEnd = (state: State, vm: EngineVm, start: boolean, nowMs: number): string | null => {
+	const { gaveUp, journalSinceMs, hold } = vmStateOf(state, vm.vm);
+	const presence = presenceOf(state, vm.vm);
+	if (!start || presence === 'running') return 'hand-over complete';
+	if (gaveUp !== null) return `handed over, but not started: ${gaveUp}`;
+	const waitedMs = nowMs - (journalSinceMs ?? nowMs);
+	if (presence !== 'absent' || waitedMs < startPatienceMs || busy(state, vm.vm, ['create-vm']))
+		return null;
+	return `handed over, but not started: ${hold ?? 'its disk is not promoted'}`;
+};
+
+/** The new owner closes the journal when the VM runs, needs no start, or does not get to it. */
 const takeRule = (draft: Draft, vm: EngineVm): void => {
 	const { state } = draft;
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
 	if (record?.journal?.to !== self || record.owner !== self) return;
-	const gaveUp = vmStateOf(state, vm.vm).gaveUp;
-	const done = !record.journal.start || gaveUp !== null || presenceOf(state, vm.vm) === 'running';
-	if (!done) return;
-	writeRecord(
-		draft,
-		vm.resource,
-		{ journal: null },
-		gaveUp === null ? 'hand-over complete' : `handed over, but not started: ${gaveUp}`,
-	);
-	note(draft, gaveUp === null ? 'info' : 'error', 'hand-over ended', { vm: vm.vm, gaveUp });
+	const end = takeEnd(state, vm, record.journal.start, draft.nowMs);
+	if (end === null) return;
+	writeRecord(draft, vm.resource, { journal: null }, end);
+	// What was ordered stays ordered: when the reason goes away it starts, also while disarmed.
+	if (record.journal.start && presenceOf(state, vm.vm) !== 'running')
+		changeVmState(draft, vm.vm, { ordered: true });
+	note(draft, 'info', 'hand-over ended', { vm: vm.vm, how: end });
 };
 
 /** A VM whose copy here is not current can only run on the other host: released without being asked (V16). */
@@ -107,6 +123,8 @@ const releaseRule = (draft: Draft, vm: EngineVm): void => {
 	const record = recordOf(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
 	if (record?.owner !== self || record.journal !== null || selfInSync(state, vm.resource)) return;
+	// A host that lost its records can't know whether it ran alone: a person decides.
+	if (!state.stateFileFound) return;
 	if (!record.inSync.includes(peer) || !together(state, vm.resource)) return;
 	if (presenceOf(state, vm.vm) !== 'absent' || observed?.role === 'Primary') return;
 	if (busy(state, vm.vm, ['create-vm']) || busy(state, vm.resource, ['promote'])) return;

@@ -66,6 +66,12 @@ const goodbyeRule = (draft: Draft): void => {
 export const leaveRule = (draft: Draft): void => {
 	excludeLeaverRule(draft);
 	if (!draft.state.leaving) return;
+	const { status } = draft.state.peer;
+	if (!draft.state.left && (status === 'lost' || status === 'out')) {
+		draft.state = { ...draft.state, leaving: false };
+		note(draft, 'warn', 'this host stays: the other one that should take over is gone', {});
+		return;
+	}
 	handOverRule(draft);
 	goodbyeRule(draft);
 };

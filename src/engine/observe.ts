@@ -6,6 +6,7 @@ import { lossCalled } from '#src/engine/outdate.ts';
 import { changePeer } from '#src/engine/peer.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
+import type { HandlerCall } from '#src/ports.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 
 const callsMax = 256;
@@ -138,6 +139,42 @@ const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-chang
 	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
 };
 
+const handlerCalled = (draft: Draft, call: HandlerCall): void => {
+	const { state, nowMs } = draft;
+	note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: call.resource });
+	if (state.calls.length >= callsMax) {
+		draft.actions.push({
+			type: 'answer-handler',
+			call: call.id,
+			exitCode: 1,
+			reason: 'too many handlers wait',
+		});
+		return;
+	}
+	draft.state = { ...state, calls: [...state.calls, { ...call, sinceMs: nowMs }] };
+	if (state.config.vms.some((vm) => vm.resource === call.resource))
+		lossCalled(draft, call.resource);
+};
+
+const requested = (draft: Draft, event: Extract<Event, { type: 'requested' }>): void => {
+	const { state, nowMs } = draft;
+	const { id, request, at } = event;
+	if (state.requests.length < requestsMax) {
+		draft.state = { ...state, requests: [...state.requests, { id, request, at, sinceMs: nowMs }] };
+		return;
+	}
+	draft.actions.push({
+		type: 'reply',
+		request: id,
+		reply: {
+			status: 'refused',
+			code: 'too-many-requests',
+			message: 'too many requests are waiting',
+			next: 'try again in a moment',
+		},
+	});
+};
+
 /** Takes one event into the state; deciding comes after. */
 export const observe = (draft: Draft, event: Event): void => {
 	const { state } = draft;
@@ -163,21 +200,7 @@ export const observe = (draft: Draft, event: Event): void => {
 			documentReceived(draft, event.document);
 			return;
 		case 'handler-called':
-			if (state.calls.length < callsMax)
-				draft.state = {
-					...state,
-					calls: [...state.calls, { ...event.call, sinceMs: draft.nowMs }],
-				};
-			else
-				draft.actions.push({
-					type: 'answer-handler',
-					call: event.call.id,
-					exitCode: 1,
-					reason: 'too many handlers wait',
-				});
-			if (state.config.vms.some((vm) => vm.resource === event.call.resource))
-				lossCalled(draft, event.call.resource);
-			note(draft, 'warn', 'DRBD asks whether the peer is out', { resource: event.call.resource });
+			handlerCalled(draft, event.call);
 			return;
 		case 'handler-gone':
 			draft.state = { ...state, calls: state.calls.filter((call) => call.id !== event.call) };
@@ -190,23 +213,7 @@ export const observe = (draft: Draft, event: Event): void => {
 			};
 			return;
 		case 'requested':
-			if (state.requests.length < requestsMax) {
-				const { id, request, at } = event;
-				draft.state = {
-					...state,
-					requests: [...state.requests, { id, request, at, sinceMs: draft.nowMs }],
-				};
-			} else
-				draft.actions.push({
-					type: 'reply',
-					request: event.id,
-					reply: {
-						status: 'refused',
-						code: 'too-many-requests',
-						message: 'too many requests are waiting',
-						next: 'try again in a moment',
-					},
-				});
+			requested(draft, event);
 			return;
 		case 'action-ended':
 			actionEnded(draft, event.id, event.outcome);

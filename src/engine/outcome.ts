@@ -1,5 +1,6 @@
 import type { CarriedAction } from '#src/engine/action.ts';
 import {
+	changeVmState,
 	type Draft,
 	joined,
 	note,
@@ -84,7 +85,12 @@ const generationsRead = (
 		.map((generation) => generation.uuid);
 	if (state.resources?.value[resource]?.role === 'Primary') {
 		if (!soleRecord(state, resource)) return;
-		draft.state = { ...state, generationsRead: { ...state.generationsRead, [resource]: true } };
+		draft.state = {
+			...state,
+			generationsRead: { ...state.generationsRead, [resource]: true },
+			// In use here under a sole record: an earlier run of this agent had it confirmed.
+			aloneAllowed: { ...state.aloneAllowed, [resource]: true },
+		};
 		if (JSON.stringify(uuids) !== JSON.stringify(record.uuids))
 			writeRecord(draft, resource, { uuids }, 'data generation read back');
 	} else if (joined(state)) {
@@ -153,6 +159,12 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
 			return;
 		case 'create-vm':
+			// Nothing was started: it does not count against the restart budget.
+			if (outcome.result === 'failed' && outcome.code === 'domain-exists')
+				changeVmState(draft, action.vm, {
+					startsMs: vmStateOf(draft.state, action.vm).startsMs.slice(0, -1),
+				});
+			return;
 		case 'unpause-vm':
 		case 'resource-up':
 		case 'resource-connect':

@@ -3,7 +3,7 @@ import {
 	type Draft,
 	dropOutdateRequest,
 	joined,
-	nextGeneration,
+	proposedGeneration,
 	note,
 	observedOf,
 	recordOf,
@@ -121,7 +121,7 @@ export const outdateRequestRule = (draft: Draft): void => {
 			loss: loss.number,
 			proposal: {
 				...record,
-				generation: nextGeneration(state, resource),
+				generation: proposedGeneration(record),
 				inSync: [state.config.self],
 				uuids: null,
 			},

@@ -6,6 +6,7 @@ import {
 	countSelfIn,
 	type Draft,
 	joined,
+	leap,
 	note,
 	observedOf,
 	presenceOf,
@@ -66,7 +67,7 @@ const stopVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	const record = recordOf(draft.state, vm.resource);
 	if (record?.journal !== null && record !== undefined)
 		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
-	changeVmState(draft, vm.vm, { ordered: false });
+	changeVmState(draft, vm.vm, { ordered: false, shutdownAskedMs: null });
 	if (record?.wanted !== 'stopped')
 		writeRecord(draft, vm.resource, { wanted: 'stopped' }, `stopped by ${by}`);
 	return accepted(`${vm.vm} is being stopped on ${draft.state.config.self}`);
@@ -122,8 +123,10 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 		wanted: 'running' as const,
 		journal: null,
 	};
-	if (record === undefined) seedRecord(draft, vm.resource, { generation: 1, ...change });
-	else writeRecord(draft, vm.resource, change, `${by} accepted stale data`);
+	const generation =
+		leap.acceptStale + (state.peer.document?.records[vm.resource]?.generation ?? 0);
+	if (record === undefined) seedRecord(draft, vm.resource, { generation, ...change });
+	else writeRecord(draft, vm.resource, change, `${by} accepted stale data`, generation);
 	countSelfIn(draft, vm.resource);
 	draft.state = {
 		...draft.state,

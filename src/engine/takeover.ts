@@ -2,6 +2,7 @@ import {
 	changeVmState,
 	type Draft,
 	joined,
+	leap,
 	localOf,
 	note,
 	observedOf,
@@ -63,7 +64,13 @@ export const takeoverRule = (draft: Draft): void => {
 			if (!couldTakeOver(state, resource)) continue;
 			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: null }, by);
 		} else if (mayTakeOver(state, resource, proof)) {
-			writeRecord(draft, resource, { owner: self, inSync: [self], uuids: null, journal: null }, by);
+			writeRecord(
+				draft,
+				resource,
+				{ owner: self, inSync: [self], uuids: null, journal: null },
+				by,
+				leap.takeover,
+			);
 			note(draft, 'warn', 'takeover', { vm, resource, from: record.owner, proof: proof.kind });
 			if (proof.kind === 'person') changeVmState(draft, vm, { ordered: true, gaveUp: null });
 		}

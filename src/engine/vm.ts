@@ -143,7 +143,15 @@ export const endedRule = (draft: Draft): void => {
 		if (observed?.presence !== 'stopped' || record?.owner !== state.config.self) continue;
 		if (observed.reason === 'suspend' || busy(state, vm, ['destroy-vm'])) continue;
 		const poweredOff = observed.reason === 'poweroff' || observed.reason === null;
-		if (poweredOff && record.wanted === 'running' && record.journal === null && !state.leaving) {
+		// A power-off that we asked for is not the guest's own wish, even when the request was taken back.
+		const asked = vmStateOf(state, vm).shutdownAskedMs !== null;
+		if (
+			poweredOff &&
+			!asked &&
+			record.wanted === 'running' &&
+			record.journal === null &&
+			!state.leaving
+		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
 		}
 		note(draft, poweredOff || observed.reason === 'reboot' ? 'info' : 'warn', 'guest ended', {
@@ -190,7 +198,8 @@ export const stopRule = (draft: Draft): void => {
 		const askedMs = vmStateOf(state, vm.vm).shutdownAskedMs;
 		const alive = presence === 'running' || presence === 'paused';
 		if (record === undefined || !alive || !stopDue(state, vm)) {
-			if (askedMs !== null && !alive) changeVmState(draft, vm.vm, { shutdownAskedMs: null });
+			const over = askedMs !== null && (presence === 'absent' || nowMs - askedMs > vm.shutdownMs);
+			if (over) changeVmState(draft, vm.vm, { shutdownAskedMs: null });
 			continue;
 		}
 		if (busy(state, vm.vm, ['create-vm', 'unpause-vm', 'destroy-vm'])) continue;

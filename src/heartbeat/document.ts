@@ -35,7 +35,7 @@ const sightSchema = z.strictObject({
 	uuids: z.array(z.string().max(16)).max(64).nullable(),
 	/** The sender counts its own copy out: its disk failed. */
 	excluded: z.boolean(),
-	presence: z.enum(['absent', 'running', 'paused', 'stopped', 'dying', 'unknown']),
+	presence: z.enum(['absent', 'creating', 'running', 'paused', 'stopped', 'dying', 'unknown']),
 });
 
 /** "Please outdate your copy": asked by the owner for one loss of replication, with the record that follows. */

@@ -170,6 +170,22 @@ export const observationOf = (vm: VmName, seen: Seen): VmObservation | null => {
 	return found[0] ?? null;
 };
 
+/**
+ * All managed VMs as they were listed; those in `creating` are still being created, and a domain of
+ * theirs that is listed already is not whole.
+ */
+export const observationsOf = (
+	vms: readonly { readonly vm: VmName }[],
+	seen: Seen,
+	creating: ReadonlySet<VmName>,
+): VmObservation[] =>
+	vms.flatMap(({ vm }): VmObservation[] => {
+		if (creating.has(vm))
+			return [{ vm, presence: 'creating', reason: null, neverRan: false, instance: 'creating' }];
+		const observation = observationOf(vm, seen);
+		return observation === null ? [] : [observation];
+	});
+
 /** The VM's domains: of its name, or nameless and known to have been its. */
 export const domainsOf = (vm: VmName, seen: Omit<Seen, 'backends'>): readonly Domain[] =>
 	seen.domains.filter(
@@ -181,13 +197,13 @@ export const domainsOf = (vm: VmName, seen: Omit<Seen, 'backends'>): readonly Do
 
 /** Whose each domain was, for as long as it, or a block device of it, is there. */
 export const formerDomains = (
-	vms: readonly VmName[],
+	vms: readonly { readonly vm: VmName }[],
 	domains: readonly Domain[],
 	backends: ReadonlySet<number>,
 	previous: readonly FormerDomain[],
 ): readonly FormerDomain[] => {
 	const named = domains.flatMap(({ name, domid, uuid }): FormerDomain[] => {
-		const vm = vms.find((each) => each === name);
+		const vm = vms.find((each) => each.vm === name)?.vm;
 		return vm === undefined ? [] : [{ vm, domid, uuid }];
 	});
 	const kept = previous.filter(

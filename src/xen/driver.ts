@@ -9,6 +9,7 @@ import {
 	formerDomains,
 	instanceOf,
 	observationOf,
+	observationsOf,
 	parseDomainList,
 	parseFreeMemory,
 	presenceOf,
@@ -29,6 +30,8 @@ import type { XenTiming } from '#src/xen/timing.ts';
 export interface XenOptions {
 	readonly tools: Tools;
 	readonly vms: readonly ManagedVm[];
+	/** VMs whose create is under way in a unit; null when that cannot be known. */
+	readonly createsUnderWay: () => Promise<ReadonlySet<VmName> | null>;
 	/** Answers `preflight()`. */
 	readonly preflight: (vms: readonly ManagedVm[]) => Promise<string[]>;
 	/** Where the kernel shows back-end devices. */
@@ -55,6 +58,7 @@ export class XenDriver implements Hypervisor {
 	readonly #timing: XenTiming;
 	readonly #backendFolder: string;
 	readonly #preflight: XenOptions['preflight'];
+	readonly #createsUnderWay: XenOptions['createsUnderWay'];
 	#vms: readonly ManagedVm[];
 	/** What the listing that began last showed; several may be under way. */
 	#last: Seen = { domains: [], former: [], backends: new Set() };
@@ -64,6 +68,8 @@ export class XenDriver implements Hypervisor {
 	/** Counts what was done to domains: a listing that began before is out of date when it ends. */
 	#acts = 0;
 	#units = 0;
+	/** Creates of an earlier run, or of unknown outcome, may be under way; once none is left there can be none. */
+	#earlierCreates = true;
 	#woken = false;
 	#wakeUp: () => void = () => {};
 
@@ -71,6 +77,7 @@ export class XenDriver implements Hypervisor {
 		this.#tools = options.tools;
 		this.#vms = options.vms;
 		this.#preflight = options.preflight;
+		this.#createsUnderWay = options.createsUnderWay;
 		this.#backendFolder = options.backendFolder ?? '/sys/bus/xen-backend/devices';
 		this.#timing = { ...defaultTiming, ...options.timing };
 	}
@@ -155,8 +162,10 @@ export class XenDriver implements Hypervisor {
 			const freeMemoryMib = await this.#freeMemory(listing.seen);
 			if (freeMemoryMib === null) return null;
 			if (acts !== this.#acts && attempt < 3) continue;
-			const vms = this.#vms.flatMap(({ vm }) => observationOf(vm, listing.seen) ?? []);
-			return { vms, freeMemoryMib };
+			const creating = this.#earlierCreates ? await this.#createsUnderWay() : new Set<VmName>();
+			if (creating === null) return null;
+			this.#earlierCreates = creating.size > 0;
+			return { vms: observationsOf(this.#vms, listing.seen, creating), freeMemoryMib };
 		}
 	}
 
@@ -189,26 +198,16 @@ export class XenDriver implements Hypervisor {
 			return { detail: 'the output of "xl list -v" is not understood' };
 		}
 		const { domains } = list;
-		const names = await this.#backendNames();
+		const names = await backendNames(this.#backendFolder);
 		if (names === null) return { detail: `${this.#backendFolder} cannot be read` };
 		const backends = backendDomids(names);
-		const managed = this.#vms.map(({ vm }) => vm);
-		const former = formerDomains(managed, domains, backends, this.#last.former);
+		const former = formerDomains(this.#vms, domains, backends, this.#last.former);
 		const seen = { domains, former, backends };
 		if (number > this.#lastNumber) {
 			this.#lastNumber = number;
 			this.#last = seen;
 		}
 		return { seen };
-	}
-
-	async #backendNames(): Promise<readonly string[] | null> {
-		try {
-			return await readdir(this.#backendFolder);
-		} catch (thrown) {
-			// The folder is absent until the first back end is loaded: then no device is left over.
-			return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT' ? [] : null;
-		}
 	}
 
 	async #acted(outcome: Promise<Outcome>): Promise<Outcome> {
@@ -240,7 +239,10 @@ export class XenDriver implements Hypervisor {
 			limitMs,
 		});
 		if (ended.end === 'not-started') return failed('create-failed', ended.detail);
-		if (ended.end === 'unknown') return unknown(`${ended.detail}; unit ${unit}`);
+		if (ended.end === 'unknown') {
+			this.#earlierCreates = true;
+			return unknown(`${ended.detail}; unit ${unit}`);
+		}
 		if (ended.exitCode !== 0) return this.#createFailed(unit, ended);
 		return this.#created(vm, deadline);
 	}
@@ -287,19 +289,16 @@ export class XenDriver implements Hypervisor {
 	 * shows of an open one. Null when it has no block device at all.
 	 */
 	async #closedDisks(domid: number): Promise<readonly string[] | null> {
-		const all = (await this.#backendNames()) ?? [];
+		const all = (await backendNames(this.#backendFolder)) ?? [];
 		const names = all.filter((name) => name.startsWith(`vbd-${domid}-`));
 		if (names.length === 0) return null;
 		const opened = await Promise.all(
-			names.map(async (name) => {
-				try {
-					return (
-						(await readFile(join(this.#backendFolder, name, 'physical_device'), 'utf8')) !== ''
-					);
-				} catch {
-					return false;
-				}
-			}),
+			names.map((name) =>
+				readFile(join(this.#backendFolder, name, 'physical_device'), 'utf8').then(
+					(device) => device !== '',
+					() => false,
+				),
+			),
 		);
 		return names.filter((_, index) => !opened[index]);
 	}
@@ -395,3 +394,7 @@ export class XenDriver implements Hypervisor {
 		return unknown(`${vm} is not gone yet: ${words}`);
 	}
 }
+
+/** The folder is absent until the first back end is loaded: then no device is left over. Null when unknown. */
+const backendNames = (folder: string): Promise<readonly string[] | null> =>
+	readdir(folder).catch((thrown: { code?: unknown }) => (thrown.code === 'ENOENT' ? [] : null));

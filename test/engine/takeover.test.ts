@@ -22,7 +22,7 @@ test('power that reads off takes a suspect straight to out and the VM over, reco
 	right.ends('query-power', 'off');
 	t.is(right.state.peer.status, 'out');
 	t.deepEqual(right.record(), {
-		generation: 2,
+		generation: 1001,
 		owner: 'right',
 		inSync: ['right'],
 		uuids: null,

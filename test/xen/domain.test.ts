@@ -69,7 +69,6 @@ for (const [file, presence, reason] of [
 	['xl-list-v-running', 'running', null],
 	['xl-list-v-paused', 'paused', null],
 	['xl-list-v-after-failed-create', 'running', null],
-	['xl-list-v-after-shutdown', 'running', null],
 	['xl-list-v-guest-poweroff', 'stopped', 'poweroff'],
 	['xl-list-v-guest-reboot', 'stopped', 'reboot'],
 	['xl-list-v-guest-crash', 'stopped', 'crash'],

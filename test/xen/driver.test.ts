@@ -249,3 +249,17 @@ test('VMs added to the configuration are watched from then on', async (t) => {
 	driver.manage([{ vm: 'web', resource: 'web', configurationFile: join(host.folder, 'web.cfg') }]);
 	t.deepEqual(presences(await observed(t, driver, (seen) => seen !== null)), ['web paused']);
 });
+
+test('a VM whose create is still under way in a unit of an earlier run is being created', async (t) => {
+	const host = await fakeXen(t);
+	await host.write('creates', 'vmpair-create-ldap-17-1.service loaded active running x\n');
+	await host.xl('create', '-p', '-e', join(host.folder, 'ldap.cfg'));
+	const during = await observed(t, host.driver(), (seen) => seen !== null);
+	t.deepEqual(
+		during?.vms.map(({ vm, presence, neverRan }) => [vm, presence, neverRan]),
+		[['ldap', 'creating', false]],
+	);
+	await host.write('creates', '');
+	const after = await observed(t, host.driver(), (seen) => seen !== null);
+	t.is(after?.vms[0]?.presence, 'paused');
+});

@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import type { HypervisorObservation } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import type { Tools } from '#src/std/tool.ts';
+import { createsUnderWay } from '#src/xen/driver-units.ts';
 import { XenDriver } from '#src/xen/driver.ts';
 import type { XenTiming } from '#src/xen/timing.ts';
 
@@ -66,6 +67,7 @@ export const fakeXen = async (t: ExecutionContext): Promise<FakeXen> => {
 				tools: ours,
 				vms,
 				preflight: () => Promise.resolve([]),
+				createsUnderWay: () => createsUnderWay(tools),
 				backendFolder: join(folder, 'backends'),
 				timing: { ...timing, ...changed },
 			}),
