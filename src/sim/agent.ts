@@ -88,7 +88,8 @@ const firstLook = (simulation: Simulation, agent: SimAgent): void => {
 	readReplication(simulation, host);
 	readHypervisor(simulation, host);
 	inAgentAfter(simulation, agent, delay(simulation, 100, 400), () => {
-		agent.loop.post({ type: 'preflight-observed', blockers: [], ownDeviceWrong: false });
+		const ownDeviceWrong = host.devices.some((device) => device.behaviour === 'wrong-host');
+		agent.loop.post({ type: 'preflight-observed', blockers: [], ownDeviceWrong });
 	});
 	agent.ears.lastBeatMs = simulation.queue.nowMs;
 	armDetector(simulation, agent);

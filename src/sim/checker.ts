@@ -2,11 +2,13 @@ import type { Reply } from '#src/api/request.ts';
 import type { Note } from '#src/engine/action.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
+import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
 import { visibleHead } from '#src/sim/data.ts';
 import { atMost } from '#src/sim/replica.ts';
 import type { Persisted } from '#src/store/record.ts';
+import { persistedSchema } from '#src/store/record.ts';
 
 /**
  * The promises, checked against the truth of the world the moment something happens that could break
@@ -46,6 +48,8 @@ export const isRunnable = (host: SimHost, vm: SimVm): boolean =>
 export interface CheckOptions {
 	/** Devices are honest and keep their declared latency; no person forced anything: I9 is promised. */
 	readonly honestDevices: boolean;
+	/** Everything that is made durable or told to the peer must fit its schema; too slow for many seeds. */
+	readonly strict: boolean;
 	readonly onNote: ((host: SimHost, note: Note) => void) | null;
 	readonly onReply: ((host: SimHost, request: string, reply: Reply) => void) | null;
 	readonly onStep: ((agent: SimAgent, event: Event) => void) | null;
@@ -58,7 +62,9 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		checkOwner(simulation, host, vm);
 	},
 	promoted: (replica) => checkPromote(simulation, replica),
-	persisted: () => {},
+	persisted: (host, record) => {
+		if (options.strict) checkSchema(simulation, host, persistedSchema.safeParse(record));
+	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
 	resyncBegins: (source, target) => checkDirection(simulation, source, target),
 	fenced: (victim) => {
@@ -70,7 +76,11 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		if (note.level !== 'debug') tellNote(simulation, host, note);
 		options.onNote?.(host, note);
 	},
-	published: (agent, document) => checkDocument(simulation, agent, document),
+	published: (agent, document) => {
+		checkDocument(simulation, agent, document);
+		if (!options.strict) return;
+		checkSchema(simulation, agent.host, peerDocumentSchema.safeParse(document));
+	},
 	replied: (host, request, reply) => {
 		tell(
 			simulation,
@@ -87,6 +97,19 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		);
 	},
 });
+
+const checkSchema = (
+	simulation: Simulation,
+	host: SimHost,
+	result: { readonly success: boolean; readonly error?: Error },
+): void => {
+	if (result.success) return;
+	violate(
+		simulation,
+		'schema',
+		`${host.name}: ${result.error?.message ?? 'does not fit its schema'}`,
+	);
+};
 
 const tellNote = (simulation: Simulation, host: SimHost, note: Note): void => {
 	if (simulation.trace === null) return;
@@ -113,6 +136,11 @@ const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const seen = visibleHead(replica);
 	if (seen === vm.acknowledged) return;
 	if (vm.dataDestroyed) return;
+	if (seen === -1 && simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs) {
+		// Its disk failed in this very moment: it sees errors, not stale data.
+		count(simulation, 'started as its disk failed');
+		return;
+	}
 	if (vm.staleAccepted) {
 		// A person took the loss: from here on this copy is the truth.
 		count(simulation, 'stale data accepted');

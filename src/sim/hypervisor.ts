@@ -1,5 +1,5 @@
 import type { HypervisorObservation, Outcome, ShutdownReason } from '#src/ports.ts';
-import { settle, visibleHead } from '#src/sim/data.ts';
+import { settle } from '#src/sim/data.ts';
 import type { Domain, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, delay, onHost, replicaOf, tell } from '#src/sim/model.ts';
 
@@ -232,6 +232,3 @@ export const destroyVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 	};
 	onHost(simulation, host, delay(simulation, 100, 800), gone);
 };
-
-/** For the checkers: the data this VM would see when it runs here now. */
-const dataSeen = (host: SimHost, vm: SimVm): number => visibleHead(replicaOf(host, vm));

@@ -63,6 +63,7 @@ export const runScenario = (
 		observer: (made) =>
 			createObserver(made, {
 				honestDevices: !scenario.excused.includes('I9'),
+				strict: true,
 				onNote: (host, note) => {
 					notes.push({ host: host.name, text: `${note.message} ${JSON.stringify(note.fields)}` });
 				},

@@ -79,6 +79,7 @@ export const runSeed = (
 		observer: (made) =>
 			createObserver(made, {
 				honestDevices: swarmClass === 'honest',
+				strict: options.traced === true,
 				onNote: null,
 				onReply: null,
 				onStep: null,

@@ -48,7 +48,13 @@ const bench = (runs = true): Bench => {
 		observeMaxMs: 10,
 		clockRates: [1, 1],
 		observer: (world) =>
-			createObserver(world, { honestDevices: true, onNote: null, onReply: null, onStep: null }),
+			createObserver(world, {
+				honestDevices: true,
+				strict: true,
+				onNote: null,
+				onReply: null,
+				onStep: null,
+			}),
 		handler: (_replica, answer) => {
 			if (made.bench === null) return;
 			made.bench.calls += 1;
