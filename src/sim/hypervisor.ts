@@ -1,7 +1,7 @@
 import type { HypervisorObservation, Outcome, ShutdownReason } from '#src/ports.ts';
 import { settle } from '#src/sim/data.ts';
 import type { Domain, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
-import { count, delay, onHost, replicaOf, tell } from '#src/sim/model.ts';
+import { count, delay, onHost, replicaOf, tell, violate } from '#src/sim/model.ts';
 
 /** `xl` of one host: domains that are created paused, run, shut down, crash, and die with their host. */
 
@@ -35,7 +35,8 @@ export const observeHypervisor = (
 ): HypervisorObservation => ({
 	vms: [...host.domains].map(([vm, domain]) => ({
 		vm,
-		presence: domain.presence,
+		// The driver sees the unit of a create that is still under way.
+		presence: domain.presence === 'paused' && host.creating.has(vm) ? 'creating' : domain.presence,
 		reason: domain.presence === 'stopped' ? domain.reason : null,
 		neverRan: domain.neverRan,
 		instance: domain.instance,
@@ -129,6 +130,7 @@ const openDisk = (simulation: Simulation, host: SimHost, vm: SimVm, creating: Cr
 	}
 	onHost(simulation, host, Math.ceil(creating.restMs), () => {
 		host.creating.delete(vm.name);
+		changed(simulation, host, vm);
 		if (host.domains.get(vm.name) === creating.domain) creating.done(succeeded);
 		else creating.done(failed('xl-failed'));
 	});
@@ -146,7 +148,9 @@ export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 		domain.neverRan = false;
 		count(simulation, 'VM starts');
 		changed(simulation, host, vm);
-		if (host.creating.has(vm.name)) count(simulation, 'unpaused before its create ended');
+		if (host.creating.has(vm.name)) {
+			violate(simulation, 'half-built', `${vm.name} is unpaused before its create has ended`);
+		}
 		simulation.hooks.vmRuns(host, vm);
 		if (domain.shutdownDue) shutDownSoon(simulation, host, vm, domain);
 	}
