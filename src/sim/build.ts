@@ -302,12 +302,13 @@ const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost
 						wanted: vm.runs ? 'running' : 'stopped',
 						journal: null,
 					},
-					selfExcludedAt: null,
+					selfExcludedAt: null, held: null,
 				},
 			]),
 		),
 		openFence: null,
-		contactLost: null,
+		deviceWrong: false,
+contactLost: null,
 		fences: [],
 	};
 };

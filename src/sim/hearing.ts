@@ -1,8 +1,10 @@
+import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { LinkObservation } from '#src/ports.ts';
 import { pathOpen } from '#src/sim/data.ts';
 import type { Ears, Network, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import { delay, inAgent, inAgentAfter, kernelAnswers, peerOf } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
+import { chance } from '#src/std/prng.ts';
 
 /**
  * Heartbeat links and what the two failure detectors make of them. Beats are not simulated one by one:
@@ -172,9 +174,19 @@ export const deliver = (simulation: Simulation, sender: SimHost): void => {
 				const { hearing, bootId } = receiver.ears;
 				if (hearing !== 'online' || bootId !== document.bootId) return;
 				receiver.loop.post({ type: 'document-received', document });
+				// Every link may bring it once more, also after a newer one was sent.
+				if (chance(simulation.random, 0.03)) repeat(simulation, receiver, document);
 			});
 		},
 	);
+};
+
+const repeat = (simulation: Simulation, receiver: SimAgent, document: PeerDocument): void => {
+	inAgentAfter(simulation, receiver, delay(simulation, 1, 200), () => {
+		const { hearing, bootId } = receiver.ears;
+		if (hearing !== 'online' || bootId !== document.bootId) return;
+		receiver.loop.post({ type: 'document-received', document });
+	});
 };
 
 const linkObservation = (

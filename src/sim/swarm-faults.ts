@@ -19,6 +19,7 @@ type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 /** Faults begin within this time; what they break is repaired within `faultEndMs`, or by people at the end. */
 const lastFaultMs = 25_000;
 const faultEndMs = 45_000;
+const longNightMs = 240_000;
 
 const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
 const someHost = (random: Prng): string => pick(random, swarmHosts);
@@ -27,7 +28,7 @@ const otherHost = (host: string): string =>
 const someVm = (random: Prng, world: WorldInput): string =>
 	world.vms[below(random, world.vms.length)]?.name ?? '';
 const later = (random: Prng, atMs: number, lowMs: number, highMs: number): number =>
-	Math.min(atMs + between(random, lowMs, highMs), faultEndMs);
+	Math.min(atMs + between(random, lowMs, highMs), Math.max(faultEndMs, atMs + 30_000));
 const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
 const powerCut: Fault = (random, _world, atMs) => {
@@ -206,11 +207,16 @@ export const randomSteps = (
 	const bag = (drawn.length > 0 ? drawn : kinds).flatMap(([weight, fault]) =>
 		Array.from({ length: weight }, () => fault),
 	);
-	const amount = 1 + below(random, 6);
+	// Now and then a long night: many faults one after the other, each with time to be repaired.
+	const long = chance(random, 0.08);
+	const amount = long ? 6 + below(random, 10) : 1 + below(random, 6);
+	const spanMs = long ? longNightMs : lastFaultMs;
 	const timed: Timed[] = [];
 	let atMs = 4000;
 	for (let index = 0; index < amount; index += 1) {
-		atMs += chance(random, 0.5) ? below(random, 3000) : below(random, lastFaultMs / amount);
+		atMs += chance(random, 0.5)
+			? below(random, 3000)
+			: below(random, (long ? 2 : 1) * (spanMs / amount));
 		const fault = bag[below(random, bag.length)];
 		if (fault !== undefined) timed.push(...fault(random, world, atMs));
 	}
