@@ -49,7 +49,7 @@ export interface CheckOptions {
 	/** Devices are honest and keep their declared latency; no person forced anything: I9 is promised. */
 	readonly honestDevices: boolean;
 	/** Everything that is made durable or told to the peer must fit its schema; too slow for many seeds. */
-	readonly strict: boolean;
+	readonly strict?: boolean;
 	readonly onNote: ((host: SimHost, note: Note) => void) | null;
 	readonly onReply: ((host: SimHost, request: string, reply: Reply) => void) | null;
 	readonly onStep: ((agent: SimAgent, event: Event) => void) | null;
@@ -63,7 +63,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	},
 	promoted: (replica) => checkPromote(simulation, replica),
 	persisted: (host, record) => {
-		if (options.strict) checkSchema(simulation, host, persistedSchema.safeParse(record));
+		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
 	resyncBegins: (source, target) => checkDirection(simulation, source, target),
@@ -78,7 +78,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	},
 	published: (agent, document) => {
 		checkDocument(simulation, agent, document);
-		if (!options.strict) return;
+		if (options.strict !== true) return;
 		checkSchema(simulation, agent.host, peerDocumentSchema.safeParse(document));
 	},
 	replied: (host, request, reply) => {
