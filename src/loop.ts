@@ -32,8 +32,14 @@ export interface World {
 /** More waiting events than this means the world is reported faster than it can be decided: a bug. */
 const queueMax = 10_000;
 const tickMs = 1000;
+/** DRBD's observations are not among them: each loss of replication counts. */
+const newestOnly: ReadonlySet<Event['type']> = new Set([
+	'tick',
+	'hypervisor-observed',
+	'links-observed',
+]);
 /** A power-off that could not be sent this soon after its decision is decided anew. */
-const decisionFreshMs = 1000;
+const decisionFreshMs = 4000;
 
 /** Queue, step, make durable, execute: the only owner of time and concurrency. */
 export class Loop {
@@ -57,6 +63,11 @@ export class Loop {
 	/** Hands one event to the engine. Events are taken in the order they come. */
 	post(event: Event): void {
 		if (this.#stopped) return;
+		// A whole observation that waits is out of date as soon as the next one comes.
+		const older = newestOnly.has(event.type)
+			? this.#queue.findIndex(({ type }) => type === event.type)
+			: -1;
+		if (older >= 0) this.#queue.splice(older, 1);
 		assert(this.#queue.length < queueMax, 'the event queue is bounded');
 		this.#queue.push(event);
 		this.#drain();

@@ -181,6 +181,15 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 	});
 };
 
+/** Nothing holds the start, and yet it does not run for this long, ms: longer than a create may take. */
+const stuckMs = 200_000;
+
+const stuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
+	const sinceMs = vmStateOf(state, vm.vm).notRunningSinceMs ?? nowMs;
+	const presence = presenceOf(state, vm.vm);
+	return nowMs - sinceMs > stuckMs ? `its domain is ${presence} and its start does not end` : null;
+};
+
 /** A hand-over may take the guest's shutdown time and this much more for demote, promote and create, ms. */
 const handoverSlackMs = 180_000;
 
@@ -205,7 +214,7 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 			return 'it is paused';
 		if (!startAllowed(state, vm)) return 'automatic starts are off';
 		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
-		return startBlocker(state, vm);
+		return startBlocker(state, vm, nowMs) ?? stuck(state, vm, nowMs);
 	}
 	const { status } = state.peer;
 	if (status === 'online' || status === 'unknown' || status === 'suspect') return null;
@@ -276,6 +285,15 @@ const replicationConditions = (state: State, vm: EngineVm, raise: Raise): void =
 		);
 	if (record === undefined) return;
 	// StandAlone is passed through while a resource comes up.
+	const alone = observed.role === 'Primary' && !isFrozen(observed) && !isConnected(observed);
+	if (alone && record.owner === state.config.self && record.inSync.includes(peer))
+		raise(
+			'writes-on-one-copy',
+			vm.vm,
+			'critical',
+			`${vm.vm} writes to one copy although the copy on ${peer} still counts: a failover to ${peer} would lose writes`,
+			`drbdadm status ${vm.resource}; see the runbook writes-on-one-copy`,
+		);
 	if (observed.connection === 'StandAlone' && !busy(state, vm.resource, ['resource-up']))
 		raise(
 			'split-brain-suspected',

@@ -41,7 +41,9 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	pair: state.persisted.pair,
 	configDigest: state.config.digest,
 	version: state.config.version,
-	armBlockers: [...(state.armBlockers ?? ['its preflight has not finished yet'])].slice(0, 64),
+	armBlockers: (state.armBlockers ?? ['its preflight has not finished yet'])
+		.slice(0, 64)
+		.map((sentence) => sentence.slice(0, 1024)),
 	deviceWrong: state.ownDeviceWrong,
 	records: Object.fromEntries(
 		Object.entries(state.persisted.resources).map(([name, local]) => [name, local.record]),

@@ -9,6 +9,7 @@ import type {
 	VmName,
 } from '#src/ports.ts';
 import type { LocalResource, Persisted, ResourceRecord } from '#src/store/record.ts';
+import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 import { assert } from '#src/std/assert.ts';
 
 /**
@@ -144,6 +145,7 @@ const freshVm: VmState = {
 	gaveUp: null,
 	ordered: false,
 	unpauseOrdered: false,
+	notRunningSinceMs: null,
 	journalSinceMs: null,
 	shutdownAskedMs: null,
 	vanishedMs: null,
@@ -202,15 +204,16 @@ export const adoptRecord = (
 		before === undefined || record.generation > before.record.generation,
 		'only a newer record is adopted',
 	);
-	// The owner counts this host in again: it saw both disks UpToDate after our self-exclusion.
+	// The owner counts this host in again - only if the copy is seen current: any other write of it says nothing.
+	const observed = observedOf(draft.state, resource);
 	const countedIn =
-		before !== undefined &&
-		before.selfExcludedAt !== null &&
-		record.generation > before.selfExcludedAt &&
-		record.inSync.includes(draft.state.config.self);
+		record.inSync.includes(draft.state.config.self) &&
+		observed !== undefined &&
+		isEstablishedUpToDate(observed);
 	putLocal(draft, resource, {
 		record,
 		selfExcludedAt: countedIn ? null : (before?.selfExcludedAt ?? null),
+		held: before?.held ?? null,
 	});
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, before?.record, record, why);
@@ -258,6 +261,8 @@ export const writeRecord = (
 ): void => {
 	const local = localOf(draft.state, resource);
 	assert(local !== undefined, 'a record is seeded before it is changed');
+	// While two records conflict only a person's decision for one of them is written (V14).
+	if (local.held !== null && by < leap.acceptStale) return;
 	const record: ResourceRecord = {
 		...local.record,
 		...change,
@@ -270,7 +275,7 @@ export const writeRecord = (
 
 export const seedRecord = (draft: Draft, resource: ResourceName, record: ResourceRecord): void => {
 	assert(localOf(draft.state, resource) === undefined, 'a record is seeded once');
-	putLocal(draft, resource, { record, selfExcludedAt: null });
+	putLocal(draft, resource, { record, selfExcludedAt: null, held: null });
 	noteRecord(draft, resource, undefined, record, 'both hosts hold the same data: first record');
 };
 
@@ -280,6 +285,15 @@ export const excludeSelf = (draft: Draft, resource: ResourceName, why: string): 
 	if (local === undefined || local.selfExcludedAt !== null) return;
 	putLocal(draft, resource, { ...local, selfExcludedAt: local.record.generation });
 	note(draft, 'warn', 'this host counts its own copy out', { resource, why });
+};
+
+/** Remembers, or ends, a conflict of the records of both hosts. */
+export const holdRecord = (draft: Draft, resource: ResourceName, why: string | null): void => {
+	const local = localOf(draft.state, resource);
+	if (local === undefined || local.held === why) return;
+	putLocal(draft, resource, { ...local, held: why });
+	if (why === null) note(draft, 'info', 'the records agree again', { resource });
+	else note(draft, 'error', 'the records conflict: held', { resource, why });
 };
 
 /** The own copy counts again: it was seen UpToDate and replicating, or a person accepted it. */

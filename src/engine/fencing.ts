@@ -216,12 +216,19 @@ export const fenceRule = (draft: Draft): void => {
 	start(draft, { type: 'power-off', host }, fencing.callMs);
 };
 
+/** Nothing was sent: nothing can land later, and it counts neither as an attempt nor as a fence of the hour. */
+const notSent = (draft: Draft): void => {
+	settleOpenFence(draft, 'the command did not reach the device');
+	const { persisted, fencing } = draft.state;
+	changePersisted(draft, { fences: persisted.fences.slice(0, -1) });
+	changeFencing(draft, { attempts: Math.max(0, fencing.attempts - 1) });
+};
+
 /** An `off` ended. Whatever it said, only the status that is asked next counts; the fence stays open until then. */
 export const powerOffEnded = (draft: Draft, outcome: Outcome): void => {
 	const succeeded = outcome.result === 'succeeded';
 	// The device was never reached: nothing of it can land later.
-	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent')
-		settleOpenFence(draft, 'the command did not reach the device');
+	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent') notSent(draft);
 	changeFencing(draft, {
 		notBeforeMs: draft.nowMs + retryPauseMs + (draft.state.config.fencing?.callMs ?? 0),
 		...(succeeded ? { powerOnDue: draft.state.config.fencing?.afterFence === 'on' } : {}),

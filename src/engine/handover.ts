@@ -96,8 +96,7 @@ const takeEnd = (state: State, vm: EngineVm, start: boolean, nowMs: number): str
 	if (!start || presence === 'running') return 'hand-over complete';
 	if (gaveUp !== null) return `handed over, but not started: ${gaveUp}`;
 	const waitedMs = nowMs - (journalSinceMs ?? nowMs);
-	if (presence !== 'absent' || waitedMs < startPatienceMs || busy(state, vm.vm, ['create-vm']))
-		return null;
+	if (waitedMs < startPatienceMs || busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return null;
 	return `handed over, but not started: ${hold ?? 'its disk is not promoted'}`;
 };
 

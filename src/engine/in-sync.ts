@@ -6,6 +6,7 @@ import {
 	observedOf,
 	recordOf,
 	selfInSync,
+	soleInSync,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { together } from '#src/engine/join.ts';
@@ -30,9 +31,10 @@ export const shrinkRule = (draft: Draft): void => {
 		const observed = observedOf(draft.state, resource);
 		const record = recordOf(draft.state, resource);
 		if (observed === undefined || record === undefined) continue;
-		noteAttached(draft, resource, observed);
 		const { self, peer } = draft.state.config;
-		if (record.inSync.includes(self) && diskFailed(draft.state, resource, observed))
+		// A sole holder never counts itself out: nothing newer exists anywhere.
+		const counted = record.inSync.includes(self) && !soleInSync(draft.state, resource);
+		if (counted && diskFailed(observed))
 			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
 		if (record.owner !== self || !isConnected(observed)) continue;
 		if (record.inSync.includes(peer) && peerBehind(observed) && mayExclude(draft.state, resource))
@@ -62,30 +64,10 @@ const peerBehind = (observed: ResourceObservation): boolean =>
 	isBehind(lowestPeerDisk(observed)) ||
 	(observed.role === 'Primary' && lowestPeerDisk(observed) === 'Consistent');
 
-const noteAttached = (
-	draft: Draft,
-	resource: ResourceName,
-	observed: ResourceObservation,
-): void => {
-	if (draft.state.attachedSeen[resource] === true) return;
-	const disk = lowestDisk(observed);
-	if (disk !== 'UpToDate' && disk !== 'Consistent') return;
-	draft.state = {
-		...draft.state,
-		attachedSeen: { ...draft.state.attachedSeen, [resource]: true },
-	};
-};
-
-/** Before its first attach a disk is Diskless without having failed. */
-const diskFailed = (
-	state: State,
-	resource: ResourceName,
-	observed: ResourceObservation,
-): boolean => {
+/** A Secondary without disk and without connection is being attached or detached: it misses no write. */
+const diskFailed = (observed: ResourceObservation): boolean => {
 	const disk = lowestDisk(observed);
 	if (disk !== 'Diskless' && disk !== 'Detaching') return isBehind(disk);
-	if (state.attachedSeen[resource] === true) return true;
-	// This run of the agent never saw it attached: a resource that is in use without a disk has lost it.
 	return observed.role === 'Primary' || isConnected(observed);
 };
 

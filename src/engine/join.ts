@@ -2,7 +2,9 @@ import {
 	adoptRecord,
 	changePersisted,
 	type Draft,
+	holdRecord,
 	joined,
+	localOf,
 	note,
 	observedOf,
 	peerRecordOf,
@@ -33,10 +35,10 @@ const bothExclusive = (state: State, mine: ResourceRecord, theirs: ResourceRecor
 };
 
 /** Why the two records of a resource can't be merged, or null. Held until a person decides (V14). */
-export const conflictOf = (state: State, resource: ResourceName): string | null => {
-	const mine = recordOf(state, resource);
-	const theirs = peerRecordOf(state, resource);
-	if (mine === undefined || theirs === undefined || sameRecord(mine, theirs)) return null;
+export const conflictOf = (state: State, resource: ResourceName): string | null =>
+	localOf(state, resource)?.held ?? null;
+
+const judge = (state: State, mine: ResourceRecord, theirs: ResourceRecord): string | null => {
 	if (bothExclusive(state, mine, theirs))
 		return 'each host has the data as its own alone: one of them ran or was restored without the other knowing';
 	if (mine.generation === theirs.generation)
@@ -85,11 +87,26 @@ export const mergeDocument = (draft: Draft): void => {
 	if (document === null) return;
 	mergePair(draft, document.pair);
 	for (const { resource } of draft.state.config.vms) {
-		const mine = recordOf(draft.state, resource);
 		const theirs = peerRecordOf(draft.state, resource);
-		if (theirs === undefined || conflictOf(draft.state, resource) !== null) continue;
-		if (mine === undefined || theirs.generation > mine.generation)
-			adoptRecord(draft, resource, theirs, `${document.host} has the newer record`);
+		if (theirs !== undefined) mergeRecord(draft, resource, theirs);
+	}
+};
+
+/** Judged when a document arrives, and durable: neither an agent restart nor a later write ends a conflict. */
+const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecord): void => {
+	const { state } = draft;
+	const mine = recordOf(state, resource);
+	if (mine === undefined) {
+		adoptRecord(draft, resource, theirs, `${state.config.peer} has a record`);
+		return;
+	}
+	if (sameRecord(mine, theirs)) holdRecord(draft, resource, null);
+	else if (conflictOf(state, resource) !== null) return;
+	else {
+		const conflict = judge(state, mine, theirs);
+		if (conflict !== null) holdRecord(draft, resource, conflict);
+		else if (theirs.generation > mine.generation)
+			adoptRecord(draft, resource, theirs, `${state.config.peer} has the newer record`);
 	}
 };
 
@@ -100,6 +117,7 @@ export const joinRule = (draft: Draft): void => {
 	const heard = state.peer.document?.heard;
 	if (heard?.bootId !== state.bootId || heard.session !== state.session) return;
 	changePersisted(draft, { joinedBootId: state.bootId });
+	draft.state = { ...draft.state, aloneAllowed: {} };
 	note(draft, 'info', 'status change not joined => joined', { peer: state.config.peer });
 };
 

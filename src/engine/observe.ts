@@ -135,7 +135,7 @@ const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-chang
 	}
 	draft.state = { ...draft.state, config: event.config };
 	// The devices may have been corrected: they are judged anew.
-	changePeer(draft, { mappingWrong: false });
+	changePersisted(draft, { deviceWrong: false });
 	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
 };
 

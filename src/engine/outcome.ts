@@ -4,13 +4,14 @@ import {
 	type Draft,
 	joined,
 	note,
+	observedOf,
 	recordOf,
 	retryKey,
 	vmStateOf,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { powerOffEnded } from '#src/engine/fencing.ts';
-import { changePeer, powerRead } from '#src/engine/peer.ts';
+import { markDevice, powerRead } from '#src/engine/peer.ts';
 import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
 import type { Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
@@ -114,11 +115,7 @@ const generationsRead = (
 const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void => {
 	if (outcome.result !== 'failed' || outcome.code !== 'drbd-multiple-primaries') return;
 	if (draft.state.peer.proof?.kind !== 'power-off') return;
-	changePeer(draft, { mappingWrong: true, proof: null });
-	note(draft, 'error', 'the peer lives although its power reads off: wrong fence device', {
-		resource,
-		host: draft.state.config.peer,
-	});
+	markDevice(draft, `${draft.state.config.peer} refused the promote of ${resource}`);
 };
 
 /** Takes in how an action ended. */
@@ -150,6 +147,13 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			if (outcome.result === 'succeeded')
 				generationsRead(draft, action, outcome.value as readonly VolumeGeneration[]);
 			return;
+		case 'outdate':
+			if (outcome.result === 'succeeded' && observedOf(draft.state, action.resource) === undefined)
+				draft.state = {
+					...draft.state,
+					outdatedDown: { ...draft.state.outdatedDown, [action.resource]: true },
+				};
+			return;
 		case 'promote':
 			promoteEnded(draft, action.resource, outcome);
 			return;
@@ -170,7 +174,6 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 		case 'resource-connect':
 		case 'resource-down':
 		case 'demote':
-		case 'outdate':
 		case 'resume-io':
 		case 'pause-vm':
 		case 'destroy-vm':

@@ -2,6 +2,7 @@ import {
 	adoptRecord,
 	type Draft,
 	dropOutdateRequest,
+	excludeSelf,
 	joined,
 	proposedGeneration,
 	note,
@@ -32,6 +33,10 @@ export const lossRule = (draft: Draft): void => {
 		const observed = observedOf(draft.state, resource);
 		const loss = draft.state.losses[resource];
 		if (observed === undefined) continue;
+		if (draft.state.outdatedDown[resource] === true) {
+			const { [resource]: _up, ...down } = draft.state.outdatedDown;
+			draft.state = { ...draft.state, outdatedDown: down };
+		}
 		if (isConnected(observed)) {
 			if (loss === undefined || loss.over) continue;
 			putLoss(draft, resource, { ...loss, over: true });
@@ -78,12 +83,12 @@ const called = (state: State, resource: ResourceName): boolean =>
 const needsExclusion = (state: State, resource: ResourceName, observed: ResourceObservation) => {
 	if (isFrozen(observed)) return true;
 	if (called(state, resource)) return true;
+	// In use and not frozen: whoever thawed it, its writes go to one copy while the record counts both.
+	if (observed.role === 'Primary') return true;
 	const vm = state.config.vms.find((each) => each.resource === resource);
-	const record = recordOf(state, resource);
 	return (
 		vm !== undefined &&
-		record?.wanted === 'running' &&
-		observed.role !== 'Primary' &&
+		recordOf(state, resource)?.wanted === 'running' &&
 		(state.persisted.pair.armed || state.vmStates[vm.vm]?.ordered === true)
 	);
 };
@@ -108,7 +113,8 @@ export const outdateRequestRule = (draft: Draft): void => {
 		if (state.outdateRequests[resource] !== undefined) continue;
 		if (!inContact(state) || !joined(state) || conflictOf(state, resource) !== null) continue;
 		if (!mayExclude(state, resource) || !needsExclusion(state, resource, observed)) continue;
-		if (!isFrozen(observed) && !called(state, resource)) {
+		if (record.inSync.length === 1 && observed.role === 'Primary' && !isFrozen(observed)) continue;
+		if (observed.role !== 'Primary' && !called(state, resource)) {
 			// Nothing waits in the kernel: hosts that have just met reconnect by themselves in a moment.
 			const dueMs = Math.max(loss.sinceMs, state.peer.statusSinceMs) + reconnectPatienceMs;
 			if (draft.nowMs < dueMs) {
@@ -163,7 +169,8 @@ export const outdateAnswerRule = (draft: Draft): void => {
 	}
 };
 
-const putAnswer = (draft: Draft, answer: OutdateAnswer): void => {
+const putAnswer = (draft: Draft, whole: OutdateAnswer): void => {
+	const answer = { ...whole, reason: whole.reason.slice(0, 512) };
 	draft.state = {
 		...draft.state,
 		outdateAnswers: { ...draft.state.outdateAnswers, [answer.resource]: answer },
@@ -179,10 +186,15 @@ const refusal = (state: State, request: OutdateRequest): string | null => {
 	if (record?.owner === self) return `${self} owns the VM`;
 	if (record !== undefined && record.generation > request.proposal.generation)
 		return `${self} has a newer record`;
-	if (observed === undefined) return 'the resource is down here';
-	if (observed.role === 'Primary') return 'the resource is Primary here';
+	if (state.resources === null || state.resourcesUnknownSinceMs !== null)
+		return 'DRBD does not answer here';
+	if (observed?.role === 'Primary') return 'the resource is Primary here';
 	// The records may come from a restored file; DRBD's own note of who missed writes does not.
-	if (lowestDisk(observed) === 'UpToDate' && isBehind(lowestPeerDisk(observed)))
+	if (
+		observed !== undefined &&
+		lowestDisk(observed) === 'UpToDate' &&
+		isBehind(lowestPeerDisk(observed))
+	)
 		return `DRBD on ${self} knows that the copy on ${peer} is the older one`;
 	return null;
 };
@@ -203,24 +215,39 @@ export const outdateForPeerRule = (draft: Draft): void => {
 				putAnswer(draft, { resource, loss, session: document.session, answer: 'refused', reason });
 			continue;
 		}
-		const observed = observedOf(state, resource);
-		const record = recordOf(state, resource);
-		// A copy that is still connected gets every write; DRBD refuses to outdate it.
-		if (observed === undefined || record === undefined || isConnected(observed)) continue;
-		if (highestDisk(observed) === 'Outdated' || isBehind(highestDisk(observed))) {
-			if (!sameRecord(record, request.proposal)) {
-				if (request.proposal.generation <= record.generation) continue;
-				adoptRecord(draft, resource, request.proposal, `outdated for ${document.host}`);
-			}
-			putAnswer(draft, {
-				resource,
-				loss,
-				session: document.session,
-				answer: 'outdated',
-				reason: `disk reads ${lowestDisk(observed)}`,
-			});
-		} else {
-			start(draft, { type: 'outdate', resource, generation: record.generation });
-		}
+		consent(draft, request, document.session);
 	}
+};
+
+/** Outdates the own copy, makes the record durable and answers; a step at a time, as far as things are. */
+const consent = (draft: Draft, request: OutdateRequest, session: string): void => {
+	const { resource, loss, proposal } = request;
+	const observed = observedOf(draft.state, resource);
+	const record = recordOf(draft.state, resource);
+	// A copy that is still connected gets every write; DRBD refuses to outdate it.
+	if (record === undefined || (observed !== undefined && isConnected(observed))) return;
+	const outdated =
+		observed === undefined
+			? draft.state.outdatedDown[resource] === true
+			: isBehind(highestDisk(observed));
+	if (!outdated) {
+		// A resource that is coming up is asked again when it is; one that can't come up is outdated in its metadata.
+		const failing = (draft.state.retries[`resource-up/${resource}`]?.failures ?? 0) > 0;
+		if (observed !== undefined || failing)
+			start(draft, { type: 'outdate', resource, generation: record.generation });
+		return;
+	}
+	excludeSelf(draft, resource, `outdated for ${draft.state.config.peer}`);
+	if (!sameRecord(record, proposal)) {
+		if (proposal.generation <= record.generation) return;
+		adoptRecord(draft, resource, proposal, `outdated for ${draft.state.config.peer}`);
+	}
+	putAnswer(draft, {
+		resource,
+		loss,
+		session,
+		answer: 'outdated',
+		reason:
+			observed === undefined ? 'the resource is down here' : `disk reads ${lowestDisk(observed)}`,
+	});
 };

@@ -4,6 +4,8 @@ import { isConnected } from '#src/drbd/role.ts';
 
 /** A power reading proves nothing any more when it is older: somebody may have pressed the button. */
 const proofFreshMs = 30_000;
+/** A device that did not answer for this long was away, not busy with our own `off`, ms. */
+const deviceSilentMs = 60_000;
 /** While the peer is out its power is read this often, so that the proof lapses when it reads on. */
 const outQueryMs = 10_000;
 /** While the peer is online its devices are read this often, to know that they would answer. */
@@ -25,13 +27,15 @@ const kernelAnswers = (state: State): boolean => state.peer.links.some((link) =>
 
 /** The fence device of the peer is known to belong to another host: what it reads proves nothing. */
 export const deviceWrong = (state: State): boolean =>
-	state.peer.mappingWrong || state.peer.document?.deviceWrong === true;
+	state.persisted.deviceWrong || state.peer.document?.deviceWrong === true;
 
 /** The proof in force, or null: one that is too old does not count. */
 export const proofOf = (state: State, nowMs: number): Proof | null => {
 	const { proof } = state.peer;
-	if (proof?.kind === 'power-off' && (deviceWrong(state) || nowMs - proof.atMs > proofFreshMs))
-		return null;
+	if (proof?.kind !== 'power-off') return proof;
+	// With a person as the arbiter a reading is evidence for that person, never a proof by itself.
+	if (state.config.arbiter !== 'fencing' || deviceWrong(state)) return null;
+	if (nowMs - proof.atMs > proofFreshMs) return null;
 	return proof;
 };
 
@@ -74,13 +78,14 @@ const contactRule = (draft: Draft): void => {
 	const { peer, persisted, bootId } = draft.state;
 	if (peer.hearing === 'online' && peer.echoed) {
 		if (persisted.contactLost !== null) changePersisted(draft, { contactLost: null });
-		if (peer.met && draft.state.fencing.attempts === 0) return;
+		const { attempts, powerOnDue, hold } = draft.state.fencing;
+		if (peer.met && attempts === 0 && !powerOnDue && hold === null) return;
 		changePeer(draft, { met: true });
 		draft.state = {
 			...draft.state,
 			fencing: { attempts: 0, notBeforeMs: draft.nowMs, powerOnDue: false, hold: null },
 		};
-	} else if (peer.met && persisted.contactLost === null && peer.hearing !== 'online')
+	} else if (peer.met && persisted.contactLost === null)
 		changePersisted(draft, { contactLost: { bootId, atMs: draft.nowMs } });
 };
 
@@ -96,7 +101,20 @@ export const peerRule = (draft: Draft): void => {
 		note(draft, 'info', 'proof is void: the peer is heard', { kind: peer.proof.kind });
 		changePeer(draft, { proof: null });
 	}
-	if (peer.hearing !== 'online' && peer.proof === null && saidGoodbye(draft.state))
+	const alive =
+		connected ||
+		(peer.power?.state === 'on' &&
+			!deviceWrong(draft.state) &&
+			draft.nowMs - peer.power.atMs < proofFreshMs);
+	const { proof } = draft.state.peer;
+	if (proof?.kind === 'person' && alive && peer.power !== null && peer.power.atMs > proof.atMs) {
+		note(draft, 'warn', 'proof is void: the peer shows a sign of life', { kind: proof.kind });
+		changePeer(draft, { proof: null });
+	} else if (proof?.kind === 'person' && connected) {
+		note(draft, 'warn', 'proof is void: DRBD is connected to the peer', { kind: proof.kind });
+		changePeer(draft, { proof: null });
+	}
+	if (peer.hearing !== 'online' && draft.state.peer.proof === null && saidGoodbye(draft.state))
 		changePeer(draft, {
 			proof: { kind: 'left', atMs: draft.nowMs, by: 'its goodbye, durable here before it' },
 		});
@@ -146,9 +164,13 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		note(draft, 'info', 'power reading', { host: config.peer, power: state ?? 'unknown' });
 	// The reading is as old as the question: what happened while it was under way is not in it.
 	changePeer(draft, { power: { state, atMs: askedAtMs } });
-	// Devices that answer again deserve new attempts; the hourly limit still holds.
-	if (before === null && state !== null && draft.state.fencing.attempts > 0)
-		draft.state = { ...draft.state, fencing: { ...draft.state.fencing, attempts: 0 } };
+	if (state !== null) {
+		// Devices that answer after a long silence deserve new attempts; the hourly limit still holds.
+		const silentMs = draft.nowMs - (peer.powerKnownAtMs ?? draft.nowMs);
+		if (silentMs > deviceSilentMs && draft.state.fencing.attempts > 0)
+			draft.state = { ...draft.state, fencing: { ...draft.state.fencing, attempts: 0 } };
+		changePeer(draft, { powerKnownAtMs: draft.nowMs });
+	}
 	if (state === 'off') {
 		settleOpenFence(draft, 'its power reads off');
 		if (peer.hearing === 'online' || deviceWrong(draft.state)) return;
@@ -161,7 +183,9 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		});
 	}
 	if (state === 'on') {
-		if (peer.mappingWrong && peer.hearing === 'online') changePeer(draft, { mappingWrong: false });
+		const vouched = peer.hearing === 'online' && peer.document?.deviceWrong !== true;
+		if (draft.state.persisted.deviceWrong && vouched)
+			changePersisted(draft, { deviceWrong: false });
 		settleLateFence(draft, askedAtMs);
 		if (peer.proof?.kind === 'power-off') {
 			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
@@ -193,7 +217,12 @@ const settleLateFence = (draft: Draft, askedAtMs: number): void => {
 /** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
 export const mappingRule = (draft: Draft): void => {
 	const { peer, config } = draft.state;
-	if (peer.mappingWrong || peer.power?.state !== 'off' || peer.hearing !== 'online') return;
+	if (draft.state.persisted.deviceWrong) return;
+	if (peer.document?.deviceWrong === true) {
+		markDevice(draft, `${config.peer} reads another device as its own`);
+		return;
+	}
+	if (peer.power?.state !== 'off' || peer.hearing !== 'online') return;
 	// An older reading is of the time before it came back.
 	if (peer.power.atMs < peer.hearingSinceMs) return;
 	const dueMs = peer.power.atMs + config.timing.detectionMs;
@@ -201,9 +230,16 @@ export const mappingRule = (draft: Draft): void => {
 		wakeBy(draft, dueMs + 1);
 		return;
 	}
-	changePeer(draft, { mappingWrong: true });
-	note(draft, 'error', 'the peer lives although its power reads off: wrong fence device', {
-		host: config.peer,
+	markDevice(draft, `${config.peer} lives although its power reads off`);
+};
+
+/** Durable: an agent restart in a partition must not believe the device again. */
+export const markDevice = (draft: Draft, why: string): void => {
+	changePersisted(draft, { deviceWrong: true });
+	changePeer(draft, { proof: null });
+	note(draft, 'error', 'the fence device belongs to another host: it proves nothing', {
+		host: draft.state.config.peer,
+		why,
 	});
 };
 
@@ -217,7 +253,8 @@ export const signOfLife = (state: State, nowMs: number): string | null => {
 		return 'DRBD on this host does not answer, so it cannot be seen whether the hosts are connected';
 	if (anyConnected(state)) return `DRBD is connected to ${config.peer}: its kernel is alive`;
 	if (kernelAnswers(state)) return `the kernel of ${config.peer} refuses connections: it is alive`;
-	if (peer.power?.state === 'on' && nowMs - peer.power.atMs <= proofFreshMs)
+	const read = peer.power?.state === 'on' && nowMs - peer.power.atMs <= proofFreshMs;
+	if (read && !deviceWrong(state))
 		return `the power of ${config.peer} reads on: switch it off first`;
 	return null;
 };

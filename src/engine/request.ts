@@ -5,6 +5,7 @@ import {
 	changeVmState,
 	countSelfIn,
 	type Draft,
+	holdRecord,
 	joined,
 	leap,
 	note,
@@ -17,7 +18,7 @@ import {
 } from '#src/engine/draft.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
-import { changePeer, proofOf, signOfLife } from '#src/engine/peer.ts';
+import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { PendingRequest, State } from '#src/engine/state.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
@@ -128,6 +129,7 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	if (record === undefined) seedRecord(draft, vm.resource, { generation, ...change });
 	else writeRecord(draft, vm.resource, change, `${by} accepted stale data`, generation);
 	countSelfIn(draft, vm.resource);
+	holdRecord(draft, vm.resource, null);
 	draft.state = {
 		...draft.state,
 		aloneAllowed: { ...draft.state.aloneAllowed, [vm.resource]: true },
@@ -214,7 +216,8 @@ export const forwardedRule = (draft: Draft): void => {
 		const vm = vmOf(draft.state, request.vm);
 		const owner = vm === undefined ? null : recordOf(draft.state, vm.resource)?.owner;
 		let reply = refused('not-owner', `${draft.state.config.self} does not own ${request.vm}`, '');
-		if (vm !== undefined && owner === draft.state.config.self) {
+		const held = vm !== undefined && conflictOf(draft.state, vm.resource) !== null;
+		if (vm !== undefined && owner === draft.state.config.self && !held) {
 			const { verb, by, to } = request;
 			reply = onOwner(
 				draft,
@@ -230,7 +233,11 @@ export const forwardedRule = (draft: Draft): void => {
 			...draft.state,
 			forwardedReplies: [
 				...draft.state.forwardedReplies,
-				{ id: request.id, accepted: reply.status !== 'refused', reason: reply.message },
+				{
+					id: request.id,
+					accepted: reply.status !== 'refused',
+					reason: reply.message.slice(0, 1024),
+				},
 			].slice(-64),
 		};
 	}
@@ -267,6 +274,7 @@ const armBlocker = (state: State): string | null => {
 	const { fencing } = state.config;
 	if (fencing !== null && (state.peer.power === null || state.peer.power.state === null))
 		return `the fence devices of ${peer} do not answer`;
+	if (deviceWrong(state)) return `the fence device of ${peer} belongs to another host`;
 	if (state.armBlockers === null) return 'the preflight has not finished yet';
 	const blockers = [...state.armBlockers, ...state.peer.document.armBlockers];
 	if (blockers.length > 0) return blockers.join('; ');

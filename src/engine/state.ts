@@ -61,8 +61,8 @@ export interface PeerState {
 	readonly proof: Proof | null;
 	/** Last answer of its fence devices; `state` null when they could not tell. */
 	readonly power: { readonly state: PowerState | null; readonly atMs: MonotonicMs } | null;
-	/** Its power read off while it lived: the device belongs to another host and proves nothing. Until it reads on while heard. */
-	readonly mappingWrong: boolean;
+	/** When its devices last gave an answer. */
+	readonly powerKnownAtMs: MonotonicMs | null;
 }
 
 /** What is going on with the peer's power. */
@@ -99,6 +99,8 @@ export interface VmState {
 	readonly shutdownAskedMs: MonotonicMs | null;
 	/** It ran and vanished without a reason at that time. */
 	readonly vanishedMs: MonotonicMs | null;
+	/** Since when it is to run here and does not. */
+	readonly notRunningSinceMs: MonotonicMs | null;
 	/** When its open hand-over was first seen by this run of the agent. */
 	readonly journalSinceMs: MonotonicMs | null;
 	/** When the start was first wanted but something held it; with the reason, for status. */
@@ -156,8 +158,8 @@ export interface State {
 	readonly ownGenerations: Readonly<Record<ResourceName, readonly string[]>>;
 	/** Resources whose data generation was read since they last began to write alone. */
 	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
-	/** Resources whose disk was seen attached in this run: a Diskless one afterwards has failed. */
-	readonly attachedSeen: Readonly<Record<ResourceName, true>>;
+	/** Resources that are down here and were outdated in their metadata. */
+	readonly outdatedDown: Readonly<Record<ResourceName, true>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
 	/** Requests to the peer to outdate its copy, with the record that will follow. */
 	readonly outdateRequests: Readonly<Record<ResourceName, OutdateRequest>>;
@@ -211,6 +213,7 @@ const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
 	pair: { generation: 0, armed: false, by: 'vmpair', reason: 'never armed', at: '' },
 	resources: {},
 	openFence: null,
+	deviceWrong: false,
 	contactLost: null,
 	fences: [],
 });
@@ -234,7 +237,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	unreplicatedSinceMs: nowMs,
 	proof: null,
 	power: null,
-	mappingWrong: false,
+	powerKnownAtMs: null,
 });
 
 /**
@@ -268,7 +271,7 @@ export const initialState = (
 	vmStates: {},
 	ownGenerations: {},
 	generationsRead: {},
-	attachedSeen: {},
+	outdatedDown: {},
 	losses: {},
 	outdateRequests: {},
 	outdateAnswers: {},

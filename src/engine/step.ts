@@ -22,7 +22,14 @@ import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
 import type { State, Step } from '#src/engine/state.ts';
 import { stretchRule } from '#src/engine/stretch.ts';
 import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
-import { disklessRule, endedRule, startRule, stopRule, unpauseRule } from '#src/engine/vm.ts';
+import {
+	disklessRule,
+	downSinceRule,
+	endedRule,
+	startRule,
+	stopRule,
+	unpauseRule,
+} from '#src/engine/vm.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 
 /**
@@ -62,6 +69,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	stopRule,
 	unpauseRule,
 	startRule,
+	downSinceRule,
 	powerOnRule,
 	stretchRule,
 	publishRule,

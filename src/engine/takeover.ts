@@ -63,6 +63,7 @@ export const takeoverRule = (draft: Draft): void => {
 			if (!record.inSync.includes(peer) && record.journal === null) continue;
 			if (!couldTakeOver(state, resource)) continue;
 			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: null }, by);
+			if (record.journal?.start === true) changeVmState(draft, vm, { ordered: true });
 		} else if (mayTakeOver(state, resource, proof)) {
 			writeRecord(
 				draft,
@@ -72,7 +73,8 @@ export const takeoverRule = (draft: Draft): void => {
 				leap.takeover,
 			);
 			note(draft, 'warn', 'takeover', { vm, resource, from: record.owner, proof: proof.kind });
-			if (proof.kind === 'person') changeVmState(draft, vm, { ordered: true, gaveUp: null });
+			if (proof.kind === 'person' || record.journal?.start === true)
+				changeVmState(draft, vm, { ordered: true, gaveUp: null });
 		}
 	}
 };

@@ -29,11 +29,17 @@ const starting = (state: State, vm: string): boolean =>
 const running = (state: State, vm: string): boolean =>
 	presenceOf(state, vm) === 'running' && !starting(state, vm);
 
+/** How long a VM waits for those that come before it, ms. */
+const awaitMs = 120_000;
+
 /** VMs that come before this one and are still on their way here. */
-const awaited = (state: State, vm: EngineVm): string | null => {
+const awaited = (state: State, vm: EngineVm, nowMs: number): string | null => {
 	for (const name of vm.after) {
 		const other = vmOf(state, name);
-		if (other !== undefined && startAllowed(state, other) && !running(state, name)) return name;
+		if (other === undefined || !startAllowed(state, other) || running(state, name)) continue;
+		// One that does not get up for long has its own alert and holds nobody back any more.
+		const sinceMs = vmStateOf(state, name).notRunningSinceMs ?? nowMs;
+		if (nowMs - sinceMs < awaitMs) return name;
 	}
 	return null;
 };
@@ -46,13 +52,13 @@ const memoryUnderWayMib = (state: State): number =>
 		.reduce((sum, each) => sum + each.memoryMib, 0);
 
 /** Why the VM is not started now, as a sentence; null when it can be. */
-export const startBlocker = (state: State, vm: EngineVm): string | null => {
+export const startBlocker = (state: State, vm: EngineVm, nowMs: number): string | null => {
 	const blocker = promoteBlocker(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
 	if (blocker !== null) return blocker;
 	if (observed?.role !== 'Primary') return 'its resource is being promoted';
 	if (isFrozen(observed)) return 'DRBD holds back its writes';
-	const first = awaited(state, vm);
+	const first = awaited(state, vm, nowMs);
 	if (first !== null) return `${first} starts before it`;
 	const freeMib = state.freeMemoryMib - memoryUnderWayMib(state) - state.config.reservedMemoryMib;
 	if (freeMib < vm.memoryMib)
@@ -86,7 +92,7 @@ export const startRule = (draft: Draft): void => {
 		}
 		const underWay = state.config.vms.filter((each) => busy(state, each.vm, ['create-vm']));
 		const blocker =
-			startBlocker(state, vm) ??
+			startBlocker(state, vm, draft.nowMs) ??
 			(underWay.length >= state.config.startsAtOnce ? 'others start first' : null);
 		changeHold(draft, vm, blocker);
 		if (blocker === null) startVm(draft, vm);
@@ -154,11 +160,22 @@ export const endedRule = (draft: Draft): void => {
 		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
 		}
-		note(draft, poweredOff || observed.reason === 'reboot' ? 'info' : 'warn', 'guest ended', {
-			vm,
-			reason: observed.reason,
-		});
-		start(draft, { type: 'destroy-vm', vm, generation: record.generation });
+		if (start(draft, { type: 'destroy-vm', vm, generation: record.generation }))
+			note(draft, poweredOff || observed.reason === 'reboot' ? 'info' : 'warn', 'guest ended', {
+				vm,
+				reason: observed.reason,
+			});
+	}
+};
+
+/** Since when each VM that this host is to run does not run. */
+export const downSinceRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		const { state } = draft;
+		const down = startAllowed(state, vm) && presenceOf(state, vm.vm) !== 'running';
+		const { notRunningSinceMs } = vmStateOf(state, vm.vm);
+		if (down !== (notRunningSinceMs !== null))
+			changeVmState(draft, vm.vm, { notRunningSinceMs: down ? draft.nowMs : null });
 	}
 };
 
@@ -196,15 +213,16 @@ export const stopRule = (draft: Draft): void => {
 		const presence = presenceOf(state, vm.vm);
 		const record = recordOf(state, vm.resource);
 		const askedMs = vmStateOf(state, vm.vm).shutdownAskedMs;
-		const alive = presence === 'running' || presence === 'paused';
+		const suspended = presence === 'stopped' && state.vms?.value[vm.vm]?.reason === 'suspend';
+		const alive = presence === 'running' || presence === 'paused' || suspended;
 		if (record === undefined || !alive || !stopDue(state, vm)) {
 			const over = askedMs !== null && (presence === 'absent' || nowMs - askedMs > vm.shutdownMs);
 			if (over) changeVmState(draft, vm.vm, { shutdownAskedMs: null });
 			continue;
 		}
 		if (busy(state, vm.vm, ['create-vm', 'unpause-vm', 'destroy-vm'])) continue;
-		if (presence === 'paused') {
-			// A paused guest can't hear the request.
+		if (presence !== 'running') {
+			// A paused or suspended guest can't hear the request.
 			start(draft, { type: 'destroy-vm', vm: vm.vm, generation: record.generation });
 		} else if (askedMs === null) {
 			changeVmState(draft, vm.vm, { shutdownAskedMs: nowMs });

@@ -65,6 +65,8 @@ export const compareIdentity = (
 		const [ours, theirs] = [own[kind], configured[kind]];
 		if (ours === null || theirs === null) continue;
 		if (ours === theirs) return { result: 'matched' };
+		// A switched outlet, a second port of the BMC or an address behind a router differ rightly.
+		if (kind === 'ipAddress') continue;
 		const sentence =
 			`The fence device ${device} is configured for ${host} but is not its BMC: ` +
 			`${host}'s own BMC has the ${name} ${ours}, the configured one ${theirs}. ` +

@@ -6,13 +6,13 @@ const limitMs = 1500;
 
 /**
  * Asks the gateways of the switched links with one ping each, again and again. `onAnswer` gets whether
- * any of them answered: a host that lost them all is cut off itself and must not fence its peer.
+ * any of them answered (null when none could be asked): a host that lost them all is cut off itself and must not fence its peer.
  * The returned function ends it.
  */
 export const watchGateways = (
 	tools: Tools,
 	addresses: readonly string[],
-	onAnswer: (answers: boolean) => void,
+	onAnswer: (answers: boolean | null) => void,
 ): (() => void) => {
 	let asking = false;
 	const ask = async (): Promise<void> => {
@@ -24,7 +24,10 @@ export const watchGateways = (
 			),
 		);
 		asking = false;
-		onAnswer(ends.some((end) => end.end === 'exited' && end.exitCode === 0));
+		const answers = ends.some((end) => end.end === 'exited' && end.exitCode === 0);
+		// A ping that could not be started says nothing of the network.
+		const asked = ends.some((end) => end.end === 'exited');
+		onAnswer(answers ? true : asked ? false : null);
 	};
 	if (addresses.length === 0) return () => {};
 	void ask();

@@ -302,13 +302,14 @@ const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost
 						wanted: vm.runs ? 'running' : 'stopped',
 						journal: null,
 					},
-					selfExcludedAt: null, held: null,
+					selfExcludedAt: null,
+					held: null,
 				},
 			]),
 		),
 		openFence: null,
 		deviceWrong: false,
-contactLost: null,
+		contactLost: null,
 		fences: [],
 	};
 };

@@ -47,6 +47,11 @@ const localResourceSchema = z.strictObject({
 	 * cleared only when the owner's record counts this host in again. Holds the generation it was set at.
 	 */
 	selfExcludedAt: z.int().min(1).nullable(),
+	/**
+	 * Why this record and the peer's can't be merged, from the moment they met; nothing is written or started
+	 * until both hosts hold the same record again or a person decides (V14). Null when there is no conflict.
+	 */
+	held: z.string().max(1024).nullable(),
 });
 
 /** The pair's own record. */
@@ -83,6 +88,8 @@ export const persistedSchema = z.strictObject({
 	pair: pairRecordSchema,
 	resources: z.record(name, localResourceSchema),
 	openFence: openFenceSchema.nullable(),
+	/** The peer's fence device is known to belong to another host: what it reads proves nothing. */
+	deviceWrong: z.boolean(),
 	/** Since when the hosts do not hear each other both ways: boot and monotonic time of this host. */
 	contactLost: z.strictObject({ bootId, atMs: z.number().min(0) }).nullable(),
 	/** `off` commands sent, newest last, for the hourly limit. */

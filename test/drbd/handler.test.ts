@@ -280,10 +280,12 @@ const record = (inSync: readonly string[]): Persisted => ({
 					journal: null,
 				},
 				selfExcludedAt: null,
+				held: null,
 			},
 		]),
 	),
 	openFence: null,
+	deviceWrong: false,
 	contactLost: null,
 	fences: [],
 });

@@ -27,7 +27,10 @@ const knowing = (
 		persisted: {
 			...state.persisted,
 			resources: Object.fromEntries(
-				own.map((record, index) => [`r-${names[index] ?? ''}`, { record, selfExcludedAt: null }]),
+				own.map((record, index) => [
+					`r-${names[index] ?? ''}`,
+					{ record, selfExcludedAt: null, held: null },
+				]),
 			),
 		},
 		peer: {

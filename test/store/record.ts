@@ -28,6 +28,7 @@ export const exampleRecord: Persisted = {
 				journal: { kind: 'handover', from: 'alpha', to: 'beta', start: true },
 			},
 			selfExcludedAt: null,
+			held: null,
 		},
 		samba: {
 			record: {
@@ -39,8 +40,10 @@ export const exampleRecord: Persisted = {
 				journal: null,
 			},
 			selfExcludedAt: 8,
+			held: null,
 		},
 	},
+	deviceWrong: false,
 	contactLost: { bootId: 'boot-1', atMs: 12 },
 	openFence: {
 		target: 'beta',
@@ -74,6 +77,7 @@ const resource = fc.record({
 		),
 	}),
 	selfExcludedAt: fc.option(count),
+	held: fc.option(text),
 });
 
 /** Any record that fits the format. */
@@ -86,6 +90,7 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 	peerBootIds: fc.array(name, { maxLength: 5 }),
 	pair: fc.record({ generation: timeMs, armed: fc.boolean(), by: text, reason: text, at: text }),
 	resources: fc.dictionary(name, resource, { maxKeys: 6, noNullPrototype: true }),
+	deviceWrong: fc.boolean(),
 	contactLost: fc.constantFrom(null, { bootId: 'boot-1', atMs: 5 }),
 	openFence: fc.option(
 		fc.record({ target: name, targetBootId: fc.option(name), bootId: name, atMs: timeMs }),
