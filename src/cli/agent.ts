@@ -25,9 +25,11 @@ export const agent = async (argv: string[], _around: Surroundings): Promise<numb
 	const relays = Object.entries(record(values.relay));
 	const { runAgent } = await import('#src/agent.ts');
 	const { usualPlaces } = await import('#src/agent-drivers.ts');
-	return await runAgent({
+	const exitCode = await runAgent({
 		configPath: values.config,
 		places: { ...usualPlaces, ...record(values.place) },
 		relayPorts: Object.fromEntries(relays.map(([link, port]) => [link, Number(port)])),
 	});
+	// Everything is closed, or did not close in time: a tool that hangs must not hold the agent.
+	process.exit(exitCode);
 };

@@ -1,0 +1,103 @@
+import test from 'ava';
+import { execa } from 'execa';
+import { statusSchema } from '#src/api/view.ts';
+import type { Report } from '#src/demo/report.ts';
+import {
+	allProtected,
+	places,
+	program,
+	promisesHold,
+	setStage,
+	until,
+	vmpair,
+} from '#test/process/stage.ts';
+
+test('a person looks, stops, starts and moves VMs from either host', async (t) => {
+	const stage = await setStage(t);
+	const { exitCode, stdout } = await vmpair(stage, 'south', 'status', '--json');
+	t.is(exitCode, 0);
+	t.is(statusSchema.parse(JSON.parse(stdout)).verdict, 'protected');
+	const text = await vmpair(stage, 'north', 'status');
+	t.regex(text.stdout, /^PROTECTED/);
+	t.true(text.stdout.split('\n').length <= 15, text.stdout);
+
+	t.is((await vmpair(stage, 'south', 'stop', 'batch')).exitCode, 0);
+	await until('batch is stopped', () => places(stage).includes('batch@ '));
+	t.is((await vmpair(stage, 'south', 'start', 'batch')).exitCode, 0);
+	t.true(places(stage).includes('batch@north'));
+
+	const moved = await vmpair(stage, 'south', 'move', 'batch', '--json');
+	t.is(moved.exitCode, 0, moved.stdout + moved.stderr);
+	t.true(places(stage).includes('batch@south'));
+
+	const history = await vmpair(stage, 'south', 'history', '--json');
+	t.true(history.stdout.split('\n').length > 5);
+	promisesHold(t, stage);
+});
+
+test('what is refused for safety has code 2 and says why', async (t) => {
+	const stage = await setStage(t);
+	const takeover = await vmpair(stage, 'south', 'takeover', '--confirm-dead', 'north', '--json');
+	t.is(takeover.exitCode, 2);
+	t.is((JSON.parse(takeover.stdout) as { status: string }).status, 'refused');
+	t.regex(takeover.stderr, /What south knows of north/);
+	const stale = await vmpair(
+		stage,
+		'south',
+		'start',
+		'ldap',
+		'--accept-stale',
+		'--confirm',
+		'ldap',
+	);
+	t.is(stale.exitCode, 2, stale.stdout + stale.stderr);
+	promisesHold(t, stage);
+});
+
+test('disarm and arm hold for both hosts', async (t) => {
+	const stage = await setStage(t);
+	t.is((await vmpair(stage, 'north', 'disarm', '--reason', 'switch firmware')).exitCode, 0);
+	const { stdout } = await vmpair(stage, 'south', 'status');
+	t.regex(stdout, /^DISARMED/);
+	t.regex(stdout, /switch firmware/);
+	const armed = await vmpair(stage, 'south', 'arm');
+	t.is(armed.exitCode, 0, armed.stdout + armed.stderr);
+	await allProtected(stage);
+});
+
+test('without an agent the last record is told with its age, and the code is 69', async (t) => {
+	const stage = await setStage(t);
+	stage.killAgent('south', null);
+	await until('the agent has ended', () => stage.host('south').agent === null);
+	const { exitCode, stdout, stderr } = await vmpair(stage, 'south', 'status');
+	t.is(exitCode, 69);
+	t.regex(stderr, /is not running/);
+	t.regex(stdout, /last record of this host \(south\), written .* ago/);
+	t.regex(stdout, /ldap: owner north, wanted running/);
+	t.is((await vmpair(stage, 'south', 'stop', 'ldap')).exitCode, 69);
+});
+
+test('wrong usage has code 64 and names the help', async (t) => {
+	for (const words of [
+		['nonsense'],
+		['stop'],
+		['stop', 'a', 'b'],
+		['status', '--colour'],
+		['disarm'],
+	]) {
+		const { exitCode, stderr } = await vmpair(null, '', ...words);
+		t.is(exitCode, 64, words.join(' '));
+		t.regex(stderr, /next: vmpair help/);
+	}
+	t.is((await vmpair(null, '', 'help', 'takeover')).exitCode, 0);
+});
+
+test('the demo plays a power cut by itself, and leaves nothing behind', async (t) => {
+	const words = [program, 'demo', '--script', 'power-cut', '--json'];
+	const { exitCode, stdout } = await execa(process.execPath, words, { reject: false });
+	const report = JSON.parse(stdout) as Report;
+	t.is(exitCode, 0, report.failure);
+	t.true(report.held);
+	t.deepEqual(Object.keys(report.recoveryMs).toSorted(), ['batch', 'ldap', 'samba']);
+	t.true(report.timeline.some(({ source, what }) => source === 'agent' && what === 'takeover'));
+});
