@@ -255,10 +255,9 @@ test('the BMC of this host is recognised as the configured one, or not', async (
 	t.is((await driver.verifyMapping('alpha')).result, 'cannot-tell');
 });
 
-test('an agent is held against the own BMC by its numeric address', async (t) => {
+test('another address alone is no mistake: a switched outlet has its own', async (t) => {
 	const { driver, folder } = await bench(t, agent);
 	await prints(folder, 'in-band.lan-print', 'ipmitool-in-band-lan-print-1-beta');
 	const verdict = await driver.verifyMapping('beta');
-	t.is(verdict.result, 'mismatch');
-	t.regex('sentence' in verdict ? verdict.sentence : '', /IP address 10\.77\.0\.102.*10\.0\.0\.9/);
+	t.is(verdict.result, 'cannot-tell');
 });
