@@ -13,7 +13,7 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
-import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
+import { deviceWrong, kernelAnswers, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
@@ -137,6 +137,8 @@ const turnOriginMs = (state: State, lengthMs: number): number => {
  */
 const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): number => {
 	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
+	// A host without an agent fences nobody: no turn to wait for.
+	if (kernelAnswers(state)) return nowMs;
 	const originMs = turnOriginMs(state, lengthMs);
 	if (nowMs < originMs) return originMs + turnOf(state) * lengthMs;
 	const elapsedMs = nowMs - originMs;

@@ -32,8 +32,10 @@ export const shrinkRule = (draft: Draft): void => {
 		const record = recordOf(draft.state, resource);
 		if (observed === undefined || record === undefined) continue;
 		const { self, peer } = draft.state.config;
-		// A sole holder never counts itself out: nothing newer exists anywhere.
-		const counted = record.inSync.includes(self) && !soleInSync(draft.state, resource);
+		// A sole holder counts itself out only for a current peer: else nothing newer exists anywhere.
+		const peerCurrent = isConnected(observed) && lowestPeerDisk(observed) === 'UpToDate';
+		const counted =
+			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))
 			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
 		if (record.owner !== self || !isConnected(observed)) continue;
@@ -44,12 +46,7 @@ export const shrinkRule = (draft: Draft): void => {
 				{ inSync: [self], uuids: null },
 				`the disk on ${peer} is ${lowestPeerDisk(observed)}`,
 			);
-		else if (
-			!selfInSync(draft.state, resource) &&
-			record.inSync.includes(self) &&
-			record.inSync.includes(peer) &&
-			lowestPeerDisk(observed) === 'UpToDate'
-		)
+		else if (!selfInSync(draft.state, resource) && record.inSync.includes(self) && peerCurrent)
 			writeRecord(
 				draft,
 				resource,

@@ -39,6 +39,8 @@ export const lossRule = (draft: Draft): void => {
 		}
 		if (isConnected(observed)) {
 			if (loss === undefined || loss.over) continue;
+			// DRBD called after this was seen: it shows the time before the loss.
+			if (draft.state.resources !== null && draft.state.resources.atMs <= loss.sinceMs) continue;
 			putLoss(draft, resource, { ...loss, over: true });
 			dropOutdateRequest(draft, resource);
 			note(draft, 'info', 'replication link is back', { resource });

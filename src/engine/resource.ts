@@ -145,12 +145,16 @@ export const roleRule = (draft: Draft): void => {
 const demoteDue = (state: State, vm: EngineVm): boolean => {
 	const record = recordOf(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
-	if (record === undefined || observed === undefined || isFrozen(observed)) return false;
+	if (record === undefined || observed === undefined) return false;
+	// A late promote that met the returning peer: in use with a disk that can't be used, and nobody needs it.
+	const useless = isBehind(lowestDisk(observed)) && lowestDisk(observed) !== 'Diskless';
+	if (isFrozen(observed) && !useless) return false;
 	if (presenceOf(state, vm.vm) !== 'absent') return false;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return false;
 	const { self } = state.config;
 	if (record.owner !== self) return true;
 	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
+	if (useless && !isConnected(observed)) return true;
 	return record.wanted === 'stopped' || state.leaving || !selfInSync(state, vm.resource);
 };
 
