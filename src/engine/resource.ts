@@ -16,7 +16,13 @@ import {
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
-import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
+import {
+	isBehind,
+	isConnected,
+	isEstablishedUpToDate,
+	isFrozen,
+	lowestDisk,
+} from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
