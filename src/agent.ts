@@ -114,13 +114,13 @@ class Agent implements World {
 			tools,
 			resources: resourcesOf(config),
 			onObserved: (resources) => this.#loop.post({ type: 'replication-observed', resources }),
-			onNote: (message) => this.note({ level: 'warn', message, fields: {} }),
+			onNote: (message) => this.#say('warn', message),
 		});
 		this.#handler = new HandlerServer({
 			path: join(config.runtimeDirectory, 'handler.sock'),
 			onCall: (call) => this.#loop.post({ type: 'handler-called', call }),
 			onGone: (call) => this.#loop.post({ type: 'handler-gone', call }),
-			onNote: (message) => this.note({ level: 'warn', message, fields: {} }),
+			onNote: (message) => this.#say('warn', message),
 		});
 		this.#channel = new PeerChannel(
 			channelOptions(config, {
@@ -169,6 +169,10 @@ class Agent implements World {
 			case 'leave-complete':
 				void this.#leave();
 		}
+	}
+
+	#say(level: Note['level'], message: string, fields: Note['fields'] = {}): void {
+		this.note({ level, message, fields });
 	}
 
 	note(note: Note): void {
@@ -267,9 +271,18 @@ class Agent implements World {
 		const ended = new Promise<number>((resolve) => {
 			this.#end = resolve;
 		});
+		try {
+			await this.#start();
+			return await ended;
+		} finally {
+			await this.#close();
+		}
+	}
+
+	async #start(): Promise<void> {
 		const { config } = this.#loaded;
-		const socketPath = join(config.runtimeDirectory, 'agent.sock');
 		// First of all: a second agent on this host must not get further than here.
+		const socketPath = join(config.runtimeDirectory, 'agent.sock');
 		const api = await serveApi({ socketPath, group: config.socketGroup }, this);
 		this.#closers.push(() => api.close());
 		await this.#handler.listen();
@@ -278,15 +291,10 @@ class Agent implements World {
 			{ config: this.#engineConfig(), record: this.#state.persisted },
 			monotonicMs(),
 		);
-		this.note({
-			level: 'info',
-			message: 'the agent starts',
-			fields: { version, ...this.#identity },
-		});
+		this.#say('info', 'the agent starts', { version, ...this.#identity });
 		this.#listenToSignals();
 		await this.#listenToPeer();
 		this.#watch.start();
-		this.#closers.push(() => this.#watch.stop());
 		this.#closers.push(
 			this.#drivers.xen.watch((observation) =>
 				this.#loop.post({ type: 'hypervisor-observed', observation }),
@@ -301,11 +309,11 @@ class Agent implements World {
 		);
 		void this.#preflight();
 		const timer = setInterval(() => void this.#preflight(), preflightMs);
-		this.#closers.push(() => clearInterval(timer));
+		this.#closers.push(
+			() => clearInterval(timer),
+			() => this.#watch.stop(),
+		);
 		this.#loop.post({ type: 'tick' });
-		const exitCode = await ended;
-		await this.#close();
-		return exitCode;
 	}
 
 	async #close(): Promise<void> {
@@ -345,9 +353,8 @@ class Agent implements World {
 		process.on('SIGINT', end);
 		process.on('SIGHUP', () => {
 			this.reload().then(
-				({ message, status }) =>
-					this.note({ level: status === 'refused' ? 'warn' : 'info', message, fields: {} }),
-				(error: unknown) => this.note({ level: 'error', message: messageOf(error), fields: {} }),
+				({ message, status }) => this.#say(status === 'refused' ? 'warn' : 'info', message),
+				(error: unknown) => this.#say('error', messageOf(error)),
 			);
 		});
 		process.on('uncaughtException', (error) => this.failed(error));
@@ -391,6 +398,6 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
 	const loaded = await loadConfig(options.configPath);
 	const bootId = readFileSync(options.places.bootId, 'latin1').trim();
 	const parts = await openParts(log, loaded.config, bootId);
-	const persisted = await parts.store.load();
-	return await new Agent(log, { loaded, bootId, persisted, parts, options }).run();
+	const run = { loaded, bootId, persisted: await parts.store.load(), parts, options };
+	return await new Agent(log, run).run();
 };

@@ -1,6 +1,9 @@
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
 
+/** Between the end of the agent and the end of its process: time for an error to be told. */
+const exitMs = 200;
+
 /** Words such as `NAME=VALUE` as a record. */
 const record = (words: readonly string[]): Record<string, string> =>
 	Object.fromEntries(
@@ -25,11 +28,14 @@ export const agent = async (argv: string[], _around: Surroundings): Promise<numb
 	const relays = Object.entries(record(values.relay));
 	const { runAgent } = await import('#src/agent.ts');
 	const { usualPlaces } = await import('#src/agent-drivers.ts');
-	const exitCode = await runAgent({
-		configPath: values.config,
-		places: { ...usualPlaces, ...record(values.place) },
-		relayPorts: Object.fromEntries(relays.map(([link, port]) => [link, Number(port)])),
-	});
-	// Everything is closed, or did not close in time: a tool that hangs must not hold the agent.
-	process.exit(exitCode);
+	try {
+		return await runAgent({
+			configPath: values.config,
+			places: { ...usualPlaces, ...record(values.place) },
+			relayPorts: Object.fromEntries(relays.map(([link, port]) => [link, Number(port)])),
+		});
+	} finally {
+		// Everything is closed, or did not close in time: a tool that hangs must not hold the agent.
+		setTimeout(() => process.exit(), exitMs).unref();
+	}
 };

@@ -1,9 +1,10 @@
-import { apiClient, type Client } from '#src/api/driver-client.ts';
+import { apiClient, unreachableCode, type Client } from '#src/api/driver-client.ts';
 import type { HistoryEntry } from '#src/api/view.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { paint, type Tone } from '#src/cli/text.ts';
 import { parseDuration } from '#src/std/duration.ts';
+import { VmpairError } from '#src/std/error.ts';
 
 const followMs = 500;
 const entriesMax = 1000;
@@ -68,7 +69,21 @@ export const history = async (argv: string[], around: Surroundings): Promise<num
 		else if (values.all || entry.level !== 'debug') around.print(historyLine(entry, around.colour));
 	};
 	const client = apiClient(around.socketPath);
-	const entries = await client.history({ afterSeq: 0, since, limit: entriesMax });
+	const query = { afterSeq: 0, since, limit: entriesMax };
+	let entries: readonly HistoryEntry[];
+	try {
+		entries = await client.history(query);
+	} catch (error) {
+		if (!(error instanceof VmpairError) || error.code !== unreachableCode) throw error;
+		// What it wrote is there without it: at night that is when it is needed most.
+		const { readHistory } = await import('#src/store/driver-history.ts');
+		const written = await readHistory(around.stateFolder, query);
+		if (written.length === 0) throw error;
+		written.forEach(tell);
+		around.warn(`vmpair: ${error.message}; these entries are from its files`);
+		around.warn(`  next: ${error.next}`);
+		return exit.unreachable;
+	}
 	entries.forEach(tell);
 	if (values.follow) await follow(client, entries.at(-1)?.seq ?? 0, tell);
 	return exit.done;

@@ -74,6 +74,9 @@ test('without an agent the last record is told with its age, and the code is 69'
 	t.regex(stderr, /is not running/);
 	t.regex(stdout, /last record of this host \(south\), written .* ago/);
 	t.regex(stdout, /ldap: owner north, wanted running/);
+	const history = await vmpair(stage, 'south', 'history');
+	t.is(history.exitCode, 69);
+	t.regex(history.stdout, /the agent starts/);
 	t.is((await vmpair(stage, 'south', 'stop', 'ldap')).exitCode, 69);
 });
 

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { topics } from '#src/cli/help.ts';
+import { exit } from '#src/cli/surroundings.ts';
+import { version } from '#src/version.ts';
+
+const text = (path: string): string =>
+	readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+test('the help tells every verb, and no other', (t) => {
+	const verbs = [...text('src/main.ts').matchAll(/^\t\['([a-z]+)', async/gm)].map(
+		([, verb]) => verb,
+	);
+	t.true(verbs.length > 10);
+	t.deepEqual(Object.keys(topics).toSorted(), verbs.toSorted());
+});
+
+test('no line of the help is wider than a terminal', (t) => {
+	const lines = Object.values(topics).flatMap(({ synopsis, summary, details }) => [
+		`  vmpair ${synopsis}`,
+		`      ${summary}`,
+		...details.map((line) => `  ${line}`),
+	]);
+	t.deepEqual(
+		lines.filter((line) => line.length > 90),
+		[],
+	);
+});
+
+test('the version is the one of the package', (t) => {
+	const manifest = JSON.parse(text('package.json')) as { version: string };
+	t.is(version, manifest.version);
+});
+
+test('systemd does not restart the agent after what only a person can mend', (t) => {
+	const unit = text('deploy/systemd/vmpair.service');
+	const codes = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1];
+	t.is(codes, `${exit.dataDamaged} ${exit.config}`);
+});
