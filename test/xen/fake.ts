@@ -67,7 +67,7 @@ export const fakeXen = async (t: ExecutionContext): Promise<FakeXen> => {
 				tools: ours,
 				vms,
 				preflight: () => Promise.resolve([]),
-				createsUnderWay: () => createsUnderWay(tools),
+				createsUnderWay: () => createsUnderWay(ours),
 				backendFolder: join(folder, 'backends'),
 				timing: { ...timing, ...changed },
 			}),
