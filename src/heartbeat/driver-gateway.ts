@@ -6,8 +6,8 @@ const limitMs = 1500;
 
 /**
  * Asks the gateways of the switched links with one ping each, again and again. `onAnswer` gets whether
- * any of them answered (null when none could be asked): a host that lost them all is cut off itself and must not fence its peer.
- * The returned function ends it.
+ * any of them answered (null when none could be asked): a host that lost them all is cut off itself and
+ * must not fence its peer. The returned function ends it.
  */
 export const watchGateways = (
 	tools: Tools,
