@@ -95,7 +95,7 @@ class Agent implements World {
 	#loaded: LoadedConfig;
 	#state: State;
 	#links: readonly LinkObservation[] = [];
-	#gatewayAnswers: boolean | null = null;
+	#gateway: boolean | null = null;
 	#requestCount = 0;
 	readonly #closers: (() => unknown)[] = [];
 	#end: (exitCode: number) => void = () => {};
@@ -303,7 +303,7 @@ class Agent implements World {
 		const gateways = config.links.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
 		this.#closers.push(
 			watchGateways(tools, gateways, (answers) => {
-				this.#gatewayAnswers = answers;
+				this.#gateway = answers;
 				this.#postLinks();
 			}),
 		);
@@ -340,11 +340,7 @@ class Agent implements World {
 	}
 
 	#postLinks(): void {
-		this.#loop.post({
-			type: 'links-observed',
-			links: this.#links,
-			gatewayAnswers: this.#gatewayAnswers,
-		});
+		this.#loop.post({ type: 'links-observed', links: this.#links, gatewayAnswers: this.#gateway });
 	}
 
 	#listenToSignals(): void {

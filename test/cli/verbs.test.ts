@@ -12,7 +12,7 @@ test('the help tells every verb, and no other', (t) => {
 		([, verb]) => verb,
 	);
 	t.true(verbs.length > 10);
-	t.deepEqual(Object.keys(topics).toSorted(), verbs.toSorted());
+	t.deepEqual(new Set(Object.keys(topics)).symmetricDifference(new Set(verbs)), new Set());
 });
 
 test('no line of the help is wider than a terminal', (t) => {
