@@ -58,7 +58,7 @@ export interface AgentOptions {
 const softwareExit = 70;
 const preflightMs = 60_000;
 /** A leaving host waits so long for the peer's answer to its goodbye. */
-const goodbyeMs = 10_000;
+const goodbyeMs = 3000;
 const closeMs = 5000;
 
 /** Lines for journald: its priority in front, a constant sentence, then the fields. */

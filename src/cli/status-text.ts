@@ -152,6 +152,7 @@ const failoverCell = (vm: VmView): Cell => {
 
 const vmLines = (status: Status, look: Look): string[] => {
 	const [self, peer] = status.hosts;
+	const dated = status.vms.some(({ ageMs }) => ageMs !== null);
 	const columns: readonly Column[] = [
 		{ title: 'VM', shed: 0 },
 		{ title: 'STATE', shed: 0 },
@@ -159,7 +160,7 @@ const vmLines = (status: Status, look: Look): string[] => {
 		{ title: 'WANTED', shed: 2 },
 		{ title: `DISK ${self?.host ?? ''}/${peer?.host ?? ''}`, shed: 3 },
 		{ title: 'FAILOVER', shed: 0 },
-		{ title: 'SINCE', shed: 1 },
+		...(dated ? [{ title: 'SINCE', shed: 1 }] : []),
 	];
 	const rows = status.vms.map((vm) => [
 		cell(vm.vm, 'strong'),
@@ -168,7 +169,7 @@ const vmLines = (status: Status, look: Look): string[] => {
 		cell(vm.wanted),
 		diskCell(vm),
 		failoverCell(vm),
-		cell(vm.ageMs === null ? '-' : span(vm.ageMs), 'dim'),
+		...(dated ? [cell(vm.ageMs === null ? '-' : span(vm.ageMs), 'dim')] : []),
 	]);
 	return table(columns, rows, look.columns, look.colour);
 };

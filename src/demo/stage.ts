@@ -306,11 +306,12 @@ export class Stage {
 		});
 		closeSync(log);
 		host.agent = agent;
-		agent.on('exit', () => {
+		agent.on('exit', (code) => {
 			if (host.agent !== agent) return;
 			host.agent = null;
 			this.#happened('agent-ended', host.sim.name);
-			if (host.restartMs === null) return;
+			// As in the systemd unit: an agent that has left, or was told to end, stays down.
+			if (host.restartMs === null || code === 0) return;
 			setTimeout(() => this.#startAgent(host), host.restartMs).unref();
 		});
 	}
