@@ -93,8 +93,10 @@ const main = async (argv: string[]): Promise<number> => {
 	}
 };
 
-// A reader that goes away (`vmpair history | head`) is no error.
+// A reader that goes away (`vmpair history | head`) ends a command and is no error. It never ends the
+// agent: when journald is restarted, the agent's own journal still has every line.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (process.argv[2] === 'agent') return;
 	if (error.code === 'EPIPE') process.exit();
 	throw error;
 });

@@ -175,3 +175,25 @@ test('an agent that is told to end does so with code 0 and leaves its VMs runnin
 	t.is(places(stage), before);
 	promisesHold(t, stage);
 });
+
+test('the agent goes on when the reader of its log goes away', async (t) => {
+	const stage = await setStage(t);
+	stage.killAgent('north', null);
+	await ended(stage, 'north');
+	const { configFile, places: where } = stage.host('north').files;
+	const words = Object.entries(where).flatMap(([name, path]) => ['--place', `${name}=${path}`]);
+	const agent = execa(process.execPath, [program, 'agent', '--config', configFile, ...words], {
+		reject: false,
+		buffer: false,
+		env: { PATH: `${stage.host('north').gate.binFolder}:${process.env['PATH'] ?? ''}` },
+	});
+	await until('it answers', async () => (await statusOf(stage, 'north')) !== null);
+	agent.stdout.destroy();
+	// It has something to say to nobody: the other host's agent goes and comes.
+	stage.killAgent('south', 500);
+	await until('it sees that', async () => (await peerState(stage, 'north')) !== 'online');
+	await until('it sees the next one', async () => (await peerState(stage, 'north')) === 'online');
+	agent.kill('SIGTERM');
+	t.is((await agent).exitCode, 0);
+	promisesHold(t, stage);
+});
