@@ -23,7 +23,9 @@ async function cleanUp(): Promise<void> {
 }
 
 function endOn(signal: NodeJS.Signals, code: number): void {
-	process.once(signal, () => {
+	// Not `once`: a handler that is gone again makes a library that listens too end the process at once.
+	process.on(signal, () => {
+		if (abort.signal.aborted) return;
 		progress(`${signal}: cleaning up`);
 		abort.abort(new Error(`ended by ${signal}`));
 		void cleanUp().finally(() => process.exit(code));

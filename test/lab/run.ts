@@ -1,13 +1,14 @@
 /** One run of one scenario: hosts from the snapshot, the product installed, the story played, the verdict. */
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { installTools } from './apt.ts';
 import { act, type Stage } from './fault.ts';
 import { ssh, sshCommand, type Place } from './host.ts';
-import { cacheFolder, ensureImage } from './image.ts';
+import { cacheFolder, ensureImage, type Image } from './image.ts';
 import { judge, type VmVerdict } from './ledger.ts';
 import { play, type Played } from './play.ts';
 import { findPackage, installProduct, startAgents, untilProtected } from './product.ts';
@@ -187,6 +188,22 @@ async function keepBundle(place: Place, running: Running | undefined, id: string
 	return folder;
 }
 
+const ownerFile = 'owner.json';
+
+/** Removes what runs left behind whose runner was killed outright: nothing else could. */
+async function sweep(image: Image): Promise<void> {
+	const runs = join(cacheFolder(), 'run');
+	for (const name of await readdir(runs).catch(() => [])) {
+		const folder = join(runs, name);
+		const text = await readFile(join(folder, ownerFile), 'utf8').catch(() => '[0,""]');
+		const [pid, namespace] = JSON.parse(text) as [number, string];
+		if (pid !== 0 && existsSync(`/proc/${pid}`)) continue;
+		progress(`removing what the run ${name} left behind`);
+		await tearDown({ folder, namespace, image });
+		await rm(folder, { recursive: true, force: true });
+	}
+}
+
 async function bringUp(place: Place, options: RunOptions, running: Running): Promise<void> {
 	const deb = await findPackage(options.root);
 	await installProduct(place, running.settings, deb);
@@ -220,6 +237,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 	const settings = settingsOf(options.scenario);
 	await installTools();
 	const image = await ensureImage();
+	await sweep(image);
 	const id = `${options.scenario.name}-${randomBytes(3).toString('hex')}`;
 	const golden = await ensureSnapshot(image, `vmpair-gold-${id.slice(-6)}`, options.onCleanup);
 	const place: Place = {
@@ -228,6 +246,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 		image,
 	};
 	await mkdir(place.folder, { recursive: true });
+	await writeFile(join(place.folder, ownerFile), JSON.stringify([process.pid, place.namespace]));
 	let running: Running | undefined;
 	const cleanup = async (): Promise<void> => {
 		for (const watch of running?.watches ?? []) watch.stop();

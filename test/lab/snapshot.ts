@@ -76,9 +76,10 @@ async function quit(place: Place, host: LabHost): Promise<void> {
 /** Ends everything that runs in a place: hosts, BMCs, namespace. Safe to repeat. */
 export async function tearDown(place: Place): Promise<void> {
 	for (const host of hosts) {
-		await killBmc(place, host);
-		await cutPower(place, host);
-		await forgetSsh(place, host);
+		// The BMC first: it could switch its host on again. One step that fails must not spare the others.
+		for (const step of [killBmc, cutPower, forgetSsh]) {
+			await step(place, host).catch((thrown: unknown) => progress(`clean-up: ${String(thrown)}`));
+		}
 	}
 	await removeNetwork(place.namespace);
 }
@@ -107,10 +108,10 @@ export async function ensureSnapshot(
 	onCleanup(() => tearDown(place));
 	try {
 		await bootOnce(place);
-		await rename(place.folder, folder);
 	} finally {
 		await tearDown(place);
 	}
+	await rename(place.folder, folder);
 	return folder;
 }
 
@@ -132,5 +133,5 @@ export async function startFromSnapshot(place: Place, golden: string): Promise<v
 export async function setClock(place: Place, host: LabHost): Promise<void> {
 	const offset = await measureClock(place, host, 3);
 	const seconds = (offset.addMs / 1000).toFixed(3);
-	await ssh(place, host, `date -s "$(date +%F\ %T.%N) ${seconds} seconds" >/dev/null`);
+	await ssh(place, host, `date -s '${seconds} seconds' >/dev/null`);
 }
