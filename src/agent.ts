@@ -56,7 +56,7 @@ export interface AgentOptions {
 
 /** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
 const softwareExit = 70;
-const preflightMs = 60_000;
+const preflightMs = 300_000;
 /** A leaving host waits so long for the peer's answer to its goodbye. */
 const goodbyeMs = 3000;
 const closeMs = 5000;

@@ -110,9 +110,12 @@ const turnOf = (state: State): number => {
 
 const turns = 4;
 
-/** All attempts of one host, the device's declared latency, and the skew of two detections, ms (V12). */
+/**
+ * The detection (stretched at the worst) that a turn begins with, all attempts of one host, the device's
+ * declared latency, and the skew of two detections, ms (V12).
+ */
 const turnMs = (fencing: EngineFencing, detectionMs: number): number =>
-	fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs + 3 * detectionMs;
+	fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs + 6 * detectionMs;
 
 /** How long this host waits after the loss before its first `off`, ms; 0 when it goes first. */
 export const fenceDelayMs = (state: State): number => {

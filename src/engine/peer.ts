@@ -142,6 +142,9 @@ const queryIntervalMs = (state: State): number => {
 	return status === 'out' ? outQueryMs : state.config.timing.powerQueryMs;
 };
 
+/** A question that took long is followed by a rest this many times as long. */
+const restFactor = 3;
+
 /** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. One in flight. */
 export const powerQueryRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
@@ -151,20 +154,26 @@ export const powerQueryRule = (draft: Draft): void => {
 	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
 	const settled = state.peer.status === 'online' || state.peer.status === 'left';
 	// A reading `off` from before it came back would look like a device of another host.
-	const urgent = changed && (!settled || state.peer.power?.state === 'off');
-	const dueMs = lastMs === null || urgent ? nowMs : lastMs + queryIntervalMs(state);
+	const rested =
+		lastMs === null || nowMs - lastMs > (1 + restFactor) * (state.peer.power?.tookMs ?? 0);
+	const urgent = rested && changed && (!settled || state.peer.power?.state === 'off');
+	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
+	const tookMs = state.peer.power?.tookMs ?? 0;
+	const pauseMs = Math.max(queryIntervalMs(state), restFactor * tookMs);
+	const dueMs = lastMs === null || urgent ? nowMs : lastMs + tookMs + pauseMs;
 	if (dueMs > nowMs) wakeBy(draft, dueMs);
 	else start(draft, { type: 'query-power', host }, fencing.callMs);
 };
 
 /** Takes in what the devices said; `off` of every device is proof P2 as long as the peer is not heard. */
 export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: number): void => {
+	const tookMs = draft.nowMs - askedAtMs;
 	const { peer, config } = draft.state;
 	const before = peer.power?.state ?? null;
 	if (before !== state)
 		note(draft, 'info', 'power reading', { host: config.peer, power: state ?? 'unknown' });
 	// The reading is as old as the question: what happened while it was under way is not in it.
-	changePeer(draft, { power: { state, atMs: askedAtMs } });
+	changePeer(draft, { power: { state, atMs: askedAtMs, tookMs } });
 	if (state !== null) {
 		// Devices that answer after a long silence deserve new attempts; the hourly limit still holds.
 		const silentMs = draft.nowMs - (peer.powerKnownAtMs ?? draft.nowMs);

@@ -60,7 +60,12 @@ export interface PeerState {
 	readonly unreplicatedSinceMs: MonotonicMs | null;
 	readonly proof: Proof | null;
 	/** Last answer of its fence devices; `state` null when they could not tell. */
-	readonly power: { readonly state: PowerState | null; readonly atMs: MonotonicMs } | null;
+	readonly power: {
+		readonly state: PowerState | null;
+		/** When it was asked, and how long the answer took. */
+		readonly atMs: MonotonicMs;
+		readonly tookMs: number;
+	} | null;
 	/** When its devices last gave an answer. */
 	readonly powerKnownAtMs: MonotonicMs | null;
 }

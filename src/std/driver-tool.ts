@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import type { ToolCall, ToolEnd, Tools } from '#src/std/tool.ts';
@@ -56,6 +57,19 @@ const endOf = (call: ToolCall, result: Ended): ToolEnd => {
 	return { end: 'not-started', detail: `${call.file} ${reason}` };
 };
 
+/**
+ * The agent runs before others for the sake of its heartbeats; its tools must not, or a host that is slow
+ * already is starved by its own power queries.
+ */
+const asOthers = (pid: number | undefined): void => {
+	if (pid === undefined) return;
+	try {
+		setPriority(pid, 0);
+	} catch {
+		// It has ended already, or it may not be changed: it goes on as it is.
+	}
+};
+
 const run = async (call: ToolCall): Promise<ToolEnd> => {
 	// Zero would mean no limit to execa.
 	const limitMs = Math.max(1, Math.round(call.limitMs));
@@ -67,6 +81,7 @@ const run = async (call: ToolCall): Promise<ToolEnd> => {
 		input: call.input ?? '',
 		...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
 	});
+	asOthers(subprocess.pid);
 	let timer: NodeJS.Timeout | undefined;
 	const stuck = new Promise<ToolEnd>((resolve) => {
 		const detail = `${call.file} did not answer within ${call.limitMs} ms and cannot be ended`;
@@ -94,6 +109,7 @@ const follow: Tools['follow'] = (call, follower) => {
 			stderr: 'ignore',
 			buffer: false,
 		});
+		asOthers(subprocess.pid);
 		end = () => void subprocess.kill();
 		const lines = createInterface({ input: subprocess.stdout });
 		lines.on('line', (line) => {

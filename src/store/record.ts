@@ -20,7 +20,7 @@ const journalSchema = z.strictObject({
 
 /** The record of one resource, equal on both hosts while they are together. */
 export const resourceRecordSchema = z.strictObject({
-	/** Grows by one with every change; a lower one is never adopted. */
+	/** Grows with every change; a lower one is never adopted. */
 	generation: z.int().min(1),
 	/** The one host that may have the VM's vCPUs runnable, or null. */
 	owner: name.nullable(),

@@ -24,7 +24,7 @@ export interface XenTiming {
  */
 export const defaultTiming: XenTiming = {
 	listMs: 5000,
-	pollMs: 2000,
+	pollMs: 5000,
 	debounceMs: 100,
 	memoryMs: 10_000,
 	createMs: 120_000,

@@ -6,8 +6,8 @@ import { type Host, pairOf, vmConfig } from '#test/engine/_pair.ts';
 
 const names = ['a', 'b'];
 const vms = names.map((name) => vmConfig(name, { priority: 3 }));
-/** All attempts, the latency and the skew of the devices in the test configuration. */
-const oneTurnMs = 3 * 21_000 + 30_000 + 9000;
+/** Detection, all attempts, the latency and the skew in the test configuration. */
+const oneTurnMs = 3 * 21_000 + 30_000 + 18_000;
 
 const inSync = fc.constantFrom(['left'], ['right'], ['left', 'right']);
 const wanted = fc.constantFrom('running' as const, 'stopped' as const);

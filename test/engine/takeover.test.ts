@@ -70,8 +70,8 @@ test('the second in the fencing order waits for the attempts and the latency of 
 	right.hears(left, 'silent').ends('query-power', 'on');
 	t.is(right.state.peer.status, 'lost');
 	t.is(right.open('power-off').length, 0);
-	t.regex(right.state.fencing.hold ?? '', /waiting 102 s/);
-	right.at(10_000 + 3 * 21_000 + 30_000 + 9000);
+	t.regex(right.state.fencing.hold ?? '', /waiting 111 s/);
+	right.at(10_000 + 3 * 21_000 + 30_000 + 18_000);
 	t.is(right.open('power-off').length, 1);
 	t.is(right.persisted?.openFence?.target, 'left');
 });
