@@ -16,7 +16,7 @@ const packages = [
 	'less strace busybox-static',
 ].flatMap((line) => line.split(' '));
 
-const services = ['lab-network.service', 'ssh.service'];
+const services = ['lab-network.service', 'lab-weight.service', 'ssh.service'];
 const masked = [
 	'xendomains.service drbd.service ipmievd.service hwclock.service hwclock-save.service',
 	'apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { guestConfig } from './guest-config.ts';
 import { putFile, ssh, type Place } from './host.ts';
-import { progress, until } from './tool.ts';
+import { until } from './tool.ts';
 import {
 	alertPort,
 	bmcPassword,
@@ -155,19 +155,23 @@ async function configureOn(
 	await ssh(place, host, 'chmod 600 /etc/vmpair/*.password /etc/vmpair/*.secret && sync');
 }
 
-/** Installs the package on both hosts, exchanges the certificates, writes the configuration. */
-export async function installProduct(
-	place: Place,
-	settings: ProductSettings,
-	deb: string,
-): Promise<void> {
+/** Installs the package on both hosts; returns the fingerprints of their new certificates. */
+export async function installPackage(place: Place, deb: string): Promise<Map<string, string>> {
 	const prints = await Promise.all(
 		hosts.map(async (host) => [host.name, await installOn(place, host, deb)] as const),
 	);
-	const config = productConfig(settings, new Map(prints));
+	return new Map(prints);
+}
+
+/** Writes the configuration on both hosts, and has the product check it. */
+export async function configureProduct(
+	place: Place,
+	settings: ProductSettings,
+	prints: ReadonlyMap<string, string>,
+): Promise<void> {
+	const config = productConfig(settings, prints);
 	await writeFile(join(place.folder, 'vmpair.yaml'), config);
 	await Promise.all(hosts.map((host) => configureOn(place, host, settings, config)));
-	progress('installed the package on both hosts');
 	const check = async (host: LabHost): Promise<void> => {
 		const told = await ssh(place, host, 'vmpair config check', {
 			anyCode: true,

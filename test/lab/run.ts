@@ -10,11 +10,13 @@ import { act, type Stage } from './fault.ts';
 import { ssh, sshCommand, type Place } from './host.ts';
 import { cacheFolder, ensureImage, type Image } from './image.ts';
 import { judge, type VmVerdict } from './ledger.ts';
+import { takeLock } from './lock.ts';
 import { play, type Played } from './play.ts';
-import { findPackage, installProduct, startAgents, untilProtected } from './product.ts';
+import { configureProduct, findPackage, startAgents, untilProtected } from './product.ts';
 import type { ProductSettings, ProductVm } from './product.ts';
 import { holds, type Seen } from './sight.ts';
-import { ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
+import { ensureInstalled, ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
+import type { Installed } from './snapshot.ts';
 import { readBack } from './read-back.ts';
 import { reportText, type Report } from './report.ts';
 import { guestPlaces, startTape, type Tape } from './tape.ts';
@@ -204,9 +206,8 @@ async function sweep(image: Image): Promise<void> {
 	}
 }
 
-async function bringUp(place: Place, options: RunOptions, running: Running): Promise<void> {
-	const deb = await findPackage(options.root);
-	await installProduct(place, running.settings, deb);
+async function bringUp(place: Place, running: Running, prints: Installed['prints']): Promise<void> {
+	await configureProduct(place, running.settings, prints);
 	await startAgents(place);
 	for (const watch of running.watches) watch.start();
 	progress('agents started; waiting for both to be protected');
@@ -236,10 +237,15 @@ async function keepRunning(place: Place, report: Report, signal: AbortSignal): P
 export async function runScenario(options: RunOptions): Promise<Report> {
 	const settings = settingsOf(options.scenario);
 	await installTools();
+	const giveBack = await takeLock(options.signal);
+	options.onCleanup(giveBack);
 	const image = await ensureImage();
 	await sweep(image);
 	const id = `${options.scenario.name}-${randomBytes(3).toString('hex')}`;
-	const golden = await ensureSnapshot(image, `vmpair-gold-${id.slice(-6)}`, options.onCleanup);
+	const deb = await findPackage(options.root);
+	const spare = `vmpair-gold-${id.slice(-6)}`;
+	const golden = await ensureSnapshot(image, spare, options.onCleanup);
+	const installed = await ensureInstalled(image, golden, deb, spare, options.onCleanup);
 	const place: Place = {
 		folder: join(cacheFolder(), 'run', id),
 		namespace: `vmpair-${id.slice(-6)}`,
@@ -253,16 +259,17 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 		running?.tape.stop();
 		await tearDown(place);
 		await rm(place.folder, { recursive: true, force: true });
+		await giveBack();
 	};
 	options.onCleanup(cleanup);
 	try {
-		await startFromSnapshot(place, golden);
+		await startFromSnapshot(place, installed.folder);
 		progress('both hosts run');
 		const cables = cablesOf(options.scenario);
 		const watches = hosts.map((host) => new HostWatch(place, host, cables));
 		const tape = await startTape(place);
 		running = { place, settings, watches, tape, places: new Map(), replies: new Map() };
-		await bringUp(place, options, running);
+		await bringUp(place, running, installed.prints);
 		const played = await playOn(running, options);
 		const report = await finish(running, options, played);
 		if (options.keep) await keepRunning(place, report, options.signal);

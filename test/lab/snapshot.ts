@@ -1,6 +1,7 @@
 /** Booted hosts, kept: each is booted once for an image, then every scenario starts from `savevm`'s snapshot. */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { killBmc, startBmc } from './bmc.ts';
 import {
@@ -20,6 +21,7 @@ import {
 import { measureClock } from './clock.ts';
 import type { Image } from './image.ts';
 import { createNetwork, removeNetwork } from './network.ts';
+import { installPackage } from './product.ts';
 import { monitor, qmp } from './qmp.ts';
 import { keyOf, progress, run, until } from './tool.ts';
 import { hosts, snapshotName, vms, type LabHost } from './world.ts';
@@ -59,10 +61,18 @@ async function bootOnce(place: Place): Promise<void> {
 	const settled = 'systemctl is-system-running --wait; xl info >/dev/null';
 	await Promise.all(hosts.map((host) => ssh(place, host, settled, { timeoutMs: 300_000 })));
 	await prepareDrbd(place);
+}
+
+/** Takes the snapshot on both hosts, and ends them. */
+async function save(place: Place): Promise<void> {
 	await Promise.all(hosts.map((host) => ssh(place, host, 'sync')));
 	await Promise.all(hosts.map((host) => forgetSsh(place, host)));
 	await Promise.all(hosts.map((host) => qmp(qmpSocket(place, host), 'stop')));
-	for (const host of hosts) await monitor(qmpSocket(place, host), `savevm ${snapshotName}`);
+	for (const host of hosts) {
+		// The disks may hold an earlier snapshot of the same name: it would only take space.
+		await monitor(qmpSocket(place, host), `delvm ${snapshotName}`).catch(() => {});
+		await monitor(qmpSocket(place, host), `savevm ${snapshotName}`);
+	}
 	for (const host of hosts) await quit(place, host);
 }
 
@@ -93,26 +103,78 @@ async function snapshotKey(image: Image): Promise<string> {
 	return keyOf(JSON.stringify(machines), how, stdout);
 }
 
-/** The folder with both hosts' disks and their snapshot; made when it is not there yet. */
-export async function ensureSnapshot(
-	image: Image,
-	namespace: string,
-	onCleanup: (cleanup: () => Promise<void>) => void,
-): Promise<string> {
-	const folder = join(image.folder, `booted-${await snapshotKey(image)}`);
-	if (existsSync(folder)) return folder;
-	const place: Place = { folder: `${folder}.partial`, namespace, image };
+type OnCleanup = (cleanup: () => Promise<void>) => void;
+
+/** Makes a folder with both hosts' disks and a snapshot of them running; its place is torn down in any case. */
+async function makeSnapshot(
+	place: Place,
+	folder: string,
+	onCleanup: OnCleanup,
+	make: () => Promise<void>,
+): Promise<void> {
 	await tearDown(place);
 	await rm(place.folder, { recursive: true, force: true });
 	await mkdir(place.folder, { recursive: true });
 	onCleanup(() => tearDown(place));
 	try {
-		await bootOnce(place);
+		await make();
+		await save(place);
 	} finally {
 		await tearDown(place);
 	}
 	await rename(place.folder, folder);
+}
+
+/** The folder with both hosts' disks and their snapshot; made when it is not there yet. */
+export async function ensureSnapshot(
+	image: Image,
+	namespace: string,
+	onCleanup: OnCleanup,
+): Promise<string> {
+	const folder = join(image.folder, `booted-${await snapshotKey(image)}`);
+	if (existsSync(folder)) return folder;
+	const place: Place = { folder: `${folder}.partial`, namespace, image };
+	await makeSnapshot(place, folder, onCleanup, () => bootOnce(place));
 	return folder;
+}
+
+const printsFile = 'fingerprints.json';
+
+export type Installed = {
+	readonly folder: string;
+	/** Fingerprints of the hosts' certificates, by host name. */
+	readonly prints: ReadonlyMap<string, string>;
+};
+
+/** The same with the package installed on both hosts, before it is configured; kept for one package at a time. */
+export async function ensureInstalled(
+	image: Image,
+	golden: string,
+	deb: string,
+	namespace: string,
+	onCleanup: OnCleanup,
+): Promise<Installed> {
+	const packageKey = createHash('sha256')
+		.update(await readFile(deb))
+		.digest('hex')
+		.slice(0, 16);
+	const key = keyOf(golden, packageKey, installPackage.toString());
+	const folder = join(image.folder, `installed-${key}`);
+	if (!existsSync(folder)) {
+		for (const name of await readdir(image.folder)) {
+			if (!name.startsWith('installed-')) continue;
+			await rm(join(image.folder, name), { recursive: true, force: true });
+		}
+		const place: Place = { folder: `${folder}.partial`, namespace, image };
+		await makeSnapshot(place, folder, onCleanup, async () => {
+			await startFromSnapshot(place, golden);
+			progress('installing the package on both hosts');
+			const prints = await installPackage(place, deb);
+			await writeFile(join(place.folder, printsFile), JSON.stringify([...prints]));
+		});
+	}
+	const text = await readFile(join(folder, printsFile), 'utf8');
+	return { folder, prints: new Map(JSON.parse(text) as [string, string][]) };
 }
 
 /** Starts both hosts from the snapshot, at the same instant, and sets their clocks. */
