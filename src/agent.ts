@@ -38,6 +38,7 @@ import { watchGateways } from '#src/heartbeat/driver-gateway.ts';
 import { PeerChannel } from '#src/heartbeat/driver.ts';
 import { Loop, type World } from '#src/loop.ts';
 import type { LinkObservation, MonotonicMs, Outcome } from '#src/ports.ts';
+import { repeat } from '#src/std/driver-repeat.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Since } from '#src/std/since.ts';
@@ -56,7 +57,8 @@ export interface AgentOptions {
 
 /** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
 const softwareExit = 70;
-const preflightMs = 300_000;
+/** A finding is looked at again soon: it may be mended, or the host was only busy. */
+const preflightMs = { clean: 300_000, found: 30_000 };
 /** A leaving host waits so long for the peer's answer to its goodbye. */
 const goodbyeMs = 3000;
 const closeMs = 5000;
@@ -307,12 +309,7 @@ class Agent implements World {
 				this.#postLinks();
 			}),
 		);
-		void this.#preflight();
-		const timer = setInterval(() => void this.#preflight(), preflightMs);
-		this.#closers.push(
-			() => clearInterval(timer),
-			() => this.#watch.stop(),
-		);
+		this.#closers.push(repeat(() => this.#preflight()));
 		this.#loop.post({ type: 'tick' });
 	}
 
@@ -356,9 +353,11 @@ class Agent implements World {
 		process.on('uncaughtException', (error) => this.failed(error));
 	}
 
-	async #preflight(): Promise<void> {
+	/** Looks at this host; returns when to look again, ms. */
+	async #preflight(): Promise<number> {
 		const found = await preflight(this.#drivers, this.#loaded.config, this.#places);
 		this.#loop.post({ type: 'preflight-observed', ...found });
+		return found.blockers.length === 0 ? preflightMs.clean : preflightMs.found;
 	}
 
 	/** Ends the process once the peer has the goodbye, or will not take it. */

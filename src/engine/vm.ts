@@ -29,6 +29,10 @@ const starting = (state: State, vm: string): boolean =>
 const running = (state: State, vm: string): boolean =>
 	presenceOf(state, vm) === 'running' && !starting(state, vm);
 
+/** DRBD was seen since this agent last stalled: nothing is started on what was true before. */
+const freshSight = (state: State): boolean =>
+	state.resources !== null && state.resources.atMs >= state.steadySinceMs;
+
 /** How long a VM waits for those that come before it, ms. */
 const awaitMs = 120_000;
 
@@ -56,6 +60,7 @@ export const startBlocker = (state: State, vm: EngineVm, nowMs: number): string 
 	const blocker = promoteBlocker(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
 	if (blocker !== null) return blocker;
+	if (!freshSight(state)) return 'this agent was stalled: it looks again first';
 	if (observed?.role !== 'Primary') return 'its resource is being promoted';
 	if (isFrozen(observed)) return 'DRBD holds back its writes';
 	const first = awaited(state, vm, nowMs);
@@ -133,7 +138,7 @@ export const unpauseRule = (draft: Draft): void => {
 		if (presenceOf(state, vm.vm) !== 'paused' || domain === undefined) continue;
 		if (!domain.neverRan && !unpauseOrdered) continue;
 		if (record === undefined || !startAllowed(state, vm) || state.leaving) continue;
-		if (promoteBlocker(state, vm.resource) !== null) continue;
+		if (promoteBlocker(state, vm.resource) !== null || !freshSight(state)) continue;
 		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;
 		if (busy(state, vm.vm, ['create-vm', 'destroy-vm'])) continue;
 		start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });
