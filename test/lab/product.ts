@@ -198,8 +198,6 @@ export async function startAgents(place: Place): Promise<void> {
 	await Promise.all(hosts.map((host) => ssh(place, host, start, { timeoutMs: 120_000 })));
 }
 
-type Verdict = { readonly verdict: string; readonly reason: string };
-
 /** Runs a vmpair command on a host and returns what it printed; its exit code does not matter here. */
 export async function vmpair(
 	place: Place,
@@ -216,22 +214,41 @@ export async function vmpair(
 	return `${told.stdout}${told.stderr === '' ? '' : `\n${told.stderr}`}`.trim();
 }
 
-/** Waits until both agents say that every VM runs and would survive the loss of its host. */
-export async function untilProtected(place: Place, timeoutMs: number): Promise<void> {
+/** Arms the pair as its administrator would, as soon as the agents accept it; throws with their last reason. */
+export async function armPair(place: Place, timeoutMs: number): Promise<void> {
+	const [host] = hosts;
+	if (host === undefined) throw new Error('the lab has no hosts');
 	let last = '';
-	const probe = async (): Promise<true | undefined> => {
-		const told = await Promise.all(
-			hosts.map((host) =>
-				ssh(place, host, 'vmpair status --json', { anyCode: true, timeoutMs: 30_000 }),
-			),
-		);
-		const views = told.map(({ stdout }) => JSON.parse(stdout) as Verdict);
-		last = views.map((view) => `${view.verdict}: ${view.reason}`).join(' / ');
-		return views.every((view) => view.verdict === 'protected') ? true : undefined;
+	const arm = async (): Promise<true | undefined> => {
+		const told = await ssh(place, host, 'vmpair arm --reason lab', {
+			anyCode: true,
+			timeoutMs: 120_000,
+		});
+		last = `${told.stdout} ${told.stderr}`.trim();
+		return told.code === 0 ? true : undefined;
 	};
 	try {
-		await until(probe, { what: 'both hosts to be protected', timeoutMs, everyMs: 2000 });
+		await until(arm, { what: 'the pair to be armed', timeoutMs, everyMs: 15_000 });
 	} catch (cause) {
-		throw new Error(`the pair did not become protected: ${last}`, { cause });
+		throw new Error(`the pair could not be armed: ${last}`, { cause });
 	}
+}
+
+/** Switches automatic action on, as an administrator does once both hosts have met; until then it is refused. */
+export async function arm(place: Place, host: LabHost, timeoutMs: number): Promise<void> {
+	const attempt = async (): Promise<true> => {
+		await ssh(place, host, 'vmpair arm', { timeoutMs: 200_000 });
+		return true;
+	};
+	await until(attempt, { what: 'the pair to be armed', timeoutMs, everyMs: 5000 });
+}
+
+/** What `vmpair status --json` says on a host: the verdict and why. */
+export async function verdictOf(place: Place, host: LabHost): Promise<string> {
+	const { stdout } = await ssh(place, host, 'vmpair status --json', {
+		anyCode: true,
+		timeoutMs: 60_000,
+	});
+	const view = JSON.parse(stdout) as { readonly verdict: string; readonly reason: string };
+	return `${view.verdict}: ${view.reason}`;
 }
