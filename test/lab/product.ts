@@ -234,15 +234,6 @@ export async function armPair(place: Place, timeoutMs: number): Promise<void> {
 	}
 }
 
-/** Switches automatic action on, as an administrator does once both hosts have met; until then it is refused. */
-export async function arm(place: Place, host: LabHost, timeoutMs: number): Promise<void> {
-	const attempt = async (): Promise<true> => {
-		await ssh(place, host, 'vmpair arm', { timeoutMs: 200_000 });
-		return true;
-	};
-	await until(attempt, { what: 'the pair to be armed', timeoutMs, everyMs: 5000 });
-}
-
 /** What `vmpair status --json` says on a host: the verdict and why. */
 export async function verdictOf(place: Place, host: LabHost): Promise<string> {
 	const { stdout } = await ssh(place, host, 'vmpair status --json', {

@@ -12,7 +12,7 @@ import { cacheFolder, ensureImage, type Image } from './image.ts';
 import { judge, type VmVerdict } from './ledger.ts';
 import { takeLock } from './lock.ts';
 import { play, type Played } from './play.ts';
-import { armPair, configureProduct, findPackage, startAgents, untilProtected } from './product.ts';
+import { armPair, configureProduct, findPackage, startAgents, verdictOf } from './product.ts';
 import type { ProductSettings, ProductVm } from './product.ts';
 import { holds, type Seen } from './sight.ts';
 import { ensureInstalled, ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
@@ -21,7 +21,7 @@ import { readBack } from './read-back.ts';
 import { reportText, type Report } from './report.ts';
 import { guestPlaces, startTape, type Tape } from './tape.ts';
 import { milestones, timeline } from './timeline.ts';
-import { progress } from './tool.ts';
+import { progress, until } from './tool.ts';
 import { HostWatch, type Note } from './watch.ts';
 import { hosts, networks, vms as slots, type Network } from './world.ts';
 
@@ -206,6 +206,25 @@ async function sweep(image: Image): Promise<void> {
 	}
 }
 
+/** Looks at the agents' own view first: asking with the command costs an emulated host seconds each time. */
+async function untilProtected(running: Running): Promise<void> {
+	const views = (): HostWatch['view'][] => running.watches.map(({ view }) => view);
+	const shown = (): string =>
+		views()
+			.map(({ status }) => `${status?.verdict ?? 'unknown'}: ${status?.reason ?? ''}`)
+			.join(' / ');
+	const probe = async (): Promise<true | undefined> => {
+		if (!views().every(({ status }) => status?.verdict === 'protected')) return undefined;
+		const told = await Promise.all(hosts.map((host) => verdictOf(running.place, host)));
+		return told.every((text) => text.startsWith('protected')) ? true : undefined;
+	};
+	try {
+		await until(probe, { what: 'both hosts to be protected', timeoutMs: protectedMs });
+	} catch (cause) {
+		throw new Error(`the pair did not become protected: ${shown()}`, { cause });
+	}
+}
+
 async function bringUp(place: Place, running: Running, prints: Installed['prints']): Promise<void> {
 	await configureProduct(place, running.settings, prints);
 	await startAgents(place);
@@ -213,7 +232,7 @@ async function bringUp(place: Place, running: Running, prints: Installed['prints
 	progress('agents started; arming the pair');
 	await armPair(place, protectedMs);
 	progress('armed; waiting for both to be protected');
-	await untilProtected(place, protectedMs);
+	await untilProtected(running);
 	progress('protected on both hosts');
 	for (const vm of running.settings.vms) progress(`${vm.name} runs on ${vm.host}`);
 }
