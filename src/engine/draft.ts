@@ -145,6 +145,7 @@ const freshVm: VmState = {
 	gaveUp: null,
 	ordered: false,
 	unpauseOrdered: false,
+	runsSinceMs: null,
 	notRunningSinceMs: null,
 	journalSinceMs: null,
 	shutdownAskedMs: null,

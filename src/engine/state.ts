@@ -104,6 +104,8 @@ export interface VmState {
 	readonly shutdownAskedMs: MonotonicMs | null;
 	/** It ran and vanished without a reason at that time. */
 	readonly vanishedMs: MonotonicMs | null;
+	/** Since when this run of the agent sees it run here. */
+	readonly runsSinceMs: MonotonicMs | null;
 	/** Since when it is to run here and does not. */
 	readonly notRunningSinceMs: MonotonicMs | null;
 	/** When its open hand-over was first seen by this run of the agent. */

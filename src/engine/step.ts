@@ -24,7 +24,7 @@ import { stretchRule } from '#src/engine/stretch.ts';
 import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
 import {
 	disklessRule,
-	downSinceRule,
+	sinceRule,
 	endedRule,
 	startRule,
 	stopRule,
@@ -69,7 +69,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	stopRule,
 	unpauseRule,
 	startRule,
-	downSinceRule,
+	sinceRule,
 	powerOnRule,
 	stretchRule,
 	publishRule,

@@ -169,6 +169,9 @@ const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView[
 	return record?.wanted === 'stopped' ? 'stopped' : 'down';
 };
 
+const since = (atMs: number | null, nowMs: number): number | null =>
+	atMs === null ? null : nowMs - atMs;
+
 const resyncOf = (state: State, vm: EngineVm): VmView['resync'] => {
 	const observed = observedOf(state, vm.resource);
 	if (observed === undefined || !isResyncing(observed)) return null;
@@ -186,7 +189,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		wanted: record?.wanted ?? 'running',
 		state: vmStateWord(state, vm, runsOn),
 		runsOn,
-		ageMs: null,
+		ageMs: runsOn === state.config.self ? since(vmStateOf(state, vm.vm).runsSinceMs, nowMs) : null,
 		sights: [ownSight(state, vm, nowMs), peerSight(state, vm, nowMs)],
 		inSync: [...(record?.inSync ?? [])],
 		generation: record?.generation ?? 0,

@@ -173,12 +173,15 @@ export const endedRule = (draft: Draft): void => {
 	}
 };
 
-/** Since when each VM that this host is to run does not run. */
-export const downSinceRule = (draft: Draft): void => {
+/** Since when each VM runs here, and since when one that this host is to run does not. */
+export const sinceRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
 		const { state } = draft;
-		const down = startAllowed(state, vm) && presenceOf(state, vm.vm) !== 'running';
-		const { notRunningSinceMs } = vmStateOf(state, vm.vm);
+		const runs = presenceOf(state, vm.vm) === 'running';
+		const down = startAllowed(state, vm) && !runs;
+		const { notRunningSinceMs, runsSinceMs } = vmStateOf(state, vm.vm);
+		if (runs !== (runsSinceMs !== null))
+			changeVmState(draft, vm.vm, { runsSinceMs: runs ? draft.nowMs : null });
 		if (down !== (notRunningSinceMs !== null))
 			changeVmState(draft, vm.vm, { notRunningSinceMs: down ? draft.nowMs : null });
 	}
