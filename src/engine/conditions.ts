@@ -181,6 +181,9 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 	});
 };
 
+/** What a start may take before the reason it waits for is reported, ms. */
+const startingMs = 20_000;
+
 /** Nothing holds the start, and yet it does not run for this long, ms: longer than a create may take. */
 const stuckMs = 200_000;
 
@@ -214,6 +217,9 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 			return 'it is paused';
 		if (!startAllowed(state, vm)) return 'automatic starts are off';
 		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
+		// On its way up: others start first, its disk is promoted. Only when that lasts it is news.
+		const waitedMs = nowMs - (vmStateOf(state, vm.vm).notRunningSinceMs ?? nowMs);
+		if (waitedMs < startingMs) return null;
 		return startBlocker(state, vm, nowMs) ?? stuck(state, vm, nowMs);
 	}
 	const { status } = state.peer;
@@ -227,6 +233,12 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
 	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
 	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
+};
+
+const downCommand = (state: State, vm: EngineVm): string => {
+	if (vmStateOf(state, vm.vm).gaveUp !== null) return `vmpair start ${vm.vm}`;
+	const mine = recordOf(state, vm.resource)?.owner === state.config.self && joined(state);
+	return mine ? 'vmpair status -w' : takeoverCommand(state);
 };
 
 const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
@@ -263,9 +275,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			vm.vm,
 			'critical',
 			`${vm.vm} shall run and does not: ${down}`,
-			vmStateOf(state, vm.vm).gaveUp === null
-				? `vmpair status; ${takeoverCommand(state)}`
-				: `vmpair start ${vm.vm}`,
+			downCommand(state, vm),
 		);
 	replicationConditions(state, vm, raise);
 };
