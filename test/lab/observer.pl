@@ -9,16 +9,16 @@ $| = 1;
 my ($period_s, $status_every) = @ARGV;
 my %seen;
 
-sub tell {
+sub say_it {
 	my ($kind, $payload) = @_;
 	printf "%s %.3f %s\n", $kind, time, $payload;
 }
 
-sub tell_changed {
+sub say_changed {
 	my ($kind, $payload) = @_;
 	return if defined $seen{$kind} && $seen{$kind} eq $payload;
 	$seen{$kind} = $payload;
-	tell($kind, $payload);
+	say_it($kind, $payload);
 }
 
 sub slurp {
@@ -37,7 +37,7 @@ sub one_line {
 
 # New lines of the agent's journal; a file that became shorter or another one was rotated.
 my ($journal, $inode, $rest) = (undef, 0, '');
-sub tell_notes {
+sub say_notes {
 	my $path = '/var/lib/vmpair/events.jsonl';
 	my $now = (stat $path)[1] || 0;
 	if ($now != $inode || !$journal) {
@@ -49,12 +49,12 @@ sub tell_notes {
 		$rest .= $line;
 		next unless $rest =~ /\n\z/;
 		chomp $rest;
-		tell('note', $rest) if $rest =~ /"type":"note"/;
+		say_it('note', $rest) if $rest =~ /"type":"note"/;
 		$rest = '';
 	}
 }
 
-sub tell_status {
+sub say_status {
 	local $SIG{ALRM} = sub { die "late\n" };
 	eval {
 		alarm 5;
@@ -63,18 +63,18 @@ sub tell_status {
 		local $/;
 		my $answer = <$agent>;
 		my ($body) = $answer =~ /\r\n\r\n(.*)\z/s;
-		tell('status', one_line($body)) if defined $body;
+		say_it('status', one_line($body)) if defined $body;
 	};
 	alarm 0;
 }
 
 for (my $round = 0; ; $round++) {
 	my $drbd = slurp('/proc/drbd');
-	tell_changed('drbd', join '|', $drbd =~ /^ *(\d+: cs:\S+ ro:\S+ ds:\S+ . \S+)/mg);
+	say_changed('drbd', join '|', $drbd =~ /^ *(\d+: cs:\S+ ro:\S+ ds:\S+ . \S+)/mg);
 	my $pids = slurp('/sys/fs/cgroup/system.slice/vmpair.service/cgroup.procs');
-	tell_changed('agent', $pids =~ /\d/ ? 'running' : 'down');
-	tell_changed('state', one_line(slurp('/var/lib/vmpair/state.json')));
-	tell_notes();
-	tell_status() if $status_every && $round % $status_every == 0;
+	say_changed('agent', $pids =~ /\d/ ? 'running' : 'down');
+	say_changed('state', one_line(slurp('/var/lib/vmpair/state.json')));
+	say_notes();
+	say_status() if $status_every && $round % $status_every == 0;
 	sleep $period_s;
 }
