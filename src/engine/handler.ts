@@ -128,10 +128,11 @@ export const thawRule = (draft: Draft): void => {
 		// DRBD knows already that the peer is out; it thaws by itself.
 		if (highestPeerDisk(observed) === 'Outdated') continue;
 		if (permission(state, resource, nowMs) === null) continue;
-		// The handler's answer takes a moment to arrive in the kernel and to be seen here.
-		const answeredMs = state.losses[resource]?.answeredMs ?? null;
-		if (answeredMs !== null && nowMs - answeredMs < thawPatienceMs) {
-			wakeBy(draft, answeredMs + thawPatienceMs);
+		// The kernel asks its handler first and thaws by itself after the answer; both take their time.
+		const loss = state.losses[resource];
+		const dueMs = (loss?.answeredMs ?? loss?.sinceMs ?? nowMs) + thawPatienceMs;
+		if (nowMs < dueMs) {
+			wakeBy(draft, dueMs);
 			continue;
 		}
 		start(draft, { type: 'resume-io', resource, generation: record.generation });

@@ -6,6 +6,8 @@ import { isConnected } from '#src/drbd/role.ts';
 const proofFreshMs = 30_000;
 /** A device that did not answer for this long was away, not busy with our own `off`, ms. */
 const deviceSilentMs = 60_000;
+/** A question that took long is followed by a rest this many times as long. */
+const restFactor = 3;
 /** While the peer is out its power is read this often, so that the proof lapses when it reads on. */
 const outQueryMs = 10_000;
 /** While the peer is online its devices are read this often, to know that they would answer. */
@@ -30,13 +32,17 @@ export const kernelAnswers = (state: State): boolean =>
 export const deviceWrong = (state: State): boolean =>
 	state.persisted.deviceWrong || state.peer.document?.deviceWrong === true;
 
+/** A slow device is asked more slowly, so its readings count for longer, ms. */
+const freshMs = (state: State): number =>
+	proofFreshMs + (2 + restFactor) * (state.peer.power?.tookMs ?? 0);
+
 /** The proof in force, or null: one that is too old does not count. */
 export const proofOf = (state: State, nowMs: number): Proof | null => {
 	const { proof } = state.peer;
 	if (proof?.kind !== 'power-off') return proof;
 	// With a person as the arbiter a reading is evidence for that person, never a proof by itself.
 	if (state.config.arbiter !== 'fencing' || deviceWrong(state)) return null;
-	if (nowMs - proof.atMs > proofFreshMs) return null;
+	if (nowMs - proof.atMs > freshMs(state)) return null;
 	return proof;
 };
 
@@ -141,9 +147,6 @@ const queryIntervalMs = (state: State): number => {
 	if (status === 'online' || status === 'left') return monitorQueryMs;
 	return status === 'out' ? outQueryMs : state.config.timing.powerQueryMs;
 };
-
-/** A question that took long is followed by a rest this many times as long. */
-const restFactor = 3;
 
 /** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. One in flight. */
 export const powerQueryRule = (draft: Draft): void => {

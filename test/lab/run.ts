@@ -35,7 +35,7 @@ export type RunOptions = {
 	readonly onCleanup: (cleanup: () => Promise<void>) => void;
 };
 
-const protectedMs = 600_000;
+const protectedMs = 1_200_000;
 
 /** What the lab makes of the scenario's world; throws where it cannot be made. */
 function settingsOf(scenario: Scenario): ProductSettings {
