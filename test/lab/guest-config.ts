@@ -10,7 +10,7 @@ export function guestConfig(slot: LabVm, name = slot.name, extra = ''): string {
 type = "pvh"
 kernel = "${guestFolder}/vmlinux"
 ramdisk = "${guestFolder}/ledger.img"
-extra = "${[...words, 'period=200', extra].join(' ').trim()}"
+extra = "${[...words, 'period=1000', extra].join(' ').trim()}"
 memory = ${vmMemoryMiB}
 vcpus = 1
 disk = ["phy:/dev/drbd/by-res/${slot.name},xvda,w"]

@@ -225,6 +225,19 @@ async function untilProtected(running: Running): Promise<void> {
 	}
 }
 
+/** The story begins when every guest has written: a fault before that would prove nothing of its data. */
+async function untilWriting(running: Running): Promise<void> {
+	const acknowledged = async (): Promise<true | undefined> => {
+		const entries = await running.tape.entries();
+		const silent = running.settings.vms.filter(
+			({ name }) => entries.filter((entry) => entry.kind === 'ack' && entry.vm === name).length < 3,
+		);
+		return silent.length === 0 ? true : undefined;
+	};
+	const what = 'every guest to write';
+	await until(acknowledged, { what, timeoutMs: protectedMs, everyMs: 2000 });
+}
+
 async function bringUp(place: Place, running: Running, prints: Installed['prints']): Promise<void> {
 	await configureProduct(place, running.settings, prints);
 	await startAgents(place);
@@ -233,7 +246,8 @@ async function bringUp(place: Place, running: Running, prints: Installed['prints
 	await armPair(place, protectedMs);
 	progress('armed; waiting for both to be protected');
 	await untilProtected(running);
-	progress('protected on both hosts');
+	progress('protected on both hosts; waiting for every guest to write');
+	await untilWriting(running);
 	for (const vm of running.settings.vms) progress(`${vm.name} runs on ${vm.host}`);
 }
 
