@@ -3,7 +3,7 @@ import type { Mutation } from '#src/sim/mutation.ts';
 import { runSeed } from '#src/sim/swarm.ts';
 
 /** A checker that never fires proves nothing: each must catch a bug that was planted for it. */
-const seedsMax = 60;
+const seedsMax = 300;
 
 const caught = (mutation: Mutation, checker: string): number | null => {
 	for (let seed = 2000; seed < 2000 + seedsMax; seed += 1) {
