@@ -99,6 +99,7 @@ class Agent implements World {
 	#links: readonly LinkObservation[] = [];
 	#gateway: boolean | null = null;
 	#requestCount = 0;
+	#ended = false;
 	readonly #closers: (() => unknown)[] = [];
 	#end: (exitCode: number) => void = () => {};
 
@@ -179,7 +180,7 @@ class Agent implements World {
 
 	note(note: Note): void {
 		this.#log(note.level, note.message, note.fields);
-		this.#parts.journal.note(note, monotonicMs());
+		if (!this.#ended) this.#parts.journal.note(note, monotonicMs());
 	}
 
 	schedule(atMs: MonotonicMs, callback: () => void): () => void {
@@ -319,6 +320,7 @@ class Agent implements World {
 		const limit = new Promise((resolve) => setTimeout(resolve, closeMs).unref());
 		await Promise.race([closing, limit]);
 		await Promise.race([this.#parts.outbox.close(), limit]);
+		this.#ended = true;
 		await Promise.race([this.#parts.journal.close(), limit]);
 	}
 
