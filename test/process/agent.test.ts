@@ -23,7 +23,8 @@ const peerState = async (stage: Stage, host: string): Promise<string | undefined
 test('kill -9 of an agent: no VM notices, the peer holds, the next agent adopts what runs', async (t) => {
 	const stage = await setStage(t);
 	const before = places(stage);
-	stage.killAgent('north', 2000);
+	// Down for clearly longer than the detection time, or the peer may rightly see nothing but missed beats.
+	stage.killAgent('north', 8000);
 	await until(
 		'south sees a dead agent',
 		async () => (await peerState(stage, 'south')) === 'agent-down',
