@@ -165,6 +165,16 @@ export const createDrivers = (config: Config, places: Places): Drivers => ({
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
 });
 
+/** The packaged DRBD handler knows these folders only: elsewhere it would refuse every promote, thaw and resync. */
+const handlerFolders = (config: Config, places: Places): string[] =>
+	places.drbdHandler !== usualPlaces.drbdHandler ||
+	(config.runtimeDirectory === '/run/vmpair' && config.stateDirectory === '/var/lib/vmpair')
+		? []
+		: [
+				'The DRBD handler finds the agent only in /run/vmpair and its state only in /var/lib/vmpair. ' +
+					'Take runtimeDirectory and stateDirectory out of vmpair.yaml and restart the agent.',
+			];
+
 /** What forbids arming on this host, as sentences with remedies, and whether its own fence device is another host's. */
 export const preflight = async (
 	drivers: Drivers,
@@ -189,6 +199,7 @@ export const preflight = async (
 		blockers: [
 			...hypervisor,
 			...replication.blockers,
+			...handlerFolders(config, places),
 			...(ownDeviceWrong ? [mapping.sentence] : []),
 		],
 		ownDeviceWrong,
