@@ -13,51 +13,61 @@ export type ResourceName = string;
 /** Milliseconds on this host's monotonic clock. */
 export type MonotonicMs = number;
 
-export type Role = 'Primary' | 'Secondary' | 'Unknown';
+/** Every role, as DRBD spells it. */
+export const roles = ['Primary', 'Secondary', 'Unknown'] as const;
+export type Role = (typeof roles)[number];
 
-export type DiskState =
-	| 'Diskless'
-	| 'Attaching'
-	| 'Detaching'
-	| 'Failed'
-	| 'Negotiating'
-	| 'Inconsistent'
-	| 'Outdated'
-	| 'DUnknown'
-	| 'Consistent'
-	| 'UpToDate';
+/** Every disk state, worst first: the kernel's own order (`enum drbd_disk_state`; `Detaching` is DRBD 9's). */
+export const diskStates = [
+	'Diskless',
+	'Attaching',
+	'Detaching',
+	'Failed',
+	'Negotiating',
+	'Inconsistent',
+	'Outdated',
+	'DUnknown',
+	'Consistent',
+	'UpToDate',
+] as const;
+export type DiskState = (typeof diskStates)[number];
 
-export type ConnectionState =
-	| 'StandAlone'
-	| 'Disconnecting'
-	| 'Unconnected'
-	| 'Timeout'
-	| 'BrokenPipe'
-	| 'NetworkFailure'
-	| 'ProtocolError'
-	| 'TearDown'
-	| 'Connecting'
-	| 'Connected';
+export const connectionStates = [
+	'StandAlone',
+	'Disconnecting',
+	'Unconnected',
+	'Timeout',
+	'BrokenPipe',
+	'NetworkFailure',
+	'ProtocolError',
+	'TearDown',
+	'Connecting',
+	'Connected',
+] as const;
+export type ConnectionState = (typeof connectionStates)[number];
 
-export type ReplicationState =
-	| 'Off'
-	| 'Established'
-	| 'StartingSyncS'
-	| 'StartingSyncT'
-	| 'WFBitMapS'
-	| 'WFBitMapT'
-	| 'WFSyncUUID'
-	| 'SyncSource'
-	| 'SyncTarget'
-	| 'VerifyS'
-	| 'VerifyT'
-	| 'PausedSyncS'
-	| 'PausedSyncT'
-	| 'Ahead'
-	| 'Behind';
+export const replicationStates = [
+	'Off',
+	'Established',
+	'StartingSyncS',
+	'StartingSyncT',
+	'WFBitMapS',
+	'WFBitMapT',
+	'WFSyncUUID',
+	'SyncSource',
+	'SyncTarget',
+	'VerifyS',
+	'VerifyT',
+	'PausedSyncS',
+	'PausedSyncT',
+	'Ahead',
+	'Behind',
+] as const;
+export type ReplicationState = (typeof replicationStates)[number];
 
-/** Why DRBD holds back I/O; empty when it does not. */
-export type Suspension = 'user' | 'no-data' | 'fencing' | 'quorum';
+/** Why DRBD holds back I/O; a resource that writes has none of them. */
+export const suspensions = ['user', 'no-data', 'fencing', 'quorum'] as const;
+export type Suspension = (typeof suspensions)[number];
 
 export interface VolumeObservation {
 	readonly volume: number;
@@ -85,7 +95,8 @@ export interface ResourceObservation {
  * - `creating`: its create, begun by an earlier run of the agent, is still under way.
  * - `dying`: it is being torn down, or devices of it are left; its disks may still be in use.
  */
-export type Presence = 'creating' | 'running' | 'paused' | 'stopped' | 'dying';
+export const presences = ['creating', 'running', 'paused', 'stopped', 'dying'] as const;
+export type Presence = (typeof presences)[number];
 
 export type ShutdownReason =
 	'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog' | 'soft-reset';

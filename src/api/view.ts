@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { presences, roles } from '#src/ports.ts';
 
 /**
  * What `vmpair status` shows and `--json` prints. The shape is stable: fields are added, never
@@ -82,8 +83,8 @@ const fencingSchema = z.strictObject({
 
 const sightSchema = z.strictObject({
 	host: name,
-	presence: z.enum(['absent', 'creating', 'running', 'paused', 'stopped', 'dying', 'unknown']),
-	role: z.enum(['Primary', 'Secondary', 'Unknown']).nullable(),
+	presence: z.enum(['absent', ...presences, 'unknown']),
+	role: z.enum(roles).nullable(),
 	/** Lowest disk state of its volumes, in DRBD's words; null while unknown or the resource is down. */
 	disk: z.string().nullable(),
 	connected: z.boolean(),

@@ -1,64 +1,16 @@
 import type { ObjectKind, Values, View } from '#src/drbd/events2.ts';
-import type {
-	ConnectionState,
-	DiskState,
-	HostName,
-	ReplicationState,
-	ResourceName,
-	ResourceObservation,
-	Role,
-	Suspension,
-	VolumeObservation,
+import {
+	connectionStates,
+	diskStates,
+	replicationStates,
+	roles,
+	suspensions,
+	type HostName,
+	type ResourceName,
+	type ResourceObservation,
+	type Suspension,
+	type VolumeObservation,
 } from '#src/ports.ts';
-
-const roles: ReadonlySet<string> = new Set<Role>(['Primary', 'Secondary', 'Unknown']);
-const disks: ReadonlySet<string> = new Set<DiskState>([
-	'Diskless',
-	'Attaching',
-	'Detaching',
-	'Failed',
-	'Negotiating',
-	'Inconsistent',
-	'Outdated',
-	'DUnknown',
-	'Consistent',
-	'UpToDate',
-]);
-const connectionStates: ReadonlySet<string> = new Set<ConnectionState>([
-	'StandAlone',
-	'Disconnecting',
-	'Unconnected',
-	'Timeout',
-	'BrokenPipe',
-	'NetworkFailure',
-	'ProtocolError',
-	'TearDown',
-	'Connecting',
-	'Connected',
-]);
-const replicationStates: ReadonlySet<string> = new Set<ReplicationState>([
-	'Off',
-	'Established',
-	'StartingSyncS',
-	'StartingSyncT',
-	'WFBitMapS',
-	'WFBitMapT',
-	'WFSyncUUID',
-	'SyncSource',
-	'SyncTarget',
-	'VerifyS',
-	'VerifyT',
-	'PausedSyncS',
-	'PausedSyncT',
-	'Ahead',
-	'Behind',
-]);
-const suspensions: ReadonlySet<string> = new Set<Suspension>([
-	'user',
-	'no-data',
-	'fencing',
-	'quorum',
-]);
 
 /** What a view says about the managed resources. */
 export interface Seen {
@@ -82,11 +34,12 @@ const word = <Word extends string>(
 	problems: string[],
 	values: Values,
 	key: string,
-	known: ReadonlySet<string>,
-	instead: Word,
+	words: readonly Word[],
+	instead: NoInfer<Word>,
 ): Word => {
 	const value = values.get(key);
-	if (value !== undefined && known.has(value)) return value as Word;
+	const known = words.find((each) => each === value);
+	if (known !== undefined) return known;
 	problems.push(`${values.get('name') ?? '?'}: ${key} is ${value ?? 'missing'}`);
 	return instead;
 };
@@ -94,15 +47,18 @@ const word = <Word extends string>(
 const numberOf = (text: string | undefined): number | null =>
 	text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
 
+const isSuspension = (reason: string): reason is Suspension =>
+	suspensions.some((known) => known === reason);
+
 const suspendedOf = (problems: string[], values: Values): Suspension[] => {
 	const value = values.get('suspended');
 	if (value === 'no') return [];
 	const words = value?.split(',') ?? ['missing'];
-	const unknown = words.filter((reason) => !suspensions.has(reason));
+	const unknown = words.filter((reason) => !isSuspension(reason));
 	if (unknown.length > 0) {
 		problems.push(`${values.get('name') ?? '?'}: suspended is ${unknown.join(',')}`);
 	}
-	return words.filter((reason): reason is Suspension => suspensions.has(reason));
+	return words.filter(isSuspension);
 };
 
 /** The objects of one resource by kind. */
@@ -149,15 +105,15 @@ const volumeOf = (
 	peerDevice: Values | undefined,
 ): VolumeObservation => ({
 	volume: numberOf(device.get('volume')) ?? -1,
-	disk: word<DiskState>(problems, device, 'disk', disks, 'DUnknown'),
+	disk: word(problems, device, 'disk', diskStates, 'DUnknown'),
 	peerDisk:
 		peerDevice === undefined
 			? 'DUnknown'
-			: word<DiskState>(problems, peerDevice, 'peer-disk', disks, 'DUnknown'),
+			: word(problems, peerDevice, 'peer-disk', diskStates, 'DUnknown'),
 	replication:
 		peerDevice === undefined
 			? 'Off'
-			: word<ReplicationState>(problems, peerDevice, 'replication', replicationStates, 'Off'),
+			: word(problems, peerDevice, 'replication', replicationStates, 'Off'),
 	outOfSyncKib: numberOf(peerDevice?.get('out-of-sync')),
 });
 
@@ -178,17 +134,15 @@ const observeResource = (
 	);
 	return {
 		resource: values.get('name') ?? '',
-		role: word<Role>(problems, values, 'role', roles, 'Unknown'),
+		role: word(problems, values, 'role', roles, 'Unknown'),
 		suspended: suspendedOf(problems, values),
 		// DRBD 8.4 destroys the connection object when it goes StandAlone.
 		connection:
 			connection === undefined
 				? 'StandAlone'
-				: word<ConnectionState>(problems, connection, 'connection', connectionStates, 'StandAlone'),
+				: word(problems, connection, 'connection', connectionStates, 'StandAlone'),
 		peerRole:
-			connection === undefined
-				? 'Unknown'
-				: word<Role>(problems, connection, 'role', roles, 'Unknown'),
+			connection === undefined ? 'Unknown' : word(problems, connection, 'role', roles, 'Unknown'),
 		volumes: volumes.sort((a, b) => a.volume - b.volume),
 	};
 };

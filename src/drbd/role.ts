@@ -1,23 +1,14 @@
-import type { DiskState, ReplicationState, ResourceObservation } from '#src/ports.ts';
+import {
+	diskStates,
+	type DiskState,
+	type ReplicationState,
+	type ResourceObservation,
+} from '#src/ports.ts';
 
 /**
  * What DRBD's states mean for a resource as a whole. A VM needs all its volumes, so one bad volume
  * makes the resource bad: every predicate speaks of the worst volume.
  */
-
-/** The kernel's own order, worst first (`enum drbd_disk_state` in drbd.h; `Detaching` is DRBD 9's). */
-const diskOrder: readonly DiskState[] = [
-	'Diskless',
-	'Attaching',
-	'Detaching',
-	'Failed',
-	'Negotiating',
-	'Inconsistent',
-	'Outdated',
-	'DUnknown',
-	'Consistent',
-	'UpToDate',
-];
 
 const resyncStates: ReadonlySet<ReplicationState> = new Set([
 	'StartingSyncS',
@@ -34,7 +25,7 @@ const resyncStates: ReadonlySet<ReplicationState> = new Set([
 	'Behind',
 ]);
 
-const rank = (disk: DiskState): number => diskOrder.indexOf(disk);
+const rank = (disk: DiskState): number => diskStates.indexOf(disk);
 
 const worst = (disks: readonly DiskState[], none: DiskState): DiskState =>
 	disks.reduce((low, disk) => (rank(disk) < rank(low) ? disk : low), disks[0] ?? none);

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { diskStates, presences, roles } from '#src/ports.ts';
 import { pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
 
 /**
@@ -10,32 +11,20 @@ export const protocolVersion = 1;
 
 const name = z.string().min(1).max(128);
 const id = z.string().min(1).max(64);
-const diskState = z.enum([
-	'Diskless',
-	'Attaching',
-	'Detaching',
-	'Failed',
-	'Negotiating',
-	'Inconsistent',
-	'Outdated',
-	'DUnknown',
-	'Consistent',
-	'UpToDate',
-]);
 
 /** What the sender sees of one VM and its resource right now. */
 const sightSchema = z.strictObject({
 	/** Null while the resource is down or unknown on the sender. */
-	role: z.enum(['Primary', 'Secondary', 'Unknown']).nullable(),
+	role: z.enum(roles).nullable(),
 	/** The lowest disk state of its volumes. */
-	disk: diskState.nullable(),
+	disk: z.enum(diskStates).nullable(),
 	connected: z.boolean(),
 	frozen: z.boolean(),
 	/** The data generation of its unconnected Secondary, read in this run; null when not read. */
 	uuids: z.array(z.string().max(16)).max(64).nullable(),
 	/** The sender counts its own copy out: its disk failed. */
 	excluded: z.boolean(),
-	presence: z.enum(['absent', 'creating', 'running', 'paused', 'stopped', 'dying', 'unknown']),
+	presence: z.enum(['absent', ...presences, 'unknown']),
 });
 
 /** "Please outdate your copy": asked by the owner for one loss of replication, with the record that follows. */

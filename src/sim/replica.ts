@@ -1,4 +1,4 @@
-import type { DiskState, ResourceObservation } from '#src/ports.ts';
+import { diskStates, type DiskState, type ResourceObservation } from '#src/ports.ts';
 import { settle } from '#src/sim/data.ts';
 import type { Replica, Simulation } from '#src/sim/model.ts';
 import { count, newUuid, otherReplica, tell } from '#src/sim/model.ts';
@@ -9,21 +9,9 @@ import { count, newUuid, otherReplica, tell } from '#src/sim/model.ts';
  * transcripts.
  */
 
-/** The kernel's order of disk states. */
-const rank: Readonly<Record<DiskState, number>> = {
-	Diskless: 0,
-	Attaching: 1,
-	Detaching: 2,
-	Failed: 2,
-	Negotiating: 3,
-	Inconsistent: 4,
-	Outdated: 5,
-	DUnknown: 6,
-	Consistent: 7,
-	UpToDate: 8,
-};
-
-export const atMost = (disk: DiskState, limit: DiskState): boolean => rank[disk] <= rank[limit];
+/** True for a disk state that is `limit` or worse. */
+export const atMost = (disk: DiskState, limit: DiskState): boolean =>
+	diskStates.indexOf(disk) <= diskStates.indexOf(limit);
 
 /** Writes the metadata flags that follow from the present state; a detached disk keeps its last ones. */
 export const writeMetadata = (replica: Replica): void => {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { connectionStates, diskStates, roles } from '#src/ports.ts';
 import { parseDuration } from '#src/std/duration.ts';
 
 /**
@@ -25,14 +26,9 @@ export const durationSchema = z
 		return z.NEVER;
 	});
 
-const diskSchema = z.enum([
-	'Diskless',
-	'Negotiating',
-	'Inconsistent',
-	'Outdated',
-	'Consistent',
-	'UpToDate',
-]);
+const diskSchema = z
+	.enum(diskStates)
+	.extract(['Diskless', 'Negotiating', 'Inconsistent', 'Outdated', 'Consistent', 'UpToDate']);
 
 /** Something that can be seen in the world. All fields that are given must hold at the same time. */
 export const sightSchema = z
@@ -46,9 +42,12 @@ export const sightSchema = z
 		/** The number of hosts on which the VM's vCPUs run. */
 		copies: z.int().min(0).max(2).optional(),
 		/** DRBD's view of the VM's resource on `host`. */
-		role: z.enum(['Primary', 'Secondary']).optional(),
+		role: z.enum(roles).extract(['Primary', 'Secondary']).optional(),
 		disk: diskSchema.optional(),
-		connection: z.enum(['Connected', 'Connecting', 'StandAlone']).optional(),
+		connection: z
+			.enum(connectionStates)
+			.extract(['Connected', 'Connecting', 'StandAlone'])
+			.optional(),
 		/** True while DRBD holds back the VM's writes on `host`. */
 		frozen: z.boolean().optional(),
 		/** The guest's writes are being acknowledged. */
