@@ -9,6 +9,7 @@ import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
 import type { ChannelOptions } from '#src/heartbeat/message.ts';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
+import { unknown } from '#src/ports-outcome.ts';
 import type { Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
@@ -88,7 +89,7 @@ export const carryOut = async (
 	} catch (error) {
 		log('error', 'a driver failed', { action: action.type, error: messageOf(error) });
 		// Whatever it had begun may have happened.
-		return { result: 'unknown', detail: messageOf(error) };
+		return unknown(messageOf(error));
 	}
 };
 

@@ -2,6 +2,7 @@ import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts
 import type { Event } from '#src/engine/event.ts';
 import type { Step, State } from '#src/engine/state.ts';
 import { step } from '#src/engine/step.ts';
+import { failed, unknown } from '#src/ports-outcome.ts';
 import type { MonotonicMs, Outcome } from '#src/ports.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { assert } from '#src/std/assert.ts';
@@ -141,12 +142,12 @@ export class Loop {
 			this.post({ type: 'action-ended', id: action.id, outcome });
 		};
 		const limit = this.#world.schedule(this.#world.nowMs() + action.limitMs, () =>
-			end({ result: 'unknown', detail: `no answer within ${action.limitMs} ms` }),
+			end(unknown(`no answer within ${action.limitMs} ms`)),
 		);
 		this.#running.set(action.id, limit);
 		// The write before it may have taken long: a power-off must rest on what is true now.
 		if (action.type === 'power-off' && this.#world.nowMs() - decidedMs > decisionFreshMs)
-			end({ result: 'failed', code: 'fence-not-sent', detail: 'the decision was too old' });
+			end(failed('fence-not-sent', 'the decision was too old'));
 		else this.#world.execute(action, end);
 	}
 

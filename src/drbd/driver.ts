@@ -1,9 +1,10 @@
 import { parseSnapshot } from '#src/drbd/events2.ts';
 import { parseGeneration } from '#src/drbd/generation.ts';
 import { observe } from '#src/drbd/observation.ts';
-import { type Failure, failure, outcomeOf, succeeded, unknown } from '#src/drbd/outcome.ts';
+import { outcomeOf } from '#src/drbd/outcome.ts';
 import { highestDisk, isConnected, isOutdated, lowestDisk, promotable } from '#src/drbd/role.ts';
 import type { ManagedResource } from '#src/drbd/watch.ts';
+import { failed, succeeded, unknown, type Failed, type Unknown } from '#src/ports-outcome.ts';
 import type {
 	HostName,
 	Outcome,
@@ -46,8 +47,6 @@ interface Look {
 
 /** Seen on a real kernel: one refusal after the peer was marked Outdated, then success. */
 const promoteTries = 3;
-
-type Unknown = Extract<Outcome, { result: 'unknown' }>;
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -97,7 +96,7 @@ export class DrbdDriver {
 		const deadline = performance.now() + limitMs;
 		const look = await this.#look(resource, deadline);
 		if ('result' in look) return look;
-		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
 		if (look.resource.connection !== 'StandAlone') return succeeded(null);
 		return this.#adm('connect', resource, deadline);
 	}
@@ -140,10 +139,10 @@ export class DrbdDriver {
 		if ('result' in before) return before;
 		if (before.resource === null) return this.#outdateDown(resource, deadline);
 		if (before.resource.role === 'Primary') {
-			return failure('drbd-primary', `resource ${resource} is Primary here and cannot be outdated`);
+			return failed('drbd-primary', `resource ${resource} is Primary here and cannot be outdated`);
 		}
 		if (isConnected(before.resource)) {
-			return failure('drbd-connected', `resource ${resource} is connected and cannot be outdated`);
+			return failed('drbd-connected', `resource ${resource} is connected and cannot be outdated`);
 		}
 		if (isOutdated(before.resource)) return succeeded(null);
 		const outcome = await this.#adm('outdate', resource, deadline);
@@ -152,7 +151,7 @@ export class DrbdDriver {
 		if (after.resource !== null && isOutdated(after.resource)) return succeeded(null);
 		if (outcome.result !== 'succeeded') return outcome;
 		const disk = after.resource === null ? 'gone' : highestDisk(after.resource);
-		return failure('drbd-not-outdated', `resource ${resource} was read back as ${disk}`);
+		return failed('drbd-not-outdated', `resource ${resource} was read back as ${disk}`);
 	}
 
 	/** Lets a frozen Primary write again; it rotates its UUID. Succeeds when read back as not frozen. */
@@ -162,10 +161,10 @@ export class DrbdDriver {
 		if (outcome.result !== 'succeeded') return outcome;
 		const look = await this.#look(resource, deadline);
 		if ('result' in look) return look;
-		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
 		const left = look.resource.suspended.filter((why) => why === 'fencing' || why === 'user');
 		if (left.length === 0) return succeeded(null);
-		return failure('drbd-still-frozen', `resource ${resource} is suspended: ${left.join(',')}`);
+		return failed('drbd-still-frozen', `resource ${resource} is suspended: ${left.join(',')}`);
 	}
 
 	/** The data generation of every volume, in order of their numbers. */
@@ -176,10 +175,10 @@ export class DrbdDriver {
 		const deadline = performance.now() + limitMs;
 		const look = await this.#look(resource, deadline);
 		if ('result' in look) return look;
-		if (look.resource === null) return failure('drbd-not-up', `resource ${resource} is not up`);
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
 		const bare = look.resource.volumes.find(({ disk }) => disk === 'Diskless' || disk === 'Failed');
 		if (bare !== undefined) {
-			return failure('drbd-no-local-disk', `volume ${bare.volume} of ${resource} is ${bare.disk}`);
+			return failed('drbd-no-local-disk', `volume ${bare.volume} of ${resource} is ${bare.disk}`);
 		}
 		const generations: VolumeGeneration[] = [];
 		for (const volume of look.volumes) {
@@ -190,7 +189,7 @@ export class DrbdDriver {
 			const stdout = end.end === 'exited' ? end.stdout : '';
 			const generation = parseGeneration(stdout, volume);
 			if (generation === null) {
-				return failure('drbd-not-understood', `get-gi of ${resource}/${volume}: ${stdout.trim()}`);
+				return failed('drbd-not-understood', `get-gi of ${resource}/${volume}: ${stdout.trim()}`);
 			}
 			generations.push(generation);
 		}
@@ -201,13 +200,13 @@ export class DrbdDriver {
 	async #undoHalfPromote(
 		resource: ResourceName,
 		look: Look,
-		refused: Failure,
+		refused: Failed,
 		deadline: number,
 	): Promise<Outcome> {
 		if (look.resource?.role !== 'Primary' || look.volumes.length < 2) return refused;
 		const undone = await this.#untilLetGo('secondary', resource, deadline);
 		if (undone.result === 'succeeded') return refused;
-		return failure('drbd-partly-promoted', `${refused.detail}; then not undone: ${undone.detail}`);
+		return failed('drbd-partly-promoted', `${refused.detail}; then not undone: ${undone.detail}`);
 	}
 
 	/** `drbdmeta` does it when the resource is down; the state is then read from the metadata too. */
@@ -218,7 +217,7 @@ export class DrbdDriver {
 		if (end.end !== 'exited') return unknown(end.detail);
 		const states = end.stdout.trim().split(/\s+/);
 		if (states.every((state) => /^(Outdated|Inconsistent)$/.test(state))) return succeeded(null);
-		return failure(
+		return failed(
 			'drbd-not-outdated',
 			`resource ${resource} was read back as ${states.join(', ')}`,
 		);

@@ -1,3 +1,4 @@
+import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { Outcome } from '#src/ports.ts';
 import { lastWords, type ToolEnd } from '#src/std/tool.ts';
 
@@ -5,8 +6,6 @@ import { lastWords, type ToolEnd } from '#src/std/tool.ts';
  * What the exit of `drbdadm` and `drbdsetup` means. The kernel's own reason stands in the error
  * output, because one exit code covers many reasons.
  */
-
-export type Failure = Extract<Outcome, { result: 'failed' }>;
 
 /** `State change failed: (-N)`: enum drbd_state_rv in drbd.h. */
 const stateChangeCodes: ReadonlyMap<number, string> = new Map([
@@ -38,8 +37,8 @@ const failureCodes: ReadonlyMap<number, string> = new Map([
 const codeOf = (exitCode: number, stderr: string): string => {
 	const refused = /State change failed: \((-\d+)\)/.exec(stderr);
 	if (refused !== null) return stateChangeCodes.get(Number(refused[1])) ?? 'drbd-refused';
-	const failed = /Failure: \((\d+)\)/.exec(stderr);
-	if (failed !== null) return failureCodes.get(Number(failed[1])) ?? 'drbd-refused';
+	const failure = /Failure: \((\d+)\)/.exec(stderr);
+	if (failure !== null) return failureCodes.get(Number(failure[1])) ?? 'drbd-refused';
 	if (/not defined in your config/.test(stderr)) return 'drbd-unknown-resource';
 	// drbdadm suppresses the kernel's words for some verbs; the exit code alone still says this much.
 	if (exitCode === 5) return 'drbd-lower-than-outdated';
@@ -48,30 +47,16 @@ const codeOf = (exitCode: number, stderr: string): string => {
 	return 'drbd-refused';
 };
 
-/** A definite refusal, with DRBD's own words as detail. */
-export const failure = (code: string, detail: string): Failure => ({
-	result: 'failed',
-	code,
-	detail,
-});
-
-export const succeeded = <Value>(value: Value): Outcome<Value> => ({ result: 'succeeded', value });
-
-export const unknown = (detail: string): Extract<Outcome, { result: 'unknown' }> => ({
-	result: 'unknown',
-	detail,
-});
-
 /**
  * The outcome of one call that changes state. Exit code 20 is also drbdadm's own time-out, after which
  * the kernel was seen to go on and finish ten seconds later: it is unknown, never failed.
  */
 export const outcomeOf = (end: ToolEnd): Outcome<null> => {
-	if (end.end === 'not-started') return failure('drbd-tool-missing', end.detail);
+	if (end.end === 'not-started') return failed('drbd-tool-missing', end.detail);
 	if (end.end === 'unknown') return unknown(end.detail);
 	if (end.exitCode === 0) return succeeded(null);
 	const words = lastWords(end.stdout, end.stderr);
 	const detail = words === '' ? `exit code ${end.exitCode}` : words;
 	if (end.exitCode === 20 || end.exitCode > 128) return unknown(detail);
-	return failure(codeOf(end.exitCode, end.stderr), detail);
+	return failed(codeOf(end.exitCode, end.stderr), detail);
 };

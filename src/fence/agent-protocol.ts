@@ -1,7 +1,7 @@
-import { done, failed, power, unknown } from '#src/fence/call.ts';
 import type { FenceCall, FenceVerb, ToolOutput } from '#src/fence/call.ts';
 import { normalParameterName } from '#src/fence/device.ts';
 import type { AgentDevice } from '#src/fence/device.ts';
+import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { Outcome, PowerState } from '#src/ports.ts';
 import type { Secret } from '#src/std/secret.ts';
 import { lastWords } from '#src/std/tool.ts';
@@ -43,8 +43,8 @@ const wordsOf = (output: ToolOutput): string => {
  */
 export const agentPower = (output: ToolOutput): Outcome<PowerState> => {
 	const said = /^Status:\s*(on|off)\b/im.exec(output.stdout)?.[1]?.toLowerCase();
-	if (output.exitCode === 0 && said !== 'off') return power('on');
-	if (output.exitCode === 2 && said === 'off') return power('off');
+	if (output.exitCode === 0 && said !== 'off') return succeeded('on');
+	if (output.exitCode === 2 && said === 'off') return succeeded('off');
 	return unknown(`exit code ${output.exitCode}: ${wordsOf(output)}`);
 };
 
@@ -53,7 +53,9 @@ export const agentPower = (output: ToolOutput): Outcome<PowerState> => {
  * then waited in vain for the power to change.
  */
 export const agentAct = (output: ToolOutput): Outcome =>
-	output.exitCode === 0 ? done : unknown(`exit code ${output.exitCode}: ${wordsOf(output)}`);
+	output.exitCode === 0
+		? succeeded(null)
+		: unknown(`exit code ${output.exitCode}: ${wordsOf(output)}`);
 
 /** `monitor`: 0 and 2 mean that the device answers. An option the agent does not know is a mistake, too. */
 export const agentMonitor = (output: ToolOutput): Outcome => {
@@ -61,6 +63,6 @@ export const agentMonitor = (output: ToolOutput): Outcome => {
 	if (ignored !== undefined) {
 		return failed('fence-option-unknown', `the agent does not know the option "${ignored}"`);
 	}
-	if (output.exitCode === 0 || agentPower(output).result === 'succeeded') return done;
+	if (output.exitCode === 0 || agentPower(output).result === 'succeeded') return succeeded(null);
 	return failed('fence-monitor', `exit code ${output.exitCode}: ${wordsOf(output)}`);
 };

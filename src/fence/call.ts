@@ -1,5 +1,3 @@
-import type { Outcome, PowerState } from '#src/ports.ts';
-
 /** What a fence device is asked for. There is no `reboot` and no `cycle`: their success proves nothing. */
 export type FenceVerb = 'status' | 'off' | 'on' | 'monitor';
 
@@ -17,20 +15,3 @@ export interface ToolOutput {
 	readonly stdout: string;
 	readonly stderr: string;
 }
-
-export const power = (value: PowerState): Outcome<PowerState> => ({ result: 'succeeded', value });
-export const done: Outcome = { result: 'succeeded', value: null };
-export const unknown = (
-	detail: string,
-): { readonly result: 'unknown'; readonly detail: string } => ({
-	result: 'unknown',
-	detail,
-});
-export const failed = (
-	code: string,
-	detail: string,
-): { readonly result: 'failed'; readonly code: string; readonly detail: string } => ({
-	result: 'failed',
-	code,
-	detail,
-});

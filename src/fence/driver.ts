@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { agentAct, agentCall, agentMonitor, agentPower } from '#src/fence/agent-protocol.ts';
-import { failed, unknown } from '#src/fence/call.ts';
 import type { FenceCall, FenceVerb, ToolOutput } from '#src/fence/call.ts';
 import type { FenceDevice, IpmiDevice } from '#src/fence/device.ts';
 import { ipmiAct, ipmiCall, ipmiMonitor, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
@@ -9,6 +8,7 @@ import { actOnLevel, powerOfLevel } from '#src/fence/level.ts';
 import type { DeviceOutcome } from '#src/fence/level.ts';
 import { combineVerdicts, compareIdentity, isAddress, readIdentity } from '#src/fence/mapping.ts';
 import type { BmcIdentity, MappingVerdict } from '#src/fence/mapping.ts';
+import { failed, succeeded, unknown, type Failed } from '#src/ports-outcome.ts';
 import type { HostName, Outcome, PowerState } from '#src/ports.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Secret } from '#src/std/secret.ts';
@@ -211,7 +211,7 @@ const powerAnswer = ({ device, outcome }: DeviceOutcome): DeviceOutcome<PowerSta
 	if (outcome.result !== 'succeeded') return { device, outcome };
 	const { value } = outcome;
 	return value === 'on' || value === 'off'
-		? { device, outcome: { result: 'succeeded', value } }
+		? { device, outcome: succeeded(value) }
 		: { device, outcome: unknown('no power state was given') };
 };
 
@@ -230,10 +230,7 @@ interface Prepared {
 }
 
 /** Secrets are read for every call: a changed password needs no restart, and none is kept. */
-const prepare = async (
-	device: FenceDevice,
-	verb: FenceVerb,
-): Promise<Prepared | ReturnType<typeof failed>> => {
+const prepare = async (device: FenceDevice, verb: FenceVerb): Promise<Prepared | Failed> => {
 	const files =
 		device.kind === 'ipmi' ? { password: device.passwordFile } : device.secretParameters;
 	const secrets: Record<string, Secret> = {};

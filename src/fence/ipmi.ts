@@ -1,6 +1,6 @@
-import { done, failed, power, unknown } from '#src/fence/call.ts';
 import type { FenceCall, FenceVerb, ToolOutput } from '#src/fence/call.ts';
 import type { IpmiDevice } from '#src/fence/device.ts';
+import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { Outcome, PowerState } from '#src/ports.ts';
 import type { Secret } from '#src/std/secret.ts';
 import { lastWords } from '#src/std/tool.ts';
@@ -59,7 +59,7 @@ const wordsOf = (output: ToolOutput): string =>
 /** `chassis power status`; anything but the two exact answers is unknown. */
 export const ipmiPower = (output: ToolOutput): Outcome<PowerState> => {
 	const answer = /^Chassis Power is (on|off)\s*$/.exec(output.stdout)?.[1];
-	if (output.exitCode === 0 && (answer === 'on' || answer === 'off')) return power(answer);
+	if (output.exitCode === 0 && (answer === 'on' || answer === 'off')) return succeeded(answer);
 	return unknown(wordsOf(output));
 };
 
@@ -70,7 +70,7 @@ const noSession = /Unable to establish (?:IPMI v2 \/ RMCP\+|LAN|IPMI) session/;
 export const ipmiAct = (verb: 'off' | 'on', output: ToolOutput): Outcome => {
 	const answer = verb === 'off' ? 'Down/Off' : 'Up/On';
 	if (output.exitCode === 0 && output.stdout.trim() === `Chassis Power Control: ${answer}`) {
-		return done;
+		return succeeded(null);
 	}
 	return noSession.test(output.stderr)
 		? failed('fence-not-sent', wordsOf(output))
@@ -79,4 +79,6 @@ export const ipmiAct = (verb: 'off' | 'on', output: ToolOutput): Outcome => {
 
 /** The device answers when its power can be read. */
 export const ipmiMonitor = (output: ToolOutput): Outcome =>
-	ipmiPower(output).result === 'succeeded' ? done : failed('fence-monitor', wordsOf(output));
+	ipmiPower(output).result === 'succeeded'
+		? succeeded(null)
+		: failed('fence-monitor', wordsOf(output));

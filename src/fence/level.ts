@@ -1,3 +1,4 @@
+import { failed, succeeded, unknown, type Failed, type Unknown } from '#src/ports-outcome.ts';
 import type { Outcome, PowerState } from '#src/ports.ts';
 
 /** What one device of a level answered. */
@@ -14,15 +15,11 @@ const detailOf = (answers: readonly DeviceOutcome[]): string =>
 		.join('; ');
 
 /** The worst of several: an unknown one, else a failed one; null when all succeeded. */
-const worst = (
-	answers: readonly DeviceOutcome[],
-): Exclude<Outcome, { readonly result: 'succeeded' }> | null => {
+const worst = (answers: readonly DeviceOutcome[]): Failed | Unknown | null => {
 	const detail = detailOf(answers);
-	if (answers.some(({ outcome }) => outcome.result === 'unknown')) {
-		return { result: 'unknown', detail };
-	}
+	if (answers.some(({ outcome }) => outcome.result === 'unknown')) return unknown(detail);
 	for (const { outcome } of answers) {
-		if (outcome.result === 'failed') return { result: 'failed', code: outcome.code, detail };
+		if (outcome.result === 'failed') return failed(outcome.code, detail);
 	}
 	return null;
 };
@@ -38,17 +35,13 @@ export const powerOfLevel = (
 		(power: PowerState) =>
 		(answer: DeviceOutcome<PowerState>): boolean =>
 			answer.outcome.result === 'succeeded' && answer.outcome.value === power;
-	if (answers.some(says('on'))) return { result: 'succeeded', value: 'on' };
+	if (answers.some(says('on'))) return succeeded('on');
 	const without = worst(answers);
 	if (without !== null) return without;
-	if (answers.length > 0 && answers.every(says('off')))
-		return { result: 'succeeded', value: 'off' };
-	return { result: 'unknown', detail: 'no fence device answered' };
+	if (answers.length > 0 && answers.every(says('off'))) return succeeded('off');
+	return unknown('no fence device answered');
 };
 
 /** An act on a level succeeded only when it did on every device. */
 export const actOnLevel = (answers: readonly DeviceOutcome[]): Outcome =>
-	worst(answers) ??
-	(answers.length > 0
-		? { result: 'succeeded', value: null }
-		: { result: 'unknown', detail: 'no fence device was asked' });
+	worst(answers) ?? (answers.length > 0 ? succeeded(null) : unknown('no fence device was asked'));

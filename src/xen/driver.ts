@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
+import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
 import type { ToolEnd, Tools } from '#src/std/tool.ts';
 import {
@@ -15,14 +16,7 @@ import {
 	presenceOf,
 } from '#src/xen/domain.ts';
 import type { Domain, Seen } from '#src/xen/domain.ts';
-import {
-	createArguments,
-	createFailure,
-	failed,
-	succeeded,
-	unknown,
-	wordsOf,
-} from '#src/xen/outcome.ts';
+import { createArguments, createFailure, wordsOf } from '#src/xen/outcome.ts';
 import type { ManagedVm } from '#src/xen/preflight.ts';
 import { defaultTiming, marginMs, unpausesMax } from '#src/xen/timing.ts';
 import type { XenTiming } from '#src/xen/timing.ts';

@@ -1,14 +1,5 @@
-import type { Outcome } from '#src/ports.ts';
 import { lastWords } from '#src/std/tool.ts';
 import type { ToolEnd } from '#src/std/tool.ts';
-
-export const succeeded = (value: unknown): Outcome => ({ result: 'succeeded', value });
-export const failed = (code: string, detail: string): Outcome => ({
-	result: 'failed',
-	code,
-	detail,
-});
-export const unknown = (detail: string): Outcome => ({ result: 'unknown', detail });
 
 /** What an ended call says when it was not the success hoped for. */
 export const wordsOf = (ended: ToolEnd): string =>
