@@ -32,8 +32,11 @@ export const shrinkRule = (draft: Draft): void => {
 		const record = recordOf(draft.state, resource);
 		if (observed === undefined || record === undefined) continue;
 		const { self, peer } = draft.state.config;
-		// A sole holder counts itself out only for a current peer: else nothing newer exists anywhere.
-		const peerCurrent = isConnected(observed) && lowestPeerDisk(observed) === 'UpToDate';
+		// A sole holder counts itself out only for a current peer: else nothing newer exists anywhere. DRBD also
+		// calls a copy UpToDate that it could compare with nothing; one that a Primary writes to it did compare.
+		const compared = record.inSync.includes(peer) || observed.role === 'Primary';
+		const peerCurrent =
+			compared && isConnected(observed) && lowestPeerDisk(observed) === 'UpToDate';
 		const counted =
 			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))

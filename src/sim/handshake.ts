@@ -2,7 +2,7 @@ import { replicationPath, settle } from '#src/sim/data.ts';
 import type { Replica, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, delay, newUuid, onHost, otherReplica, tell, violate } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
-import { atMost, changed, dropConnection, thaw } from '#src/sim/replica.ts';
+import { atMost, changed, dropConnection, losePeerData, thaw } from '#src/sim/replica.ts';
 
 /** How two kernels find each other, compare data generations, resync, and notice that the other is gone. */
 
@@ -139,7 +139,10 @@ const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): 
 		[other, one],
 	] as const) {
 		if (replica.disk === 'Consistent') replica.disk = 'UpToDate';
+		const had = replica.peerDisk;
 		replica.peerDisk = peer.disk === 'Consistent' ? 'UpToDate' : peer.disk;
+		// lost_contact_to_peer_data in drbd_state.c: a Primary goes on with this copy alone.
+		if (had === 'DUnknown' && peer.disk === 'Diskless') losePeerData(simulation, replica);
 	}
 	for (const replica of [one, other]) {
 		// Frozen I/O goes on over the network or alone: the connection is back.
