@@ -177,6 +177,11 @@ const holdReason = (draft: Draft): string | null => {
 		return `${progress.attempts} attempts to switch ${config.peer} off did not succeed`;
 	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
 		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
+	if (nowMs < progress.targetedUntilMs) {
+		wakeBy(draft, progress.targetedUntilMs);
+		const ms = progress.targetedUntilMs - nowMs;
+		return `waiting ${Math.ceil(ms / 1000)} s: a power-off of this host by ${config.peer} may still land`;
+	}
 	const dueMs = Math.max(
 		nextFenceMs(state, config.fencing, nowMs),
 		progress.notBeforeMs,
@@ -231,12 +236,10 @@ const notSent = (draft: Draft): void => {
 
 /** An `off` ended. Whatever it said, only the status that is asked next counts; the fence stays open until then. */
 export const powerOffEnded = (draft: Draft, outcome: Outcome): void => {
-	const succeeded = outcome.result === 'succeeded';
 	// The device was never reached: nothing of it can land later.
 	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent') notSent(draft);
 	changeFencing(draft, {
 		notBeforeMs: draft.nowMs + retryPauseMs + (draft.state.config.fencing?.callMs ?? 0),
-		...(succeeded ? { powerOnDue: draft.state.config.fencing?.afterFence === 'on' } : {}),
 	});
 	const { peer: host, fencing } = draft.state.config;
 	// An answer of before the `off` says nothing of after it.

@@ -3,7 +3,7 @@ import { changePersisted, type Draft, note } from '#src/engine/draft.ts';
 import { mergeDocument } from '#src/engine/join.ts';
 import { actionEnded } from '#src/engine/outcome.ts';
 import { lossCalled } from '#src/engine/outdate.ts';
-import { changePeer } from '#src/engine/peer.ts';
+import { changePeer, targetedFrom } from '#src/engine/peer.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HandlerCall } from '#src/ports.ts';
@@ -120,6 +120,9 @@ const documentReceived = (draft: Draft, document: PeerDocument): void => {
 		return;
 	}
 	changePeer(draft, { document, documentAtMs: draft.nowMs });
+	const { peer, config } = draft.state;
+	if (peer.hearing === 'online' && peer.echoed)
+		targetedFrom(draft, document.openFence?.target === config.self ? draft.nowMs : null);
 	mergeDocument(draft);
 };
 

@@ -1,3 +1,4 @@
+import type { MonotonicMs } from '#src/ports.ts';
 import { busy, changePersisted, type Draft, note, start, wakeBy } from '#src/engine/draft.ts';
 import type { PeerStatus, Proof, State } from '#src/engine/state.ts';
 import { isConnected } from '#src/drbd/role.ts';
@@ -77,6 +78,14 @@ const becomeStatus = (draft: Draft, status: PeerStatus): void => {
 	changePeer(draft, { status, statusSinceMs: draft.nowMs });
 };
 
+/** An `off` of the peer against this host may be under way since `sinceMs` at the latest; null: none is. */
+export const targetedFrom = (draft: Draft, sinceMs: MonotonicMs | null): void => {
+	const { config, fencing } = draft.state;
+	const lastsMs = config.fencing === null ? 0 : config.fencing.callMs + config.fencing.lateMs;
+	const targetedUntilMs = sinceMs === null ? 0 : sinceMs + lastsMs;
+	draft.state = { ...draft.state, fencing: { ...fencing, targetedUntilMs } };
+};
+
 /**
  * Remembers since when the hosts do not hear each other both ways: the fencing turns count from there.
  * Durable, so that neither an agent restart nor a flapping status begins the turns anew (V12).
@@ -84,13 +93,21 @@ const becomeStatus = (draft: Draft, status: PeerStatus): void => {
 const contactRule = (draft: Draft): void => {
 	const { peer, persisted, bootId } = draft.state;
 	if (peer.hearing === 'online' && peer.echoed) {
+		// While they were apart the peer may have sent an `off` that has not landed: its next document tells.
+		if (persisted.contactLost !== null || !peer.met) targetedFrom(draft, draft.nowMs);
 		if (persisted.contactLost !== null) changePersisted(draft, { contactLost: null });
 		const { attempts, powerOnDue, hold } = draft.state.fencing;
 		if (peer.met && attempts === 0 && !powerOnDue && hold === null) return;
 		changePeer(draft, { met: true });
 		draft.state = {
 			...draft.state,
-			fencing: { attempts: 0, notBeforeMs: draft.nowMs, powerOnDue: false, hold: null },
+			fencing: {
+				...draft.state.fencing,
+				attempts: 0,
+				notBeforeMs: draft.nowMs,
+				powerOnDue: false,
+				hold: null,
+			},
 		};
 	} else if (peer.met && persisted.contactLost === null)
 		changePersisted(draft, { contactLost: { bootId, atMs: draft.nowMs } });
@@ -185,7 +202,7 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		changePeer(draft, { powerKnownAtMs: draft.nowMs });
 	}
 	if (state === 'off') {
-		settleOpenFence(draft, 'its power reads off');
+		fenceLanded(draft);
 		if (peer.hearing === 'online' || deviceWrong(draft.state)) return;
 		changePeer(draft, {
 			proof: {
@@ -205,6 +222,15 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 			changePeer(draft, { proof: null });
 		}
 	}
+};
+
+/** Only the reading shows that an `off` of ours landed, also one that ended unknown; then `afterFence` is due. */
+const fenceLanded = (draft: Draft): void => {
+	const { persisted, config, fencing } = draft.state;
+	if (persisted.openFence === null) return;
+	const powerOnDue = config.fencing?.afterFence === 'on';
+	draft.state = { ...draft.state, fencing: { ...fencing, powerOnDue } };
+	settleOpenFence(draft, 'its power reads off');
 };
 
 export const settleOpenFence = (draft: Draft, why: string): void => {

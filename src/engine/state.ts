@@ -79,6 +79,8 @@ interface FencingState {
 	readonly powerOnDue: boolean;
 	/** Why no fence is sent although the peer is lost; for status. */
 	readonly hold: string | null;
+	/** Until then an `off` of the peer against this host may still land: no `off` is sent meanwhile (I9). */
+	readonly targetedUntilMs: MonotonicMs;
 }
 
 /** One loss of replication of one resource. */
@@ -269,7 +271,13 @@ export const initialState = (
 			? emptyRecord(config, identity.bootId)
 			: { ...persisted, bootId: identity.bootId },
 	peer: initialPeer(persisted, nowMs),
-	fencing: { attempts: 0, notBeforeMs: nowMs, powerOnDue: false, hold: null },
+	fencing: {
+		attempts: 0,
+		notBeforeMs: nowMs,
+		powerOnDue: false,
+		hold: null,
+		targetedUntilMs: 0,
+	},
 	resources: null,
 	resourcesUnknownSinceMs: nowMs,
 	vms: null,

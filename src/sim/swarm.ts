@@ -22,6 +22,8 @@ const settleTimeMs = 200_000;
 const eventsMax = 200_000;
 /** After the last repair somebody looks this often whether all is well again: then the run ends early. */
 const calmLookMs = 5000;
+/** By then a policy that gives power again has had its time; what is off still waits for a person. */
+const rescueAfterMs = 80_000;
 
 export interface SeedResult {
 	readonly seed: number;
@@ -99,6 +101,7 @@ export const runSeed = (
 		if (simulation.queue.nowMs >= lookMs) {
 			lookMs += calmLookMs;
 			if (isCalm(simulation)) break;
+			if (simulation.queue.nowMs > quietMs + rescueAfterMs) rescue(simulation);
 		}
 		if (events > eventsMax) {
 			violate(simulation, 'engine', `more than ${eventsMax} events in one run`);
@@ -114,6 +117,13 @@ export const runSeed = (
 		simulatedMs: simulation.queue.nowMs,
 		trace,
 	};
+};
+
+/** The person on call: a host that is off after a fence which landed late, and that is paged for, gets power. */
+const rescue = (simulation: Simulation): void => {
+	for (const host of simulation.hosts) {
+		if (!host.powered) applyStep(simulation, { do: 'power-on', host: host.name }, 'rescue');
+	}
 };
 
 /** Both hosts up, every copy current, every wanted VM running: nothing more will happen. */

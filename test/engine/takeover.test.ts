@@ -93,6 +93,28 @@ test('the first in the order fences a lost peer that froze its VM, and thaws by 
 	t.is(left.state.persisted.openFence, null);
 });
 
+test('a host that an unknown power-off took down after all gets power again where the policy says on', (t) => {
+	const [left, right] = pairOf();
+	const { fencing } = left.state.config;
+	if (fencing === null) throw new Error('the pair has no fence device');
+	const config = { ...left.state.config, fencing: { ...fencing, afterFence: 'on' as const } };
+	left.state = { ...left.state, config };
+	left.nowMs = 10_000;
+	left.hears(right, 'silent').ends('query-power', 'on');
+	left.sees(unconnected(healthy('web', true)));
+	const off = left.open('power-off')[0];
+	left.take({
+		type: 'action-ended',
+		id: off?.id ?? -1,
+		outcome: { result: 'unknown', detail: 'no answer' },
+	});
+	t.is(left.persisted?.openFence?.target, 'right');
+	left.ends('query-power', 'off');
+	t.is(left.persisted?.openFence, null);
+	left.sees(unconnected(healthy('web', true), { suspended: [] }));
+	t.is(left.open('power-on').length, 1);
+});
+
 test('replication cut with agents in contact: the peer outdates its copy, then the handler gets 4', (t) => {
 	const [left, right] = pairOf();
 	left.sees(unconnected(healthy('web', true)));
