@@ -21,12 +21,13 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: ['-w, --watch  redraw every second', '--json       stable format, see docs/'],
 	},
 	history: {
-		synopsis: 'history [--since 1h] [-f] [--json]',
+		synopsis: 'history [--since 1h] [-f | --inputs] [--json]',
 		summary: 'every decision and refusal, with its evidence',
 		details: [
 			'--since      only this far back, for instance 30m or 2h',
 			'-f, --follow go on with new entries',
 			'--all        fine detail too',
+			'--inputs     what the agent was told, too: DRBD, Xen, links, peer, requests (as root)',
 			'--json       one JSON object a line',
 		],
 	},

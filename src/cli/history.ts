@@ -19,7 +19,7 @@ const tones: Readonly<Record<HistoryEntry['level'], Tone>> = {
 const two = (value: number): string => String(value).padStart(2, '0');
 
 /** Local time with milliseconds: what the person's clock shows. */
-const localTime = (at: string): string => {
+export const localTime = (at: string): string => {
 	const time = new Date(at);
 	const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
 	const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
@@ -50,19 +50,26 @@ const follow = async (
 	}
 };
 
-/** `vmpair history [--since 1h] [-f] [--json]`: every decision and refusal with its evidence. */
+/** `vmpair history [--since 1h] [-f] [--inputs] [--json]`: every decision and refusal with its evidence. */
 export const history = async (argv: string[], around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('history', argv, {
 		json: { type: 'boolean', default: false },
 		follow: { type: 'boolean', short: 'f', default: false },
 		since: { type: 'string' },
 		all: { type: 'boolean', default: false },
+		inputs: { type: 'boolean', default: false },
 	});
 	let since: string | null = null;
 	if (values.since !== undefined) {
 		const spanMs = parseDuration(values.since);
 		if (spanMs === null) throw usageError('--since takes a duration such as 30m or 2h', 'history');
 		since = new Date(Date.now() - spanMs).toISOString();
+	}
+	if (values.inputs) {
+		if (values.follow)
+			throw usageError('--inputs reads files and cannot follow: leave out -f', 'history');
+		const { tellInputs } = await import('#src/cli/history-inputs.ts');
+		return await tellInputs(since, values.json, around);
 	}
 	const tell = (entry: HistoryEntry): void => {
 		if (values.json) around.print(JSON.stringify(entry));

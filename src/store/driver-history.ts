@@ -1,6 +1,5 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import {
 	asked,
 	decodeEntry,
@@ -56,12 +55,12 @@ const filesOf = async (directory: string): Promise<readonly string[]> => {
 };
 
 /**
- * Every entry of a journal, oldest first, each once; for a replay. `unreadable` is told of every line that
- * is torn or not ours.
+ * Every entry of a journal, oldest first, each once. `unreadable` is told of every line that is torn or
+ * not ours.
  */
 export async function* readEntries(
 	directory: string,
-	unreadable: (line: string) => void = () => {},
+	unreadable: (line: string) => void,
 ): AsyncGenerator<JournalEntry> {
 	let lastSeq = 0;
 	for (const name of await filesOf(directory)) {
@@ -109,21 +108,3 @@ export const readHistory = async (
 	}
 	return limited(found, query);
 };
-
-/** Notes as they are written, from those after `afterSeq` on, until `signal` ends it. */
-export async function* followHistory(
-	directory: string,
-	afterSeq: number,
-	signal: AbortSignal,
-	pollMs = 250,
-): AsyncGenerator<NoteEntry> {
-	let last = afterSeq;
-	while (!signal.aborted) {
-		const query = { afterSeq: last, since: null, limit: 10_000 };
-		for (const entry of await readHistory(directory, query)) {
-			last = entry.seq;
-			yield entry;
-		}
-		await setTimeout(pollMs, undefined, { signal }).catch(() => {});
-	}
-}

@@ -80,8 +80,6 @@ export class Journal {
 	#failing = false;
 	#torn = false;
 	#closed = false;
-	/** Writes that failed since the start, for metrics. */
-	writeErrors = 0;
 	/** Entries that were never written since the start, for metrics. */
 	entriesLost = 0;
 
@@ -107,12 +105,7 @@ export class Journal {
 		return journal;
 	}
 
-	/** The number of the last entry, written or waiting. */
-	get lastSeq(): number {
-		return this.#seq;
-	}
-
-	/** A run of the agent begins: what the engine starts from, so that the inputs after it can be replayed. */
+	/** A run of the agent begins: what the engine starts from. */
 	start(from: unknown, nowMs: number): void {
 		this.#append({ type: 'start', from }, nowMs, true);
 	}
@@ -302,7 +295,6 @@ export class Journal {
 	}
 
 	#failed(error: unknown): void {
-		this.writeErrors += 1;
 		if (!this.#failing) this.#options.problem('journal-write-failed', messageOf(error));
 		this.#failing = true;
 		void this.#handle?.close().catch(() => {});

@@ -1,6 +1,6 @@
 /**
  * The event journal `events.jsonl`: everything the engine said (`note`), everything it was told (`input`,
- * so that a run can be replayed through the engine), and where a run of the agent began (`start`). One
+ * so that one can see what a decision rested on), and where a run of the agent began (`start`). One
  * JSON object a line, bounded in size, never read by a decision: losing it costs explanations, not data.
  */
 
@@ -35,7 +35,7 @@ export type JournalBody =
 	| { readonly type: 'input'; readonly event: JournalInput }
 	/** The same as the input with this number: observations repeat themselves far more often than not. */
 	| { readonly type: 'input'; readonly same: number }
-	/** An input that was too large to keep; a replay ends here. */
+	/** An input that was too large to keep. */
 	| { readonly type: 'input'; readonly oversize: number; readonly of: string }
 	/** So many entries could not be written before this one. */
 	| { readonly type: 'lost'; readonly entries: number; readonly reason: string };
@@ -98,7 +98,7 @@ export type InputMemory = ReadonlyMap<string, { readonly seq: number; readonly j
 
 /**
  * How an input is written: in full, as "the same as", or not at all (null). A tick that changed nothing
- * is not written: replaying it would change nothing either. `memory` starts empty in every file, so that
+ * is not written: it says nothing. `memory` starts empty in every file, so that
  * a file hardly needs the ones before it.
  */
 export const inputBody = (
@@ -157,32 +157,21 @@ export const limited = (
 ): readonly NoteEntry[] =>
 	query.afterSeq > 0 ? entries.slice(0, query.limit) : entries.slice(-query.limit);
 
-/** An input as the engine got it. */
-export interface ReplayInput {
-	readonly seq: number;
-	readonly ms: number;
-	readonly boot: string;
-	readonly event: JournalInput;
-}
-
 /**
- * Gives back the inputs of a file in full. Returns a function that takes its entries one after the other
- * and gives the input, or null for an entry that is none or was not kept.
+ * Gives back the inputs of a journal in full. Returns a function that takes all its entries one after the
+ * other and gives the input, or null for an entry that is none or was not kept.
  */
-export const replayer = (): ((entry: JournalEntry) => ReplayInput | null) => {
+export const inputReader = (): ((entry: JournalEntry) => JournalInput | null) => {
 	const full = new Map<number, JournalInput>();
 	const latest = new Map<string, number>();
 	return (entry) => {
 		if (entry.type !== 'input') return null;
-		const { seq, ms, boot } = entry;
-		if ('event' in entry) {
-			// Only the last one of a type is ever referred to.
-			full.delete(latest.get(entry.event.type) ?? 0);
-			latest.set(entry.event.type, seq);
-			full.set(seq, entry.event);
-			return { seq, ms, boot, event: entry.event };
-		}
-		const event = 'same' in entry ? full.get(entry.same) : undefined;
-		return event === undefined ? null : { seq, ms, boot, event };
+		if ('same' in entry) return full.get(entry.same) ?? null;
+		if (!('event' in entry)) return null;
+		// Only the last one of a type is ever referred to.
+		full.delete(latest.get(entry.event.type) ?? 0);
+		latest.set(entry.event.type, entry.seq);
+		full.set(entry.seq, entry.event);
+		return entry.event;
 	};
 };

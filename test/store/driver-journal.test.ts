@@ -1,13 +1,13 @@
-import { appendFile, chmod, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { followHistory, readEntries, readHistory } from '#src/store/driver-history.ts';
+import { readEntries, readHistory } from '#src/store/driver-history.ts';
 import { Journal } from '#src/store/driver-journal.ts';
 import type { JournalOptions } from '#src/store/driver-journal.ts';
 import type { JournalEntry } from '#src/store/journal.ts';
-import { replayer } from '#src/store/journal.ts';
+import { inputReader } from '#src/store/journal.ts';
 
 const folder = async (t: ExecutionContext): Promise<string> => {
 	const path = await mkdtemp(join(tmpdir(), 'vmpair-journal-'));
@@ -42,7 +42,6 @@ test('what was noted is in the history, also for the next run, with numbers that
 	say(first, 'two');
 	await first.close();
 	const second = await open(directory);
-	t.is(second.lastSeq, 2);
 	say(second, 'three');
 	await second.close();
 	t.deepEqual(await messages(directory), ['one', 'two', 'three']);
@@ -124,7 +123,6 @@ test('a journal that cannot be written is told once, goes on by itself and says 
 	});
 	for (let index = 0; index < 50; index += 1) say(journal, `message ${index}`);
 	await journal.flush();
-	t.true(journal.writeErrors >= 2);
 	t.true(journal.entriesLost > 30);
 	t.deepEqual(told, ['journal-write-failed', 'journal-entries-lost']);
 	await rm(directory);
@@ -143,7 +141,7 @@ test('a journal that cannot be written is told once, goes on by itself and says 
 	t.is((await messages(directory)).at(-1), 'again');
 });
 
-test('a run is replayed from its inputs, repeated ones and all', async (t) => {
+test('every input is read back in full, repeated ones and all', async (t) => {
 	const directory = await folder(t);
 	const journal = await open(directory, { fileBytesMax: 1500, filesMax: 100 });
 	journal.start({ version: '1' }, 0);
@@ -158,39 +156,11 @@ test('a run is replayed from its inputs, repeated ones and all', async (t) => {
 	}
 	await journal.close();
 	t.true((await readdir(directory)).length > 2, 'it was rotated');
-	const replay = replayer();
-	const replayed = (await all(directory)).map(replay).filter((input) => input !== null);
-	t.deepEqual(
-		replayed.map(({ event, ms }) => ({ event, ms })),
-		events.map((event, ms) => ({ event, ms })),
-	);
+	const inputOf = inputReader();
+	const inputs = (await all(directory)).map(inputOf).filter((input) => input !== null);
+	t.deepEqual(inputs, events);
 });
 
 test('a folder without a journal has an empty history', async (t) => {
 	t.deepEqual(await messages(join(await folder(t), 'missing')), []);
-});
-
-test('the history is followed over a rotation', async (t) => {
-	const directory = await folder(t);
-	const journal = await open(directory);
-	say(journal, 'one');
-	await journal.flush();
-	const ended = new AbortController();
-	const seen: string[] = [];
-	for await (const entry of followHistory(directory, 0, ended.signal, 5)) {
-		seen.push(entry.message);
-		if (entry.message === 'one') {
-			await rename(
-				join(directory, 'events.jsonl'),
-				join(directory, 'events-0000000000000001.jsonl'),
-			);
-			await writeFile(
-				join(directory, 'events.jsonl'),
-				`${JSON.stringify({ ...entry, seq: 2, message: 'two' })}\n`,
-			);
-		}
-		if (entry.message === 'two') ended.abort();
-	}
-	t.deepEqual(seen, ['one', 'two']);
-	await journal.close();
 });
