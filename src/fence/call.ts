@@ -1,5 +1,5 @@
 /** What a fence device is asked for. There is no `reboot` and no `cycle`: their success proves nothing. */
-export type FenceVerb = 'status' | 'off' | 'on' | 'monitor';
+export type FenceVerb = 'status' | 'off' | 'on';
 
 /** A call of a device's tool. Secrets are in `environment` or `input`, never in `args`. */
 export interface FenceCall {

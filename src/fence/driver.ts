@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { agentAct, agentCall, agentMonitor, agentPower } from '#src/fence/agent-protocol.ts';
+import { agentAct, agentCall, agentPower } from '#src/fence/agent-protocol.ts';
 import type { FenceCall, FenceVerb, ToolOutput } from '#src/fence/call.ts';
 import type { FenceDevice, IpmiDevice } from '#src/fence/device.ts';
-import { ipmiAct, ipmiCall, ipmiMonitor, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
+import { ipmiAct, ipmiCall, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
 import { actOnLevel, powerOfLevel } from '#src/fence/level.ts';
 import type { DeviceOutcome } from '#src/fence/level.ts';
 import { combineVerdicts, compareIdentity, isAddress, readIdentity } from '#src/fence/mapping.ts';
@@ -77,11 +77,6 @@ export class FenceDriver {
 
 	on(host: HostName): Promise<Outcome> {
 		return this.#act(host, 'on');
-	}
-
-	/** Whether every device of a host answers and takes its options. */
-	monitor(host: HostName): Promise<Outcome> {
-		return this.#act(host, 'monitor');
 	}
 
 	async #act(host: HostName, verb: FenceVerb): Promise<Outcome> {
@@ -202,7 +197,7 @@ export class FenceDriver {
 	}
 }
 
-const isQuestion = (verb: FenceVerb): boolean => verb === 'status' || verb === 'monitor';
+const isQuestion = (verb: FenceVerb): boolean => verb === 'status';
 
 const noDevice = (host: HostName) =>
 	failed('fence-no-device', `no fence device is configured for ${host}`);
@@ -274,15 +269,11 @@ const outcomeOf = (device: FenceDevice, verb: FenceVerb, ended: ToolEnd): Outcom
 	return device.kind === 'agent' ? agentOutcome(verb, ended) : ipmiOutcome(verb, ended);
 };
 
-const agentOutcome = (verb: FenceVerb, output: ToolOutput): Outcome => {
-	if (verb === 'status') return agentPower(output);
-	return verb === 'monitor' ? agentMonitor(output) : agentAct(output);
-};
+const agentOutcome = (verb: FenceVerb, output: ToolOutput): Outcome =>
+	verb === 'status' ? agentPower(output) : agentAct(output);
 
-const ipmiOutcome = (verb: FenceVerb, output: ToolOutput): Outcome => {
-	if (verb === 'status') return ipmiPower(output);
-	return verb === 'monitor' ? ipmiMonitor(output) : ipmiAct(verb, output);
-};
+const ipmiOutcome = (verb: FenceVerb, output: ToolOutput): Outcome =>
+	verb === 'status' ? ipmiPower(output) : ipmiAct(verb, output);
 
 /**
  * A tool may repeat what it was given, for instance an option it does not know. Secrets are taken out

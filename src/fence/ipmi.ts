@@ -14,7 +14,6 @@ const retriesWithin = (limitMs: number): number =>
 
 const commands: Readonly<Record<FenceVerb, readonly string[]>> = {
 	status: ['chassis', 'power', 'status'],
-	monitor: ['chassis', 'power', 'status'],
 	off: ['chassis', 'power', 'off'],
 	on: ['chassis', 'power', 'on'],
 };
@@ -76,9 +75,3 @@ export const ipmiAct = (verb: 'off' | 'on', output: ToolOutput): Outcome => {
 		? failed('fence-not-sent', wordsOf(output))
 		: unknown(wordsOf(output));
 };
-
-/** The device answers when its power can be read. */
-export const ipmiMonitor = (output: ToolOutput): Outcome =>
-	ipmiPower(output).result === 'succeeded'
-		? succeeded(null)
-		: failed('fence-monitor', wordsOf(output));

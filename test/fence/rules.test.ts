@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
-import { agentAct, agentCall, agentMonitor, agentPower } from '#src/fence/agent-protocol.ts';
+import { agentAct, agentCall, agentPower } from '#src/fence/agent-protocol.ts';
 import { fenceDevice } from '#src/fence/device.ts';
 import type { AgentDevice, IpmiDevice } from '#src/fence/device.ts';
-import { ipmiAct, ipmiMonitor, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
+import { ipmiAct, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
 import { actOnLevel, powerOfLevel } from '#src/fence/level.ts';
 import type { DeviceOutcome } from '#src/fence/level.ts';
 import { combineVerdicts, compareIdentity, readIdentity } from '#src/fence/mapping.ts';
@@ -62,7 +62,6 @@ for (const [file, power] of [
 	test(`the answer of a real BMC to power status is read: ${file}`, (t) => {
 		const outcome = ipmiPower(captured(`fence/${file}`));
 		t.is(outcome.result === 'succeeded' ? outcome.value : null, power);
-		t.is(ipmiMonitor(captured(`fence/${file}`)).result, power === null ? 'failed' : 'succeeded');
 	});
 
 test('what an agent says of a failure is its own error, without the warnings around it', (t) => {
@@ -112,13 +111,14 @@ test('an off that never reached a BMC is failed, any other failure of it unknown
 	t.is(ipmiAct('on', output(0, 'Chassis Power Control: Up/On\n')).result, 'succeeded');
 });
 
-test('monitor succeeds when the device answers and finds options the agent does not know', (t) => {
-	t.is(agentMonitor(captured('fence/fence-ipmilan-monitor')).result, 'succeeded');
-	t.is(agentMonitor(captured('fence/fence-ipmilan-status-off')).result, 'succeeded');
-	t.is(agentMonitor(captured('fence/fence-ipmilan-wrong-password')).result, 'failed');
-	t.like(agentMonitor(captured('fence/fence-ipmilan-unknown-option')), {
-		result: 'failed',
-		detail: 'the agent does not know the option "nosuch"',
+test('an option that the agent does not know is named where its call did not work', (t) => {
+	const { stderr } = captured('fence/fence-ipmilan-unknown-option');
+	const outcome = agentAct(
+		output(1, '', `${stderr}\n2026-11-22 12:23:41,697 ERROR: Failed: no plug`),
+	);
+	t.deepEqual(outcome, {
+		result: 'unknown',
+		detail: 'exit code 1: the agent does not know the option "nosuch"; Failed: no plug',
 	});
 });
 
@@ -178,7 +178,6 @@ test('random output of a tool never throws and never says off', (t) => {
 			])
 				t.false(outcome.result === 'succeeded' && outcome.value === 'off');
 			agentAct(output(code, out, error));
-			agentMonitor(output(code, out, error));
 			readIdentity(out, error);
 		}),
 	);
