@@ -16,10 +16,6 @@ import {
 export interface Seen {
 	/** Managed resources that are up, by name. A resource that is down is not listed. */
 	readonly resources: readonly ResourceObservation[];
-	/** Minor number per volume of each listed resource. */
-	readonly minors: ReadonlyMap<ResourceName, ReadonlyMap<number, number>>;
-	/** `peer-node-id` of the connection taken for the peer, where there is one. */
-	readonly peerNodeIds: ReadonlyMap<ResourceName, number>;
 	/** Things a person has to correct, as sentences; the observation itself is right. */
 	readonly findings: readonly string[];
 	/**
@@ -154,8 +150,6 @@ const observeResource = (
 export const observe = (view: View, managed: ReadonlyMap<ResourceName, HostName>): Seen => {
 	const problems: string[] = [];
 	const findings: string[] = [];
-	const minors = new Map<ResourceName, ReadonlyMap<number, number>>();
-	const peerNodeIds = new Map<ResourceName, number>();
 	const resources: ResourceObservation[] = [];
 	const byResource = partsByResource(view);
 	for (const [resource, peer] of [...managed].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -163,14 +157,7 @@ export const observe = (view: View, managed: ReadonlyMap<ResourceName, HostName>
 		const [values] = parts?.resource ?? [];
 		if (parts === undefined || values === undefined) continue;
 		const connection = chooseConnection(findings, parts.connection, resource, peer);
-		const nodeId = numberOf(connection?.get('peer-node-id'));
-		if (nodeId !== null) peerNodeIds.set(resource, nodeId);
-		const pairs = parts.device.map((part): [number, number] => [
-			numberOf(part.get('volume')) ?? -1,
-			numberOf(part.get('minor')) ?? -1,
-		]);
-		minors.set(resource, new Map(pairs));
 		resources.push(observeResource(problems, parts, values, connection));
 	}
-	return { resources, minors, peerNodeIds, findings, problems };
+	return { resources, findings, problems };
 };

@@ -30,8 +30,6 @@ export interface DrbdFindings {
 	readonly blockers: readonly string[];
 	/** What is allowed but worth knowing. */
 	readonly advice: readonly string[];
-	/** How long DRBD takes to notice a dead, idle peer, per resource in ms. */
-	readonly detections: ReadonlyMap<ResourceName, number>;
 }
 
 /** DRBD's own defaults, where a missing line matters (drbd_limits.h of 8.4 and 9). */
@@ -261,16 +259,15 @@ const checkKernel = (facts: DrbdFacts, expected: DrbdExpectations): string[] => 
 const drbdDetectionMs = (net: Options): number =>
 	2 * 1000 * Number(valueOf(net, 'ping-int')) + 100 * Number(valueOf(net, 'ping-timeout'));
 
-/** Judges what was read: what forbids arming, what is worth knowing, and DRBD's own detection times. */
+/** Judges what was read: what forbids arming and what is worth knowing. */
 export const drbdFindings = (facts: DrbdFacts, expected: DrbdExpectations): DrbdFindings => {
 	const blockers = checkKernel(facts, expected);
 	const advice: string[] = [];
-	const detections = new Map<ResourceName, number>();
 	if ('error' in facts.configured) {
 		blockers.push(
 			`DRBD's configuration cannot be read: ${facts.configured.error}. Run "drbdadm dump" and correct what it says.`,
 		);
-		return { blockers, advice, detections };
+		return { blockers, advice };
 	}
 	const isNine = (facts.kernelVersion ?? 0) >= nine;
 	for (const { resource: name } of expected.resources) {
@@ -287,7 +284,6 @@ export const drbdFindings = (facts: DrbdFacts, expected: DrbdExpectations): Drbd
 		for (const net of configured.connections) checkNet(writer, net);
 		checkFiles(writer, configured, expected, isNine);
 		const detectionMs = Math.max(0, ...configured.connections.map(drbdDetectionMs));
-		detections.set(name, detectionMs);
 		if (detectionMs > expected.detectionMs && writer.blockers.length === 0) {
 			writer.advise(
 				`a detection time of ${detectionMs / 1000} s (2 x ping-int + ping-timeout)`,
@@ -307,5 +303,5 @@ export const drbdFindings = (facts: DrbdFacts, expected: DrbdExpectations): Drbd
 		blockers.push(...writer.blockers);
 		advice.push(...writer.advice);
 	}
-	return { blockers: [...new Set(blockers)], advice: [...new Set(advice)], detections };
+	return { blockers: [...new Set(blockers)], advice: [...new Set(advice)] };
 };

@@ -97,13 +97,6 @@ export const isResyncing = (observation: ResourceObservation): boolean =>
 export const isFrozen = (observation: ResourceObservation): boolean =>
 	observation.suspended.includes('fencing');
 
-/**
- * True when DRBD gave the connection up for good: split brain, a refused resync or a refused
- * configuration. Only the kernel's log tells which; it does not connect again by itself.
- */
-export const isSplitBrainSuspected = (observation: ResourceObservation): boolean =>
-	observation.connection === 'StandAlone';
-
 /** KiB still to be resynced over all volumes; null when DRBD does not say for one of them. */
 export const outOfSyncKib = (observation: ResourceObservation): number | null =>
 	observation.volumes.reduce<number | null>(

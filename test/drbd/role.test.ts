@@ -7,7 +7,6 @@ import {
 	isFrozen,
 	isOutdated,
 	isResyncing,
-	isSplitBrainSuspected,
 	lowestDisk,
 	lowestPeerDisk,
 	outOfSyncKib,
@@ -69,15 +68,13 @@ test('established means every volume current on both sides', (t) => {
 	}
 });
 
-test('resync, freeze, connection and split brain are told apart', (t) => {
+test('resync, freeze and connection are told apart', (t) => {
 	t.true(isResyncing(resource({}, {}, { replication: 'PausedSyncT' })));
 	t.false(isResyncing(resource({}, { replication: 'VerifyT' })));
 	t.true(isFrozen(resource({ suspended: ['user', 'fencing'] })));
 	t.false(isFrozen(resource({ suspended: ['user'] })));
 	t.true(isConnected(resource()));
 	t.false(isConnected(resource({ connection: 'NetworkFailure' })));
-	t.true(isSplitBrainSuspected(resource({ connection: 'StandAlone' })));
-	t.false(isSplitBrainSuspected(resource({ connection: 'Connecting' })));
 	t.is(outOfSyncKib(resource({}, { outOfSyncKib: 3 }, { outOfSyncKib: 4 })), 7);
 	t.is(outOfSyncKib(resource({}, { outOfSyncKib: 3 }, { outOfSyncKib: null })), null);
 });
