@@ -156,7 +156,6 @@ class Agent implements World {
 	perform(action: ImmediateAction): void {
 		switch (action.type) {
 			case 'publish':
-				this.#channel.setArmed(action.document.pair.armed);
 				this.#channel.publish(action.document);
 				return;
 			case 'answer-handler':

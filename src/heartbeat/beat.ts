@@ -15,7 +15,6 @@ const smallMaxLength = 4096;
 
 const name = z.string().min(1).max(128);
 const id = z.string().min(1).max(64);
-const digest = z.string().max(64);
 const nonce = z.string().min(16).max(64);
 const milliseconds = z.number().min(0);
 
@@ -46,14 +45,8 @@ const beatSchema = z.strictObject({
 	echo: z.int().min(1).nullable(),
 	/** How long the sender held that seq before it echoed it here, ms. */
 	heldMs: milliseconds,
-	/** The sender's own monotonic clock, ms. */
-	sentMs: milliseconds,
 	/** How far the sender's main loop is behind, ms. */
 	lagMs: milliseconds,
-	armed: z.boolean(),
-	/** Digests of the sender's records and of what it sees; empty before its first document. */
-	records: digest,
-	world: digest,
 });
 
 /** What a document says of its sender. The rest is checked where it is used, off this thread. */

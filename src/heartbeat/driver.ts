@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { documentMaxBytes } from '#src/heartbeat/beat.ts';
@@ -14,7 +13,6 @@ import type {
 	FromWorker,
 	HearingReport,
 	Orders,
-	PeerWord,
 	Report,
 	ToWorker,
 	WorkerInput,
@@ -28,7 +26,7 @@ const startMs = 60_000;
 const stopMs = 2000;
 
 /**
- * The channel to the peer: beats, what they say of it, and documents. The work is done in a thread
+ * The channel to the peer: beats and documents. The work is done in a thread
  * of its own (`worker.ts`); this is its end on the main loop. Register the callbacks before `start`.
  */
 export class PeerChannel {
@@ -40,7 +38,6 @@ export class PeerChannel {
 	#stopping = false;
 	#counters = noCounts();
 	#invalidDocuments = 0;
-	#word: PeerWord | null = null;
 	#bootId: string | null = null;
 	#hearing: (hearing: HearingReport) => void = () => {};
 	#links: (links: readonly LinkObservation[]) => void = () => {};
@@ -129,24 +126,12 @@ export class PeerChannel {
 				`The document for ${this.#options.peer} has ${bytes} bytes; at most ${documentMaxBytes} can be sent.`,
 				{ next: 'Manage fewer VMs on this pair.' },
 			);
-		const records = digest(document.records);
-		const world = digest(document.sights);
-		this.#mailbox.update((waiting) => ({ ...waiting, document: { text, records, world } }));
+		this.#mailbox.update((waiting) => ({ ...waiting, document: text }));
 	}
 
 	/** Stretches the detection time D, and only that, while our own work loads the links. */
 	stretch(factor: 1 | 3): void {
 		this.#mailbox.update((waiting) => ({ ...waiting, factor }));
-	}
-
-	/** What our beats say of this host. */
-	setArmed(armed: boolean): void {
-		this.#mailbox.update((waiting) => ({ ...waiting, armed }));
-	}
-
-	/** What the peer's last beat said of it; null before the first. */
-	peerWord(): PeerWord | null {
-		return this.#word;
 	}
 
 	/** At most one beat interval old; the number of received beats is up to 50 intervals old. */
@@ -195,7 +180,6 @@ export class PeerChannel {
 	/** Hearing first: a document counts only for the boot that was announced before it. */
 	#deliver(report: Partial<Report>): void {
 		if (report.counters !== undefined) this.#counters = report.counters;
-		if (report.word !== undefined) this.#word = report.word;
 		for (const notice of report.notices ?? []) this.#notice(notice);
 		if (report.hearing !== undefined) {
 			this.#bootId = report.hearing.bootId;
@@ -226,10 +210,6 @@ const failure = (detail: string, cause?: unknown): VmpairError =>
 		next: 'The agent exits and is started again; the VMs keep running.',
 		cause,
 	});
-
-/** Short: it is compared, never trusted. */
-const digest = (value: unknown): string =>
-	createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
 
 const validate = (options: ChannelOptions): void => {
 	const invalid = (message: string, next: string) =>

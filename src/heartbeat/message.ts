@@ -42,13 +42,6 @@ export interface HearingReport {
 	readonly peerLagMs: number;
 }
 
-/** What the peer's last beat said of it. */
-export interface PeerWord {
-	readonly armed: boolean;
-	readonly records: string;
-	readonly world: string;
-}
-
 export interface ChannelCounters {
 	readonly dropped: Readonly<Record<DropReason, number>>;
 	/** Authenticated connections that were opened, and closed again for any reason. */
@@ -75,10 +68,9 @@ export interface ChannelNotice {
 
 /** What the agent wants of the heartbeat thread; whole values, the newest wins. */
 export interface Orders {
-	/** The JSON of the newest document, and digests of its parts for the beats. */
-	readonly document: { readonly text: string; readonly records: string; readonly world: string };
+	/** The JSON of the newest document. */
+	readonly document: string;
 	readonly factor: 1 | 3;
-	readonly armed: boolean;
 }
 
 /** What the heartbeat thread found; whole values, the newest wins. */
@@ -87,7 +79,6 @@ export interface Report {
 	readonly links: readonly LinkObservation[];
 	/** The JSON of the peer's newest document. */
 	readonly document: string;
-	readonly word: PeerWord;
 	readonly counters: ChannelCounters;
 	readonly notices: readonly ChannelNotice[];
 }

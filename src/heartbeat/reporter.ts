@@ -1,6 +1,6 @@
 import type { Detection } from '#src/heartbeat/detector.ts';
 import type { Mailbox } from '#src/heartbeat/mailbox.ts';
-import type { PeerWord, Report } from '#src/heartbeat/message.ts';
+import type { Report } from '#src/heartbeat/message.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 
 /** The round trip is for people to read: it alone is worth a report now and then, not each beat. */
@@ -15,12 +15,11 @@ export interface Reporter {
 		peer: { readonly bootId: string | null; readonly lagMs: number },
 		nowMs: MonotonicMs,
 	) => void;
-	readonly word: (word: PeerWord) => void;
 }
 
 /** A reporter that has told nothing yet. */
 export const createReporter = (mailbox: Mailbox<Report>): Reporter => {
-	let told = { hearing: '', links: '', linksMs: 0, word: '' };
+	let told = { hearing: '', links: '', linksMs: 0 };
 	return {
 		detection: ({ hearing, echoed, links }, { bootId, lagMs }, nowMs) => {
 			const hearingKey = `${hearing} ${echoed} ${bootId} ${Math.floor(lagMs / lagStepMs)}`;
@@ -35,12 +34,6 @@ export const createReporter = (mailbox: Mailbox<Report>): Reporter => {
 			if (linksKey === told.links && nowMs - told.linksMs < refreshMs) return;
 			told = { ...told, links: linksKey, linksMs: nowMs };
 			mailbox.update((waiting) => ({ ...waiting, links }));
-		},
-		word: (word) => {
-			const key = `${word.armed} ${word.records} ${word.world}`;
-			if (key === told.word) return;
-			told = { ...told, word: key };
-			mailbox.update((waiting) => ({ ...waiting, word }));
 		},
 	};
 };

@@ -96,8 +96,7 @@ class HeartbeatThread {
 	#peerLagMs = 0;
 	#peerDocumentSeq = 0;
 	#revision = 0;
-	#document: Orders['document'] = { text: '', records: '', world: '' };
-	#armed = false;
+	#document = '';
 	#deadline: { readonly timer: NodeJS.Timeout; readonly atMs: number } | null = null;
 
 	constructor(input: WorkerInput, post: (message: FromWorker) => void) {
@@ -145,7 +144,6 @@ class HeartbeatThread {
 
 	#obey(orders: Partial<Orders>): void {
 		if (orders.factor !== undefined) this.#detect({ type: 'factor', factor: orders.factor });
-		if (orders.armed !== undefined) this.#armed = orders.armed;
 		if (orders.document === undefined) return;
 		this.#document = orders.document;
 		this.#revision += 1;
@@ -270,7 +268,6 @@ class HeartbeatThread {
 		if (this.#heardMs !== null) this.#tally.worst('worstBeatGapMs', nowMs - this.#heardMs);
 		this.#heardMs = nowMs;
 		this.#peerLagMs = beat.lagMs;
-		this.#reporter.word({ armed: beat.armed, records: beat.records, world: beat.world });
 		const echoedSentMs = beat.echo === null ? null : (this.#sentMs.get(beat.echo) ?? null);
 		const rttMs = echoedSentMs === null ? null : Math.max(0, nowMs - echoedSentMs - beat.heldMs);
 		this.#detect({ type: 'beat', link: session.link, echoedSentMs, rttMs });
@@ -340,11 +337,7 @@ class HeartbeatThread {
 				seq: this.#seq,
 				echo: session.received?.seq ?? null,
 				heldMs: session.received === null ? 0 : nowMs - session.received.atMs,
-				sentMs: nowMs,
 				lagMs: Math.max(0, Math.round(lagMs - timing.beatIntervalMs)),
-				armed: this.#armed,
-				records: this.#document.records,
-				world: this.#document.world,
 			}),
 		);
 	}
@@ -353,7 +346,7 @@ class HeartbeatThread {
 		if (session.peer === null || session.revision === this.#revision) return;
 		if (session.connection.bufferedBytes() > bufferedMaxBytes) return;
 		session.revision = this.#revision;
-		session.connection.send(encodeDocument(this.#document.text));
+		session.connection.send(encodeDocument(this.#document));
 	}
 
 	#detect(input: Observed): void {

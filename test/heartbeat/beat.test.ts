@@ -22,11 +22,7 @@ const anyBeat: fc.Arbitrary<Beat> = fc.record({
 	seq: count,
 	echo: fc.option(count),
 	heldMs: milliseconds,
-	sentMs: milliseconds,
 	lagMs: milliseconds,
-	armed: fc.boolean(),
-	records: fc.string({ maxLength: 64 }),
-	world: fc.string({ maxLength: 64 }),
 });
 
 test('what is encoded is decoded', (t) => {
@@ -70,7 +66,7 @@ test('nothing that comes in makes the decoder throw', (t) => {
 
 test('a beat with anything missing, added or out of bounds is dropped', (t) => {
 	fc.assert(
-		fc.property(anyBeat, fc.nat(10), (beat, index) => {
+		fc.property(anyBeat, fc.nat(6), (beat, index) => {
 			const key = Object.keys(beat)[index] ?? 'seq';
 			const { [key as keyof Beat]: _removed, ...missing } = beat;
 			t.is(decodeFrame(`beat ${JSON.stringify(missing)}`).dropped, 'malformed');
@@ -85,7 +81,6 @@ test('a beat with anything missing, added or out of bounds is dropped', (t) => {
 	t.is(changed({ seq: 0 }), 'malformed');
 	t.is(changed({ seq: 1.5 }), 'malformed');
 	t.is(changed({ lagMs: -1 }), 'malformed');
-	t.is(changed({ records: 'x'.repeat(65) }), 'malformed');
 	t.is(changed({ host: 'x'.repeat(5000) }), 'oversized');
 });
 
