@@ -124,6 +124,8 @@ export interface VolumeGeneration {
 	readonly uuid: string;
 	/** DRBD keeps a bitmap for a peer that misses writes: this generation was begun alone and not resynced since. */
 	readonly alone: boolean;
+	/** The peer's kernel was connected when this was read. */
+	readonly connected: boolean;
 	/** DRBD's own note that the peer's disk is outdated or inconsistent. */
 	readonly peerOutdated: boolean;
 }

@@ -3,10 +3,10 @@ import type { VolumeGeneration } from '#src/ports.ts';
 /** The lowest bit of a current UUID only says that the host was Primary (drbd.h, UUID_PRIMARY). */
 const roleBit = 1n;
 
-/** Flags after the four UUIDs in `get-gi`: 8.4 prints 7, 9 prints 7 of its own and 5 of the peer. */
-const peerOutdatedFlag = new Map([
-	[7, 5],
-	[12, 8],
+/** Places of the flags after the four UUIDs in `get-gi`: 8.4 prints 7, 9 prints 7 of its own and 5 of the peer. */
+const flagsOf = new Map([
+	[7, { connected: 3, peerOutdated: 5 }],
+	[12, { connected: 7, peerOutdated: 8 }],
 ]);
 
 /**
@@ -19,14 +19,15 @@ export const parseGeneration = (text: string, volume: number): VolumeGeneration 
 	if (tuple === undefined || tuples.length > 1) return null;
 	const fields = tuple.trim().split(':');
 	const flags = fields.slice(4);
-	const index = peerOutdatedFlag.get(flags.length);
-	if (index === undefined || !flags.every((flag) => flag === '0' || flag === '1')) return null;
+	const places = flagsOf.get(flags.length);
+	if (places === undefined || !flags.every((flag) => flag === '0' || flag === '1')) return null;
 	const current = BigInt(`0x${fields[0] ?? ''}`) & ~roleBit;
 	return {
 		volume,
 		uuid: current.toString(16).toUpperCase().padStart(16, '0'),
 		// The bitmap's base UUID; the end of the resync that makes the copies equal clears it.
 		alone: BigInt(`0x${fields[1] ?? ''}`) !== 0n,
-		peerOutdated: flags[index] === '1',
+		connected: flags[places.connected] === '1',
+		peerOutdated: flags[places.peerOutdated] === '1',
 	};
 };

@@ -304,6 +304,20 @@ export const countSelfIn = (draft: Draft, resource: ResourceName): void => {
 	putLocal(draft, resource, { ...local, selfExcludedAt: null });
 };
 
+/** Changes what is known of the present loss of replication, if there was one. */
+export const changeLoss = (
+	draft: Draft,
+	resource: ResourceName,
+	change: Partial<State['losses'][string]>,
+): void => {
+	const loss = draft.state.losses[resource];
+	if (loss === undefined) return;
+	draft.state = {
+		...draft.state,
+		losses: { ...draft.state.losses, [resource]: { ...loss, ...change } },
+	};
+};
+
 export const dropOutdateRequest = (draft: Draft, resource: ResourceName): void => {
 	if (draft.state.outdateRequests[resource] === undefined) return;
 	const { [resource]: _dropped, ...rest } = draft.state.outdateRequests;

@@ -1,4 +1,5 @@
 import {
+	changeLoss,
 	type Draft,
 	joined,
 	note,
@@ -97,15 +98,7 @@ const answerCall = (draft: Draft, call: PendingCall, answer: Answer): void => {
 		calls: draft.state.calls.filter((each) => each.id !== call.id),
 	};
 	draft.actions.push({ type: 'answer-handler', call: call.id, ...answer });
-	const loss = draft.state.losses[call.resource];
-	if (loss !== undefined && answer.exitCode !== 1)
-		draft.state = {
-			...draft.state,
-			losses: {
-				...draft.state.losses,
-				[call.resource]: { ...loss, answeredMs: draft.nowMs },
-			},
-		};
+	if (answer.exitCode !== 1) changeLoss(draft, call.resource, { answeredMs: draft.nowMs });
 	note(draft, answer.exitCode === 1 ? 'warn' : 'info', 'fence-peer handler answered', {
 		resource: call.resource,
 		exitCode: answer.exitCode,

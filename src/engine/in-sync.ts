@@ -7,6 +7,7 @@ import {
 	recordOf,
 	selfInSync,
 	soleInSync,
+	start,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { together } from '#src/engine/join.ts';
@@ -20,7 +21,7 @@ import {
 	lowestPeerDisk,
 } from '#src/drbd/role.ts';
 import type { Sight } from '#src/heartbeat/document.ts';
-import type { ResourceName, ResourceObservation } from '#src/ports.ts';
+import type { MonotonicMs, ResourceName, ResourceObservation } from '#src/ports.ts';
 
 /**
  * A disk below UpToDate leaves inSync at once: DRBD does not freeze when a disk (not the link)
@@ -84,8 +85,14 @@ export const growRule = (draft: Draft): void => {
 		if (record?.owner !== self || observed === undefined) continue;
 		if (record.inSync.length === 2 && !someoneExcluded(state, resource)) continue;
 		if (!together(state, resource) || !isEstablishedUpToDate(observed)) continue;
-		if (busy(state, resource, ['outdate', 'resource-connect', 'resource-up'])) continue;
+		if (busy(state, resource, ['outdate', 'resource-connect', 'resource-up', 'resume-io']))
+			continue;
 		if (state.leaving || state.peer.document?.leaving === true) continue;
+		if ((state.mirroredAtMs[resource] ?? 0) <= aloneUntilMs(state, resource)) {
+			if (!busy(state, resource, ['read-generations']))
+				start(draft, { type: 'read-generations', resource, generation: record.generation });
+			continue;
+		}
 		writeRecord(
 			draft,
 			resource,
@@ -94,6 +101,15 @@ export const growRule = (draft: Draft): void => {
 		);
 		countSelfIn(draft, resource);
 	}
+};
+
+/**
+ * Up to now this host may have let writes go on alone without our seeing it yet: a stalled agent sees what was true
+ * before the stall, and the kernel takes a moment to act on our answer. Only what is read after it counts.
+ */
+const aloneUntilMs = (state: State, resource: ResourceName): MonotonicMs => {
+	const loss = state.losses[resource];
+	return Math.max(state.steadySinceMs, loss?.sinceMs ?? 0, loss?.answeredMs ?? 0);
 };
 
 /** A host counts its own copy out although the record does not: its disk failed while the hosts were apart. */

@@ -1,5 +1,6 @@
 import type { CarriedAction } from '#src/engine/action.ts';
 import {
+	changeLoss,
 	changeVmState,
 	type Draft,
 	joined,
@@ -14,7 +15,7 @@ import { powerOffEnded } from '#src/engine/fencing.ts';
 import { markDevice, powerRead } from '#src/engine/peer.ts';
 import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
-import type { Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
+import type { MonotonicMs, Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
@@ -73,9 +74,14 @@ const generationsRead = (
 	draft: Draft,
 	action: Extract<CarriedAction, { type: 'read-generations' }>,
 	generations: readonly VolumeGeneration[],
+	askedAtMs: MonotonicMs,
 ): void => {
 	const { state } = draft;
 	const { resource } = action;
+	if (generations.every(({ connected, alone }) => connected && !alone)) {
+		draft.state = { ...state, mirroredAtMs: { ...state.mirroredAtMs, [resource]: askedAtMs } };
+		return;
+	}
 	const record = recordOf(state, resource);
 	if (record === undefined || record.generation !== action.generation) {
 		note(draft, 'debug', 'data generation was read under an older record: dropped', { resource });
@@ -145,7 +151,12 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			return;
 		case 'read-generations':
 			if (outcome.result === 'succeeded')
-				generationsRead(draft, action, outcome.value as readonly VolumeGeneration[]);
+				generationsRead(
+					draft,
+					action,
+					outcome.value as readonly VolumeGeneration[],
+					flight.sinceMs,
+				);
 			return;
 		case 'outdate':
 			if (outcome.result === 'succeeded' && observedOf(draft.state, action.resource) === undefined)
@@ -169,12 +180,15 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 					startsMs: vmStateOf(draft.state, action.vm).startsMs.slice(0, -1),
 				});
 			return;
+		case 'resume-io':
+			// Whatever it said: what is read of the two copies from here on is of after it.
+			changeLoss(draft, action.resource, { answeredMs: draft.nowMs });
+			return;
 		case 'unpause-vm':
 		case 'resource-up':
 		case 'resource-connect':
 		case 'resource-down':
 		case 'demote':
-		case 'resume-io':
 		case 'pause-vm':
 		case 'destroy-vm':
 		case 'power-on':

@@ -167,6 +167,8 @@ export interface State {
 	readonly ownGenerations: Readonly<Record<ResourceName, readonly string[]>>;
 	/** Resources whose data generation was read since they last began to write alone. */
 	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
+	/** When the last reading was asked for that showed both copies connected and in one data generation. */
+	readonly mirroredAtMs: Readonly<Record<ResourceName, MonotonicMs>>;
 	/** Resources that are down here and were outdated in their metadata. */
 	readonly outdatedDown: Readonly<Record<ResourceName, true>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
@@ -286,6 +288,7 @@ export const initialState = (
 	vmStates: {},
 	ownGenerations: {},
 	generationsRead: {},
+	mirroredAtMs: {},
 	outdatedDown: {},
 	losses: {},
 	outdateRequests: {},

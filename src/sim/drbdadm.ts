@@ -157,6 +157,7 @@ export const readGenerations = (replica: Replica, done: Done): void => {
 				// DRBD's mark of a disk whose metadata was just created.
 				uuid: replica.current === '' ? '0000000000000004' : replica.current,
 				alone: replica.bitmap !== '',
+				connected: replica.connection === 'Connected',
 				peerOutdated: replica.flags.peerOutdated,
 			},
 		];

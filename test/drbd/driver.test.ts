@@ -232,8 +232,8 @@ test('the generations of all volumes are read', async (t) => {
 	t.deepEqual(await driver.readGenerations('vm1'), {
 		result: 'succeeded',
 		value: [
-			{ volume: 0, uuid: 'C6D9AA883AA33F82', alone: true, peerOutdated: true },
-			{ volume: 1, uuid: 'B57CEABA7456199A', alone: true, peerOutdated: true },
+			{ volume: 0, uuid: 'C6D9AA883AA33F82', alone: true, connected: false, peerOutdated: true },
+			{ volume: 1, uuid: 'B57CEABA7456199A', alone: true, connected: false, peerOutdated: true },
 		],
 	});
 	await fake.behave('drbdadm.get-gi', 'echo nothing');

@@ -10,17 +10,21 @@ test('the role bit of the current UUID is masked and the peer-outdated flag read
 		volume: 0,
 		uuid: 'C6D9AA883AA33F82',
 		alone: true,
+		connected: false,
 		peerOutdated: true,
 	});
 	t.deepEqual(parseGeneration(`0000AA883AA33F82:${tail}:1:1:0:1:0:0:0\n`, 3), {
 		volume: 3,
 		uuid: '0000AA883AA33F82',
 		alone: true,
+		connected: true,
 		peerOutdated: false,
 	});
 });
 
-test('DRBD 9 has the flag of the peer in another place', (t) => {
+test('DRBD 9 has the flags of the peer in another place', (t) => {
+	t.true(parseGeneration(`C6D9AA883AA33F83:${tail}:1:1:1:0:0:0:0:1:0:0:0:0`, 0)?.connected);
+	t.false(parseGeneration(`C6D9AA883AA33F83:${tail}:1:1:1:1:1:1:1:0:1:1:1:1`, 0)?.connected);
 	t.true(parseGeneration(`C6D9AA883AA33F83:${tail}:1:1:1:0:0:0:0:0:1:0:0:0`, 0)?.peerOutdated);
 	t.false(parseGeneration(`C6D9AA883AA33F83:${tail}:1:1:1:1:1:1:1:1:0:1:1:1`, 0)?.peerOutdated);
 });
@@ -31,6 +35,7 @@ test('the tuple is found inside of the long form', (t) => {
 		volume: 0,
 		uuid: '0000000000000004',
 		alone: false,
+		connected: true,
 		peerOutdated: true,
 	});
 });
