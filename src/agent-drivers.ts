@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import process from 'node:process';
 import { webhookSender } from '#src/alert/driver-webhook.ts';
 import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
+import type { Status } from '#src/api/view.ts';
 import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
 import { drbdPreflight } from '#src/drbd/driver-preflight.ts';
@@ -238,6 +240,20 @@ export interface Parts {
 	readonly journal: Journal;
 	readonly outbox: Outbox;
 }
+
+/** What the status says of this run of the agent. */
+export const agentView = (
+	{ outbox, journal }: Parts,
+	session: string,
+	uptimeMs: number,
+): Status['agent'] => ({
+	version,
+	pid: process.pid,
+	session,
+	uptimeMs,
+	alertsPending: outbox.view().reduce((sum, { pending }) => sum + pending, 0),
+	historyLost: journal.entriesLost,
+});
 
 /** Opens state, journal and alerts of this host. */
 export const openParts = async (log: Log, config: Config, bootId: string): Promise<Parts> => {

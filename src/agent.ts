@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import winston from 'winston';
 import {
+	agentView,
 	carryOut,
 	channelOptions,
 	createDrivers,
@@ -215,13 +216,8 @@ class Agent implements World {
 			...statusView(this.#state, nowMs),
 			at: new Date().toISOString(),
 			conditions: list,
-			agent: {
-				version,
-				pid: process.pid,
-				session: this.#identity.session,
-				uptimeMs: nowMs - this.#startedMs,
-				alertsPending: this.#parts.outbox.view().reduce((sum, { pending }) => sum + pending, 0),
-			},
+			heartbeat: this.#channel.counters(),
+			agent: agentView(this.#parts, this.#identity.session, nowMs - this.#startedMs),
 		};
 	}
 

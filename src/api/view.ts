@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { dropReasons } from '#src/heartbeat/beat.ts';
 import { presences, roles } from '#src/ports.ts';
 
 /**
@@ -193,18 +194,42 @@ const conditionSchema = z.strictObject({
 	ageMs,
 });
 
+const count = z.int().min(0);
+
+/** What the heartbeat links did since the agent started. */
+const heartbeatSchema = z.strictObject({
+	/** Messages and connections from outside that were dropped, by reason: malformed, not the peer, ... */
+	dropped: z.record(z.enum(dropReasons), count),
+	/** Authenticated connections that were opened, and closed again for any reason. */
+	connections: count,
+	disconnections: count,
+	/** Connections ended because the peer echoed nothing in time. */
+	unacknowledged: count,
+	beatsReceived: count,
+	/** Beats not sent because the connection's buffer was full. */
+	beatsWithheld: count,
+	documentsReceived: count,
+	/** The longest time without any beat between two beats of one session of the peer, ms. */
+	worstBeatGapMs: z.number().min(0),
+	/** The longest time between two rounds of own beats, ms. */
+	worstSendGapMs: z.number().min(0),
+});
+
 /** What the agent itself adds to the engine's view. */
 export const statusSchema = statusViewSchema.extend({
 	/** Wall-clock time of this status, ISO 8601, for people. */
 	at: z.string(),
 	conditions: z.array(conditionSchema),
+	heartbeat: heartbeatSchema,
 	agent: z.strictObject({
 		version: z.string(),
 		pid: z.int(),
 		session: z.string(),
 		uptimeMs: ageMs,
 		/** Alerts that wait for their receiver. */
-		alertsPending: z.int().min(0),
+		alertsPending: count,
+		/** Entries of the history that were never written, because the disk did not take them. */
+		historyLost: count,
 	}),
 });
 
@@ -233,5 +258,6 @@ export type FencingView = Readonly<z.infer<typeof fencingSchema>>;
 export type SightView = Readonly<z.infer<typeof sightSchema>>;
 export type VmView = Readonly<z.infer<typeof vmSchema>>;
 export type StatusView = Readonly<z.infer<typeof statusViewSchema>>;
+export type HeartbeatView = Readonly<z.infer<typeof heartbeatSchema>>;
 export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;
 export type Status = Readonly<z.infer<typeof statusSchema>>;

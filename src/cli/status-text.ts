@@ -18,6 +18,8 @@ import {
 	type Column,
 	type Tone,
 } from '#src/cli/text.ts';
+import { dropReasons } from '#src/heartbeat/beat.ts';
+import { remedies } from '#src/heartbeat/tally.ts';
 import { formatDuration } from '#src/std/duration.ts';
 
 /** How wide and whether in colour. */
@@ -101,14 +103,32 @@ const fencingText = (fencing: FencingView, peer: HostView | undefined): string =
 	return facts.join(', ');
 };
 
+/**
+ * What came in on the heartbeat links and was dropped. A connection that closes without a word is left out:
+ * so the peer itself asks whether an agent listens here.
+ */
+const droppedText = ({ heartbeat, agent, peer }: Status): string => {
+	const reasons = dropReasons.filter(
+		(reason) => reason !== 'closed-early' && heartbeat.dropped[reason] > 0,
+	);
+	if (reasons.length === 0) return '';
+	const counts = reasons.map((reason) => `${heartbeat.dropped[reason]} ${reason}`).join(', ');
+	const next = reasons.some((reason) => reason in remedies)
+		? '"vmpair history" says what to put right'
+		: `nobody but ${peer} needs these ports, keep others away from them`;
+	return `dropped on the links in ${span(agent.uptimeMs)}: ${counts}; ${next}`;
+};
+
 const guardLines = (status: Status, look: Look): string[] => {
 	const links = status.links.map(linkText).join(', ');
 	const fencing =
 		status.fencing === null
 			? 'no fence device: a person confirms every failover'
 			: fencingText(status.fencing, status.hosts[1]);
+	const dropped = droppedText(status);
 	return [
 		...wrap(`links: ${links}`, look.columns, '  '),
+		...(dropped === '' ? [] : wrap(dropped, look.columns, '  ')),
 		...wrap(
 			`fencing: ${fencing}; arbiter ${status.arbiter}, detection ${formatDuration(status.timing.detectionMs)}`,
 			look.columns,
@@ -204,6 +224,17 @@ const ownLine =
 		severity === 'critical' ||
 		!vms.some(({ vm, failover }) => vm === subject && failover.blocker !== '');
 
+const historyTrouble = ({ agent, self }: Status): Trouble[] =>
+	agent.historyLost === 0
+		? []
+		: [
+				{
+					tone: 'warn',
+					text: `${agent.historyLost} entries of the history were never written`,
+					next: `look at the disk of the state directory on ${self}: df, dmesg`,
+				},
+			];
+
 const troubles = (status: Status): Trouble[] => [
 	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
 		tone: condition.severity === 'critical' ? 'bad' : 'warn',
@@ -211,6 +242,7 @@ const troubles = (status: Status): Trouble[] => [
 		next: condition.next,
 	})),
 	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '' })),
+	...historyTrouble(status),
 	...blockers(status.vms),
 ];
 

@@ -12,7 +12,7 @@ const noticesMax = 32;
 const quietRoundsMax = 50;
 
 /** What an admin has to put right. The other reasons are noise from strangers: they are only counted. */
-const remedies: Partial<Record<DropReason, string>> = {
+export const remedies: Partial<Record<DropReason, string>> = {
 	'unknown-version':
 		'the peer speaks another protocol version; install the same version on both hosts',
 	'wrong-pair': 'the peer belongs to another pair; compare the pair id in both configurations',

@@ -80,7 +80,7 @@ export class Journal {
 	#failing = false;
 	#torn = false;
 	#closed = false;
-	/** Entries that were never written since the start, for metrics. */
+	/** Entries that were never written since the start, for the status. */
 	entriesLost = 0;
 
 	private constructor(options: JournalOptions) {

@@ -1,4 +1,5 @@
 import type { HostView, Status, VmView } from '#src/api/view.ts';
+import { noCounts } from '#src/heartbeat/tally.ts';
 
 /** A status as a healthy pair with the given VMs shows it, for tests of what people see. */
 export const exampleVm = (vm: string, changes: Partial<VmView> = {}): VmView => ({
@@ -85,6 +86,14 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 	},
 	at: '2026-01-01T00:00:00.000Z',
 	conditions: [],
-	agent: { version: '0.1.0', pid: 1, session: 's', uptimeMs: 1000, alertsPending: 0 },
+	heartbeat: noCounts(),
+	agent: {
+		version: '0.1.0',
+		pid: 1,
+		session: 's',
+		uptimeMs: 3 * 86_400_000,
+		alertsPending: 0,
+		historyLost: 0,
+	},
 	...changes,
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { statusSchema } from '#src/api/view.ts';
+import { statusSchema, type HeartbeatView } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
 
@@ -130,4 +130,33 @@ test('a warning about a VM is not told twice, a page always is', (t) => {
 	t.regex(text, /ldap: vm-down/);
 	t.notRegex(text, /replication-degraded/);
 	t.regex(text, /ldap: replication is down/);
+});
+
+const withDropped = (dropped: Partial<HeartbeatView['dropped']>): string => {
+	const status = exampleStatus([exampleVm('ldap')]);
+	const heartbeat = { ...status.heartbeat, dropped: { ...status.heartbeat.dropped, ...dropped } };
+	const lines = statusLines({ ...status, heartbeat }, plain);
+	return lines.map((line) => line.trim()).join(' ');
+};
+
+test('what the heartbeat links dropped is told with what to do, and nothing when it is nothing', (t) => {
+	t.notRegex(withDropped({}), /dropped/);
+	t.notRegex(withDropped({ 'closed-early': 7 }), /dropped/, 'the peer asks so');
+	t.regex(
+		withDropped({ malformed: 12, 'tls-failed': 1 }),
+		/dropped on the links in 3 d: 12 malformed, 1 tls-failed; nobody but south needs these ports/,
+	);
+	t.regex(
+		withDropped({ malformed: 12, 'wrong-certificate': 3 }),
+		/12 malformed, 3 wrong-certificate; "vmpair history" says what to put right/,
+	);
+});
+
+test('a history that lost entries is told with the next step', (t) => {
+	const status = exampleStatus([exampleVm('ldap')]);
+	const text = statusLines({ ...status, agent: { ...status.agent, historyLost: 4 } }, plain);
+	t.regex(
+		text.join('\n'),
+		/^! 4 entries of the history were never written\n {2}next: look at the disk/m,
+	);
 });
