@@ -5,7 +5,6 @@ import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
 import type { Status } from '#src/api/view.ts';
 import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
-import { drbdPreflight } from '#src/drbd/driver-preflight.ts';
 import { DrbdDriver } from '#src/drbd/driver.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
@@ -167,47 +166,6 @@ export const createDrivers = (config: Config, places: Places): Drivers => ({
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
 });
-
-/** The packaged DRBD handler knows these folders only: elsewhere it would refuse every promote, thaw and resync. */
-const handlerFolders = (config: Config, places: Places): string[] =>
-	places.drbdHandler !== usualPlaces.drbdHandler ||
-	(config.runtimeDirectory === '/run/vmpair' && config.stateDirectory === '/var/lib/vmpair')
-		? []
-		: [
-				'The DRBD handler finds the agent only in /run/vmpair and its state only in /var/lib/vmpair. ' +
-					'Take runtimeDirectory and stateDirectory out of vmpair.yaml and restart the agent.',
-			];
-
-/** What forbids arming on this host, as sentences with remedies, and whether its own fence device is another host's. */
-export const preflight = async (
-	drivers: Drivers,
-	config: Config,
-	places: Places,
-): Promise<{ readonly blockers: string[]; readonly ownDeviceWrong: boolean }> => {
-	const [hypervisor, replication, mapping] = await Promise.all([
-		drivers.xen.preflight(),
-		drbdPreflight({
-			tools,
-			resources: resourcesOf(config),
-			detectionMs: config.detectionMs,
-			unverified: config.drbdUnverified,
-			handlerFile: places.drbdHandler,
-			helperFile: places.drbdHelper,
-		}),
-		drivers.fence.verifyMapping(config.host),
-	]);
-	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
-	const ownDeviceWrong = mapping.result === 'mismatch';
-	return {
-		blockers: [
-			...hypervisor,
-			...replication.blockers,
-			...handlerFolders(config, places),
-			...(ownDeviceWrong ? [mapping.sentence] : []),
-		],
-		ownDeviceWrong,
-	};
-};
 
 /** The receivers of alerts. */
 export const sinksOf = (config: Config): Sink[] =>

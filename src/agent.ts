@@ -12,7 +12,6 @@ import {
 	journaldLevels,
 	logLine,
 	openParts,
-	preflight,
 	resourcesOf,
 	sinksOf,
 	vmsOf,
@@ -22,6 +21,7 @@ import {
 	type Parts,
 	type Places,
 } from '#src/agent-drivers.ts';
+import { Preflight } from '#src/agent-preflight.ts';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ConditionView, Status } from '#src/api/view.ts';
@@ -29,6 +29,7 @@ import { loadConfig, reloadConfig, type LoadedConfig } from '#src/config/driver.
 import { engineConfig } from '#src/config/policy.ts';
 import { HandlerServer } from '#src/drbd/driver-handler.ts';
 import { DrbdWatch } from '#src/drbd/driver-watch.ts';
+import { helperNote } from '#src/drbd/watch.ts';
 import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
@@ -58,8 +59,6 @@ export interface AgentOptions {
 
 /** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
 const softwareExit = 70;
-/** A finding is looked at again soon: it may be mended, or the host was only busy. */
-const preflightMs = { clean: 300_000, found: 30_000 };
 /** A leaving host waits so long for the peer's answer to its goodbye. */
 const goodbyeMs = 3000;
 const closeMs = 5000;
@@ -86,10 +85,10 @@ class Agent implements World {
 	readonly #identity: { readonly bootId: string; readonly session: string };
 	readonly #startedMs = monotonicMs();
 	readonly #parts: Parts;
-	readonly #places: Places;
 	readonly #drivers: Drivers;
 	readonly #executors: Executors;
 	readonly #watch: DrbdWatch;
+	readonly #preflight: Preflight;
 	readonly #handler: HandlerServer;
 	readonly #channel: PeerChannel;
 	readonly #loop: Loop;
@@ -110,14 +109,23 @@ class Agent implements World {
 		this.#log = log;
 		this.#loaded = loaded;
 		this.#parts = parts;
-		this.#places = options.places;
 		this.#identity = { bootId, session: randomUUID() };
 		this.#drivers = createDrivers(config, options.places);
 		this.#executors = executors(this.#drivers);
+		this.#preflight = new Preflight({
+			drivers: this.#drivers,
+			places: options.places,
+			config: () => this.#loaded.config,
+			onFound: (found) => this.#loop.post({ type: 'preflight-observed', ...found }),
+			onAdvice: (advice) =>
+				this.#say('info', 'the set-up of this host could be better', { advice }),
+		});
 		this.#watch = new DrbdWatch({
 			tools,
 			resources: resourcesOf(config),
 			onObserved: (resources) => this.#loop.post({ type: 'replication-observed', resources }),
+			onFindings: (findings) => this.#preflight.kernelFound(findings),
+			onHelper: (event) => this.note(helperNote(event)),
 			onNote: (message) => this.#say('warn', message),
 		});
 		this.#handler = new HandlerServer({
@@ -216,6 +224,7 @@ class Agent implements World {
 			...statusView(this.#state, nowMs),
 			at: new Date().toISOString(),
 			conditions: list,
+			advice: [...this.#preflight.advice],
 			heartbeat: this.#channel.counters(),
 			agent: agentView(this.#parts, this.#identity.session, nowMs - this.#startedMs),
 		};
@@ -223,7 +232,7 @@ class Agent implements World {
 
 	async request(request: Request): Promise<Reply> {
 		// What was in the way a minute ago may be mended by now.
-		if (request.verb === 'arm') await this.#preflight();
+		if (request.verb === 'arm') await this.#preflight.look();
 		this.#requestCount += 1;
 		const id = `${this.#identity.session}-${this.#requestCount}`;
 		return await new Promise((resolve) => {
@@ -259,7 +268,7 @@ class Agent implements World {
 		this.#drivers.xen.manage(vmsOf(config));
 		this.#drivers.fence.configure(fenceDevicesOf(config));
 		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
-		await this.#preflight();
+		await this.#preflight.look();
 		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
 		return { status: 'done', code: 'reloaded', message, next: '' };
 	}
@@ -305,7 +314,7 @@ class Agent implements World {
 				this.#postLinks();
 			}),
 		);
-		this.#closers.push(repeat(() => this.#preflight()));
+		this.#closers.push(repeat(() => this.#preflight.look()));
 		this.#loop.post({ type: 'tick' });
 	}
 
@@ -348,13 +357,6 @@ class Agent implements World {
 			);
 		});
 		process.on('uncaughtException', (error) => this.failed(error));
-	}
-
-	/** Looks at this host; returns when to look again, ms. */
-	async #preflight(): Promise<number> {
-		const found = await preflight(this.#drivers, this.#loaded.config, this.#places);
-		this.#loop.post({ type: 'preflight-observed', ...found });
-		return found.blockers.length === 0 ? preflightMs.clean : preflightMs.found;
 	}
 
 	/** Ends the process once the peer has the goodbye, or will not take it. */

@@ -220,6 +220,8 @@ export const statusSchema = statusViewSchema.extend({
 	/** Wall-clock time of this status, ISO 8601, for people. */
 	at: z.string(),
 	conditions: z.array(conditionSchema),
+	/** What is allowed on this host but worth mending, as sentences with the remedy. */
+	advice: z.array(sentence),
 	heartbeat: heartbeatSchema,
 	agent: z.strictObject({
 		version: z.string(),

@@ -258,6 +258,17 @@ const troubleLines = (status: Status, look: Look): string[] => {
 	});
 };
 
+/** More is in the JSON: advice must not push what is wrong off the screen. */
+const adviceMax = 2;
+
+const adviceLines = ({ advice }: Status, look: Look): string[] => {
+	const more = advice.length - adviceMax;
+	return [
+		...advice.slice(0, adviceMax).flatMap((text) => wrap(`advice: ${text}`, look.columns, '  ')),
+		...(more > 0 ? [`  and ${more} more like this: vmpair status --json`] : []),
+	];
+};
+
 const activityLines = (status: Status, look: Look): string[] =>
 	status.vms
 		.filter((vm) => vm.activity !== '')
@@ -281,5 +292,6 @@ export const statusLines = (status: Status, look: Look): string[] => {
 		...section(vmLines(status, look)),
 		...section(activityLines(status, look)),
 		...section(troubleLines(status, look)),
+		...section(adviceLines(status, look)),
 	];
 };

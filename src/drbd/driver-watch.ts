@@ -16,7 +16,7 @@ export interface DrbdWatchOptions {
 	onObserved(resources: readonly ResourceObservation[] | null): void;
 	/** What a person has to correct (a third host, for instance), as sentences; at each change of them. */
 	onFindings?(findings: readonly string[]): void;
-	/** A handler that DRBD called or that answered. */
+	/** A handler that DRBD called for a managed resource, or its answer. */
 	onHelper?(event: HelperEvent): void;
 	/** Something to log; the message is a sentence. */
 	onNote?(message: string): void;
@@ -45,6 +45,8 @@ export class DrbdWatch {
 	#reported = '';
 	#problems = '';
 	#findings = '';
+	/** Told once: a newer DRBD may say the same again and again. */
+	#toldUnknown = false;
 	#emitTimer: NodeJS.Timeout | undefined;
 	#checkTimer: NodeJS.Timeout | undefined;
 	#restartTimer: NodeJS.Timeout | undefined;
@@ -114,7 +116,15 @@ export class DrbdWatch {
 	#take(line: string): void {
 		const wasComplete = this.#view.complete;
 		this.#lines += 1;
-		for (const event of feed(this.#view, `${line}\n`)) this.#options.onHelper?.(event);
+		for (const event of feed(this.#view, `${line}\n`)) {
+			if (this.#managed.has(event.resource)) this.#options.onHelper?.(event);
+		}
+		if (this.#view.unknownLines > 0 && !this.#toldUnknown) {
+			this.#toldUnknown = true;
+			this.#options.onNote?.(
+				`A line of DRBD's events is not understood and passed over: ${line.slice(0, 200)}.`,
+			);
+		}
 		if (this.#view.needsRestart) {
 			this.#restart('the kernel dropped messages');
 			return;

@@ -45,7 +45,7 @@ export interface View {
 	complete: boolean;
 	/** True when messages were lost: the stream must be started again. */
 	needsRestart: boolean;
-	/** Lines that could not be understood; shown in status, never fatal. */
+	/** Lines that could not be understood; the first is noted, none is fatal. */
 	unknownLines: number;
 	/** The unfinished last line. */
 	rest: string;

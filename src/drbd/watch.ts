@@ -1,3 +1,4 @@
+import type { HelperEvent } from '#src/drbd/events2.ts';
 import type { Seen } from '#src/drbd/observation.ts';
 import type { HostName, ResourceName } from '#src/ports.ts';
 
@@ -42,3 +43,20 @@ export const essence = (seen: Seen): string =>
 			volumes: resource.volumes.map((volume) => ({ ...volume, outOfSyncKib: null })),
 		})),
 	);
+
+/** Handlers by which the kernel says that data is in danger, whether anything is configured for them or not. */
+const graveHelpers: ReadonlySet<string> = new Set([
+	'split-brain',
+	'pri-on-incon-degr',
+	'pri-lost',
+	'pri-lost-after-sb',
+	'local-io-error',
+	'out-of-sync',
+]);
+
+/** What the history says of a handler call: the kernel's own word of what happened to a resource. */
+export const helperNote = ({ resource, helper, phase, exitCode }: HelperEvent) => ({
+	level: graveHelpers.has(helper) ? ('warn' as const) : ('debug' as const),
+	message: phase === 'called' ? 'DRBD called a handler' : 'a handler of DRBD answered',
+	fields: { resource, handler: helper, ...(phase === 'called' ? {} : { exitCode }) },
+});

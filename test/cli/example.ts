@@ -86,6 +86,7 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 	},
 	at: '2026-01-01T00:00:00.000Z',
 	conditions: [],
+	advice: [],
 	heartbeat: noCounts(),
 	agent: {
 		version: '0.1.0',

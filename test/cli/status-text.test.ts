@@ -160,3 +160,14 @@ test('a history that lost entries is told with the next step', (t) => {
 		/^! 4 entries of the history were never written\n {2}next: look at the disk/m,
 	);
 });
+
+test('advice comes last, and much of it is cut short', (t) => {
+	const advice = ['one', 'two', 'three', 'four'].map((each) => `Resource ${each} could be better.`);
+	const lines = statusLines(exampleStatus([exampleVm('ldap')], { advice }), plain);
+	t.deepEqual(lines.slice(-4), [
+		'',
+		'  advice: Resource one could be better.',
+		'  advice: Resource two could be better.',
+		'  and 2 more like this: vmpair status --json',
+	]);
+});

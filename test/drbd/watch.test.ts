@@ -1,5 +1,6 @@
 import test from 'ava';
 import { DrbdWatch, type DrbdWatchOptions } from '#src/drbd/driver-watch.ts';
+import { helperNote } from '#src/drbd/watch.ts';
 import type { ResourceObservation } from '#src/ports.ts';
 import { createFake, type Fake, lines } from '#test/drbd/fake.ts';
 
@@ -180,7 +181,7 @@ test('a cut snapshot and an unknown word are null, never "down"', async (t) => {
 	t.is(await odd, null);
 });
 
-test('helper calls, findings and a new set of resources are passed on', async (t) => {
+test('helper calls of managed resources, findings and a new set of resources are passed on', async (t) => {
 	const helpers: string[] = [];
 	const findings: string[] = [];
 	const two = [
@@ -200,6 +201,7 @@ test('helper calls, findings and a new set of resources are passed on', async (t
 	const connection = 'name:vm1 peer-node-id:0 conn-name:peer';
 	await fake.tell(
 		`call helper ${connection} helper:fence-peer`,
+		'call helper name:other peer-node-id:0 conn-name:peer helper:fence-peer',
 		`response helper ${connection} helper:fence-peer status:1024`,
 		'change resource name:vm1 role:Primary',
 	);
@@ -211,4 +213,36 @@ test('helper calls, findings and a new set of resources are passed on', async (t
 		{ resource: 'vm2', peer: 'host2' },
 	]);
 	t.truthy(await both);
+});
+
+test('a line of a DRBD to come is told once and passed over', async (t) => {
+	const { fake, watch, next, notes } = await start(t, (fake) => fake.show(lines('vm1')));
+	const first = next(any);
+	watch.start();
+	await first;
+	const after = next(withRole('Primary'));
+	await fake.tell('exists moon name:vm1', 'rises moon', 'change resource name:vm1 role:Primary');
+	t.truthy(await after);
+	t.deepEqual(
+		notes.filter((note) => note.includes('not understood')),
+		["A line of DRBD's events is not understood and passed over: exists moon name:vm1."],
+	);
+});
+
+test('a split brain by the word of the kernel is a warning in the history', (t) => {
+	const event = {
+		resource: 'vm1',
+		helper: 'split-brain',
+		phase: 'called',
+		exitCode: null,
+	} as const;
+	t.deepEqual(helperNote(event), {
+		level: 'warn',
+		message: 'DRBD called a handler',
+		fields: { resource: 'vm1', handler: 'split-brain' },
+	});
+	t.like(helperNote({ ...event, helper: 'fence-peer', phase: 'answered', exitCode: 7 }), {
+		level: 'debug',
+		fields: { handler: 'fence-peer', exitCode: 7 },
+	});
 });

@@ -30,6 +30,7 @@ const single: Readonly<Record<string, Layer>> = {
 	'src/version.ts': 'ports',
 	'src/agent.ts': 'agent',
 	'src/agent-drivers.ts': 'agent',
+	'src/agent-preflight.ts': 'agent',
 	'src/main.ts': 'main',
 	'src/heartbeat/worker.ts': 'driver',
 	'src/heartbeat/links.ts': 'driver',
