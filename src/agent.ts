@@ -226,6 +226,7 @@ class Agent implements World {
 			conditions: list,
 			advice: [...this.#preflight.advice],
 			heartbeat: this.#channel.counters(),
+			receivers: [...this.#parts.outbox.view()],
 			agent: agentView(this.#parts, this.#identity.session, nowMs - this.#startedMs),
 		};
 	}

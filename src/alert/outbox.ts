@@ -78,7 +78,7 @@ export interface OutboxSink {
 	readonly minimum: Severity;
 }
 
-/** How one receiver does, for status and metrics. */
+/** How one receiver does, for the status. */
 export interface SinkView {
 	readonly name: string;
 	readonly pending: number;

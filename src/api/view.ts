@@ -215,6 +215,20 @@ const heartbeatSchema = z.strictObject({
 	worstSendGapMs: z.number().min(0),
 });
 
+/** How one receiver of alerts does. */
+const receiverSchema = z.strictObject({
+	name: z.string(),
+	/** Alerts that wait for it. */
+	pending: count,
+	/** Time of the oldest alert that waits, ISO 8601. */
+	oldest: z.string().nullable(),
+	/** Failed attempts since the last delivery. */
+	failures: count,
+	/** Why the last attempt failed; empty when it did not. */
+	lastError: z.string(),
+	lastDeliveredAt: z.string().nullable(),
+});
+
 /** What the agent itself adds to the engine's view. */
 export const statusSchema = statusViewSchema.extend({
 	/** Wall-clock time of this status, ISO 8601, for people. */
@@ -223,6 +237,7 @@ export const statusSchema = statusViewSchema.extend({
 	/** What is allowed on this host but worth mending, as sentences with the remedy. */
 	advice: z.array(sentence),
 	heartbeat: heartbeatSchema,
+	receivers: z.array(receiverSchema),
 	agent: z.strictObject({
 		version: z.string(),
 		pid: z.int(),

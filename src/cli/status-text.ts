@@ -235,6 +235,15 @@ const historyTrouble = ({ agent, self }: Status): Trouble[] =>
 				},
 			];
 
+const receiverTroubles = ({ receivers }: Status): Trouble[] =>
+	receivers
+		.filter(({ failures }) => failures > 0)
+		.map(({ name, pending, lastError }) => ({
+			tone: 'warn',
+			text: `alerts do not reach ${name}, ${pending} wait: ${lastError}`,
+			next: `check the receiver, and the webhook ${name} in vmpair.yaml`,
+		}));
+
 const troubles = (status: Status): Trouble[] => [
 	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
 		tone: condition.severity === 'critical' ? 'bad' : 'warn',
@@ -243,6 +252,7 @@ const troubles = (status: Status): Trouble[] => [
 	})),
 	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '' })),
 	...historyTrouble(status),
+	...receiverTroubles(status),
 	...blockers(status.vms),
 ];
 

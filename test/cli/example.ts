@@ -88,6 +88,7 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 	conditions: [],
 	advice: [],
 	heartbeat: noCounts(),
+	receivers: [],
 	agent: {
 		version: '0.1.0',
 		pid: 1,

@@ -171,3 +171,23 @@ test('advice comes last, and much of it is cut short', (t) => {
 		'  and 2 more like this: vmpair status --json',
 	]);
 });
+
+test('a receiver that takes no alerts is told with its reason and the next step', (t) => {
+	const pager = {
+		name: 'pager',
+		pending: 2,
+		oldest: '2026-01-01T00:00:00.000Z',
+		failures: 5,
+		lastError: 'HTTP status 503',
+		lastDeliveredAt: null,
+	};
+	const well = { ...pager, name: 'chat', pending: 0, oldest: null, failures: 0, lastError: '' };
+	const status = exampleStatus([exampleVm('ldap')], { receivers: [pager, well] });
+	statusSchema.parse(status);
+	const text = statusLines(status, plain).join('\n');
+	t.regex(
+		text,
+		/^! alerts do not reach pager, 2 wait: HTTP status 503\n {2}next: check the receiver, and the webhook pager/m,
+	);
+	t.notRegex(text, /chat/);
+});
