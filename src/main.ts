@@ -27,6 +27,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 /** Exit codes of errors that have one of their own. */
 const exitCodes: ReadonlyMap<string, number> = new Map([
 	['usage', exit.usage],
+	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],

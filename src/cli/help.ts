@@ -108,7 +108,8 @@ export const topics: Readonly<Record<string, Topic>> = {
 
 const exitCodes = [
 	'Exit codes: 0 done, 1 failed, 2 refused for safety, 64 wrong usage, 65 damaged state,',
-	'69 agent not reachable, 75 still under way, 77 not permitted, 78 wrong configuration.',
+	'69 agent not reachable, 70 a fault of vmpair itself, 75 still under way, 77 not permitted,',
+	'78 wrong configuration.',
 ];
 
 const overview = (): string[] => [

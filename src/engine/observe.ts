@@ -119,7 +119,7 @@ const documentReceived = (draft: Draft, document: PeerDocument): void => {
 		note(draft, 'debug', 'a document of the peer is dropped', { reason, seq: document.seq });
 		return;
 	}
-	changePeer(draft, { document, documentAtMs: draft.nowMs });
+	changePeer(draft, { document });
 	const { peer, config } = draft.state;
 	if (peer.hearing === 'online' && peer.echoed)
 		targetedFrom(draft, document.openFence?.target === config.self ? draft.nowMs : null);

@@ -49,7 +49,6 @@ export interface PeerState {
 	/** Boot id of the peer as last accepted. */
 	readonly bootId: string | null;
 	readonly document: PeerDocument | null;
-	readonly documentAtMs: MonotonicMs;
 	readonly links: readonly LinkObservation[];
 	readonly linksAtMs: MonotonicMs;
 	/** Per link that is not up: since when. */
@@ -239,7 +238,6 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	lagMs: 0,
 	bootId: persisted?.peerBootIds.at(-1) ?? null,
 	document: null,
-	documentAtMs: nowMs,
 	links: [],
 	linksAtMs: nowMs,
 	linkSilentSinceMs: {},

@@ -17,8 +17,6 @@ export interface VmConfiguration {
 	readonly name: string | null;
 	/** MiB the VM starts with; null when not given or no number. */
 	readonly memoryMib: number | null;
-	/** MiB it may grow to; `memoryMib` when not given. */
-	readonly maximumMemoryMib: number | null;
 	readonly disks: readonly ConfiguredDisk[];
 	/** `on_poweroff`, `on_reboot`, `on_crash`, `on_watchdog` as written. */
 	readonly actions: Readonly<Record<string, string>>;
@@ -57,15 +55,13 @@ const mebibytes = (setting: XlSetting | undefined): number | null => {
 export const readConfiguration = (text: string): VmConfiguration => {
 	const { settings, mistakes } = parseXlSettings(text);
 	const setting = (key: string): XlSetting | undefined => settings.find((each) => each.key === key);
-	const memoryMib = mebibytes(setting('memory'));
 	const actions: Record<string, string> = {};
 	for (const { key, value } of settings) {
 		if (key.startsWith('on_') && typeof value === 'string') actions[key] = value;
 	}
 	return {
 		name: textOf(setting('name')),
-		memoryMib,
-		maximumMemoryMib: mebibytes(setting('maxmem')) ?? memoryMib,
+		memoryMib: mebibytes(setting('memory')),
 		disks: disksOf(setting('disk')),
 		actions,
 		localFiles: settings

@@ -27,7 +27,6 @@ test('a configuration with a replicated disk has no findings', (t) => {
 	const configuration = readConfiguration(file("'phy:/dev/drbd/by-res/r-ldap/0,xvda,w'"));
 	t.deepEqual(checkConfiguration(configuration, expected), []);
 	t.is(configuration.memoryMib, 512);
-	t.is(configuration.maximumMemoryMib, 1024);
 	t.deepEqual(configuration.localFiles, [{ path: '/boot/vmlinuz-guest', line: 4 }]);
 });
 
