@@ -36,6 +36,7 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'start the VMs of a host that you know to be dead',
 		details: [
 			'Shows what is known of the host first. Refused while the host gives any sign of life.',
+			'--confirm-dead HOST  the host of which you have seen yourself that it is dead',
 			'--yes        do not ask to type the name again',
 			...acting,
 		],
@@ -43,7 +44,7 @@ export const topics: Readonly<Record<string, Topic>> = {
 	move: {
 		synopsis: 'move VM [--to HOST]',
 		summary: 'stop a VM, hand it over, start it on the other host',
-		details: acting,
+		details: ['--to HOST    where it shall be, so that a second try moves nothing back', ...acting],
 	},
 	start: {
 		synopsis: 'start VM [--accept-stale [--confirm VM]]',
@@ -58,12 +59,12 @@ export const topics: Readonly<Record<string, Topic>> = {
 	arm: {
 		synopsis: 'arm [--reason TEXT]',
 		summary: 'automatic failover on, for both hosts',
-		details: acting,
+		details: ['--reason     why, for those who look at the status', ...acting],
 	},
 	disarm: {
 		synopsis: 'disarm --reason TEXT',
 		summary: 'automatic failover off, for both hosts; VMs go on',
-		details: acting,
+		details: ['--reason     why, for those who look at the status', ...acting],
 	},
 	leave: {
 		synopsis: 'leave',
@@ -71,9 +72,14 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: acting,
 	},
 	config: {
-		synopsis: 'config check [FILE]',
-		summary: 'check the configuration and the host, with file, line and remedy',
-		details: [],
+		synopsis: 'config check [--file FILE] [--json]',
+		summary: 'check the configuration and what it names on this host, with line and remedy',
+		details: [
+			'--file       another file than /etc/vmpair/vmpair.yaml',
+			'--host       as the host of this name would read it',
+			'--no-files   leave alone the files that it names, to check it on another machine',
+			'--json       problems, times and advice as one JSON object',
+		],
 	},
 	reload: {
 		synopsis: 'reload',
@@ -81,27 +87,41 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: ['--json       print the outcome as one JSON object'],
 	},
 	keygen: {
-		synopsis: 'keygen',
-		summary: 'make the key and certificate of this host',
-		details: [],
+		synopsis: 'keygen [--host NAME] [--out DIRECTORY] [--json]',
+		summary: 'make the key and certificate of this host, once; print the fingerprint',
+		details: [
+			'--host       its name in the configuration, where that is not its host name',
+			'--out        where the two files go; otherwise /etc/vmpair, where the agent looks',
+			'--json       print names and fingerprint as one JSON object',
+		],
 	},
 	agent: {
 		synopsis: 'agent [--config FILE]',
 		summary: 'the agent itself; systemd runs it',
-		details: [],
+		details: ['--config     another file than /etc/vmpair/vmpair.yaml'],
 	},
 	demo: {
 		synopsis: 'demo [--script NAME] [--json]',
 		summary: 'two agents and a simulated pair of hosts on this machine',
 		details: [
 			'--script     run it unattended: power-cut',
+			'--seed       of everything that is random in the simulated hosts; otherwise 1',
+			'--keep       keep the files of both agents',
 			'--json       print the timeline as JSON',
 		],
 	},
 	simulate: {
 		synopsis: 'simulate [--seeds N] [--seed S] [--scenario FILE]',
 		summary: 'random or written faults against the same program in a simulated world',
-		details: [],
+		details: [
+			'--seeds      how many worlds; otherwise 1000',
+			'--seed       the first seed, or the one to repeat; otherwise 1',
+			'--class      honest (devices tell the truth) or dishonest',
+			'--scenario   a written world instead, see docs/scenario-format.md',
+			'--resume     go on after an interrupted run, with its sums in this file',
+			'--trace      every step on stderr',
+			'--json       print the sums as one JSON object',
+		],
 	},
 	help: { synopsis: 'help [VERB]', summary: 'this text, or more about a verb', details: [] },
 };
@@ -117,7 +137,7 @@ const overview = (): string[] => [
 	'',
 	...Object.values(topics).map(({ synopsis, summary }) => `  vmpair ${synopsis}\n      ${summary}`),
 	'',
-	'Every verb takes --socket PATH for an agent with another local socket.',
+	'Every verb takes --socket PATH and --state DIRECTORY for an agent with others than the usual ones.',
 	...exitCodes,
 ];
 

@@ -27,7 +27,7 @@ export interface Identity {
 export const createIdentity = async (directory: string, host: string): Promise<Identity> => {
 	if (!hostPattern.test(host))
 		throw new VmpairError('keygen-invalid-host', `"${host}" cannot be a host's name.`, {
-			next: 'Use letters, digits, dots, hyphens and underscores, at most 64.',
+			next: 'Give it one with --host: letters, digits, dots, hyphens and underscores, at most 64.',
 		});
 	const certificatePath = path.join(directory, 'host.crt');
 	const keyPath = path.join(directory, 'host.key');
@@ -109,8 +109,8 @@ const writable = async (file: string, work: () => Promise<unknown>): Promise<voi
 			exists ? `${file} exists already.` : `${file} cannot be written: ${messageOf(error)}`,
 			{
 				next: exists
-					? 'Keep it, or move it away and give the other host the new fingerprint.'
-					: 'Check the directory and its permissions.',
+					? `Keep it: "openssl x509 -noout -sha256 -fingerprint -in ${path.join(path.dirname(file), 'host.crt')}" shows its fingerprint. Or move it away and give both hosts the new one.`
+					: 'Run it as root, or check the directory and its permissions.',
 				cause: error,
 			},
 		);

@@ -27,6 +27,26 @@ test('no line of the help is wider than a terminal', (t) => {
 	);
 });
 
+/** The options of the agent that only the demo and the tests use. */
+const hidden = new Set(['place', 'relay', 'tied']);
+
+test('the help tells every option of every verb', (t) => {
+	let found = 0;
+	for (const [verb, { synopsis, details }] of Object.entries(topics)) {
+		const source = text(`src/cli/${verb === 'config' ? 'config-check' : verb}.ts`);
+		const options = [...source.matchAll(/'?([a-z-]+)'?: \{ type: '(?:string|boolean)'/g)]
+			.map(([, option = '']) => option)
+			.concat(source.includes('...actOptions') ? ['json', 'no-wait'] : [])
+			.filter((option) => !hidden.has(option));
+		found += options.length;
+		const told = [synopsis, ...details].join('\n');
+		for (const option of options) {
+			t.regex(told, new RegExp(`--${option}\\b`), `vmpair help ${verb} lacks --${option}`);
+		}
+	}
+	t.true(found > 30, `only ${found} options were found`);
+});
+
 test('the version is the one of the package', (t) => {
 	const manifest = JSON.parse(text('package.json')) as { version: string };
 	t.is(version, manifest.version);

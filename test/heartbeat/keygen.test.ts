@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { keygen } from '#src/cli/keygen.ts';
+import type { VmpairError } from '#src/std/error.ts';
 
 test('keygen makes a key and a certificate for ten years, readable by the owner only, once', async (t) => {
 	const folder = await mkdtemp(path.join(tmpdir(), 'vmpair-keygen-'));
@@ -21,15 +22,36 @@ test('keygen makes a key and a certificate for ten years, readable by the owner 
 	t.true(years > 9.9 && years < 10.1);
 	for (const name of ['host.crt', 'host.key'])
 		t.is((await stat(path.join(folder, 'new', name))).mode & 0o777, 0o600);
-	await t.throwsAsync(keygen(argv, around), { code: 'keygen-exists' });
+	const again = await t.throwsAsync(keygen(argv, around), { code: 'keygen-exists' });
+	t.true((again as VmpairError).next.includes(`-fingerprint -in ${certificatePath}"`));
 	t.is(String(new X509Certificate(await readFile(certificatePath))), String(certificate));
 });
 
-test('keygen refuses what cannot be a host name, and says what it lacks', async (t) => {
+test('keygen names the machine by itself, and prints what to do with other places', async (t) => {
+	const folder = await mkdtemp(path.join(tmpdir(), 'vmpair-keygen-'));
+	t.teardown(() => rm(folder, { recursive: true }));
+	const lines: string[] = [];
+	const around = { print: (line: string) => void lines.push(line) };
+	t.is(await keygen(['--out', path.join(folder, 'own')], around), 0);
+	t.true(
+		lines.includes(
+			`Write the fingerprint into vmpair.yaml on both hosts, as "certificate" of ${hostname()}.`,
+		),
+	);
+	t.regex(lines.at(-1) ?? '', /under "tls"/);
+	lines.length = 0;
+	t.is(await keygen(['--json', '--host', 'beta', '--out', path.join(folder, 'other')], around), 0);
+	t.is(lines.length, 1);
+	const told = JSON.parse(lines.join('')) as Readonly<Record<string, string>>;
+	t.is(told['host'], 'beta');
+	const certificate = new X509Certificate(await readFile(told['certificatePath'] ?? ''));
+	t.is(told['fingerprint256'], certificate.fingerprint256);
+});
+
+test('keygen refuses what cannot be a host name and what it does not know', async (t) => {
 	const around = { print: () => {} };
 	await t.throwsAsync(keygen(['--host', 'a/CN=b', '--out', '/nowhere'], around), {
 		code: 'keygen-invalid-host',
 	});
-	await t.throwsAsync(keygen(['--out', '/nowhere'], around), { code: 'usage' });
-	await t.throwsAsync(keygen(['--host', 'alpha'], around), { code: 'usage' });
+	await t.throwsAsync(keygen(['alpha'], around), { code: 'usage' });
 });
