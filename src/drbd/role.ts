@@ -78,6 +78,25 @@ export const isBehind = (disk: DiskState): boolean => behind.has(disk);
 export const isConnected = (observation: ResourceObservation): boolean =>
 	observation.connection === 'Connected';
 
+const attached: ReadonlySet<DiskState> = new Set([
+	'Inconsistent',
+	'Outdated',
+	'Consistent',
+	'UpToDate',
+]);
+
+/**
+ * True when DRBD has compared the copies of every volume: connected with both disks attached, or in use on one
+ * side, for a Primary without a disk connects only to the very data it uses ("current UUID", drbd_receiver.c).
+ */
+export const isCompared = (observation: ResourceObservation): boolean =>
+	isConnected(observation) &&
+	(observation.role === 'Primary' ||
+		observation.peerRole === 'Primary' ||
+		observation.volumes.every(
+			({ disk, peerDisk }) => attached.has(disk) && attached.has(peerDisk),
+		));
+
 /** True when both copies of every volume are current and every write goes to both. */
 export const isEstablishedUpToDate = (observation: ResourceObservation): boolean =>
 	isConnected(observation) &&

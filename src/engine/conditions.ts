@@ -115,7 +115,8 @@ const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
 			'wait until its power was read; vmpair status',
 		);
 	if (config.fencing === null) return;
-	if (fencing.attempts >= config.fencing.attempts && state.peer.status === 'lost')
+	const trying = busy(state, config.peer, ['power-off', 'query-power']);
+	if (!trying && fencing.attempts >= config.fencing.attempts && state.peer.status === 'lost')
 		raise(
 			'fence-failed',
 			config.peer,

@@ -141,7 +141,8 @@ export const presenceOf = (state: State, vm: VmName): Presence | 'absent' | 'unk
 };
 
 const freshVm: VmState = {
-	startsMs: [],
+	restartsMs: [],
+	restarting: false,
 	gaveUp: null,
 	ordered: false,
 	unpauseOrdered: false,

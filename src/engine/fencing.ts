@@ -1,3 +1,4 @@
+import { conflictOf } from '#src/engine/join.ts';
 import {
 	busy,
 	changePersisted,
@@ -6,6 +7,7 @@ import {
 	note,
 	observedOf,
 	peerRecordOf,
+	presenceOf,
 	recordOf,
 	sameRecord,
 	start,
@@ -13,7 +15,7 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
-import { deviceWrong, kernelAnswers, proofOf, settleOpenFence } from '#src/engine/peer.ts';
+import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
@@ -30,17 +32,30 @@ const changeFencing = (draft: Draft, change: Partial<State['fencing']>): void =>
 	draft.state = { ...draft.state, fencing: { ...draft.state.fencing, ...change } };
 };
 
-/** A fence must win something: a VM of the peer that can run here, or an own VM frozen by the loss (L5). */
+/**
+ * A fence must win something: a VM of the peer that can run here, or an own VM that is frozen by the loss or
+ * cannot start before the peer is counted out (L5).
+ */
 const fenceGain = (state: State): string | null => {
-	const { self } = state.config;
+	const { self, peer } = state.config;
 	for (const { vm, resource } of state.config.vms) {
 		const record = recordOf(state, resource);
 		const observed = observedOf(state, resource);
 		if (record === undefined || observed === undefined) continue;
-		if (record.owner !== self && record.wanted === 'running' && couldTakeOver(state, resource))
-			return `${vm} can run here`;
-		if (record.owner === self && isFrozen(observed) && mayExclude(state, resource))
-			return `${vm} is frozen by the loss`;
+		if (conflictOf(state, resource) !== null) continue;
+		if (record.owner !== self) {
+			if (record.wanted === 'running' && couldTakeOver(state, resource))
+				return `${vm} can run here`;
+			continue;
+		}
+		if (!mayExclude(state, resource)) continue;
+		if (isFrozen(observed)) return `${vm} is frozen by the loss`;
+		const startable =
+			record.wanted === 'running' &&
+			record.inSync.includes(peer) &&
+			presenceOf(state, vm) === 'absent' &&
+			(state.vmStates[vm]?.gaveUp ?? null) === null;
+		if (startable) return `${vm} can start here`;
 	}
 	return null;
 };
@@ -90,12 +105,15 @@ const goesFirst = (state: State): boolean => {
 	return self < peer;
 };
 
-/** True when the peer has not acknowledged our newest record: it may reckon with other weights. */
+/**
+ * True when the peer has not acknowledged our newest record, as far as this run of the agent knows: it may
+ * reckon with other weights.
+ */
 const unacknowledged = (state: State): boolean =>
 	state.config.vms.some(({ resource }) => {
 		const mine = recordOf(state, resource);
 		const theirs = peerRecordOf(state, resource);
-		return mine !== undefined && theirs !== undefined && !sameRecord(mine, theirs);
+		return mine !== undefined && (theirs === undefined || !sameRecord(mine, theirs));
 	});
 
 /**
@@ -140,8 +158,6 @@ const turnOriginMs = (state: State, lengthMs: number): number => {
  */
 const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): number => {
 	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
-	// A host without an agent fences nobody: no turn to wait for.
-	if (kernelAnswers(state)) return nowMs;
 	const originMs = turnOriginMs(state, lengthMs);
 	if (nowMs < originMs) return originMs + turnOf(state) * lengthMs;
 	const elapsedMs = nowMs - originMs;

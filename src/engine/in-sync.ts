@@ -15,6 +15,7 @@ import { mayExclude } from '#src/engine/outdate.ts';
 import type { State } from '#src/engine/state.ts';
 import {
 	isBehind,
+	isCompared,
 	isConnected,
 	isEstablishedUpToDate,
 	lowestDisk,
@@ -22,6 +23,20 @@ import {
 } from '#src/drbd/role.ts';
 import type { Sight } from '#src/heartbeat/document.ts';
 import type { MonotonicMs, ResourceName, ResourceObservation } from '#src/ports.ts';
+
+/** Follows whether DRBD has compared the two copies, or only calls one of them UpToDate for lack of the other. */
+export const comparedRule = (draft: Draft): void => {
+	for (const { resource } of draft.state.config.vms) {
+		const { state } = draft;
+		const observed = observedOf(state, resource);
+		if (observed === undefined) continue;
+		const unknown =
+			!isConnected(observed) && ['Consistent', 'Diskless'].includes(lowestDisk(observed));
+		const compared = unknown ? false : isCompared(observed) ? true : state.compared[resource];
+		if (compared !== undefined && compared !== state.compared[resource])
+			draft.state = { ...state, compared: { ...state.compared, [resource]: compared } };
+	}
+};
 
 /**
  * A disk below UpToDate leaves inSync at once: DRBD does not freeze when a disk (not the link)
@@ -34,10 +49,11 @@ export const shrinkRule = (draft: Draft): void => {
 		if (observed === undefined || record === undefined) continue;
 		const { self, peer } = draft.state.config;
 		// A sole holder counts itself out only for a current peer: else nothing newer exists anywhere. DRBD also
-		// calls a copy UpToDate that it could compare with nothing; one that a Primary writes to it did compare.
-		const compared = record.inSync.includes(peer) || observed.role === 'Primary';
+		// calls a copy UpToDate that it could compare with nothing.
 		const peerCurrent =
-			compared && isConnected(observed) && lowestPeerDisk(observed) === 'UpToDate';
+			draft.state.compared[resource] === true &&
+			isConnected(observed) &&
+			lowestPeerDisk(observed) === 'UpToDate';
 		const counted =
 			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))

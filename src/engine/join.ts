@@ -4,6 +4,7 @@ import {
 	type Draft,
 	holdRecord,
 	joined,
+	leap,
 	localOf,
 	note,
 	observedOf,
@@ -39,7 +40,9 @@ export const conflictOf = (state: State, resource: ResourceName): string | null 
 	localOf(state, resource)?.held ?? null;
 
 const judge = (state: State, mine: ResourceRecord, theirs: ResourceRecord): string | null => {
-	if (bothExclusive(state, mine, theirs))
+	const decided = Math.abs(mine.generation - theirs.generation) >= leap.acceptStale;
+	// A person has given up one of the two copies: the higher generation says which.
+	if (bothExclusive(state, mine, theirs) && !decided)
 		return 'each host has the data as its own alone: one of them ran or was restored without the other knowing';
 	if (mine.generation === theirs.generation)
 		return 'both hosts have a record of the same generation with different content';

@@ -14,11 +14,14 @@ import { inContact, together } from '#src/engine/join.ts';
 
 /** A leaving host hands its VMs over one after the other as far as that works. */
 const handOverRule = (draft: Draft): void => {
-	for (const vm of draft.state.config.vms) {
-		const record = recordOf(draft.state, vm.resource);
-		if (record?.owner !== draft.state.config.self || record.journal !== null) continue;
-		if (handoverBlocker(draft.state, vm) === null) openHandover(draft, vm, 'this host leaves');
-	}
+	const { self, vms } = draft.state.config;
+	const records = vms.map((vm) => recordOf(draft.state, vm.resource));
+	// What is under way takes memory over there that nothing shows yet.
+	if (records.some((record) => (record?.journal ?? null) !== null)) return;
+	const next = vms.find(
+		(vm, index) => records[index]?.owner === self && handoverBlocker(draft.state, vm) === null,
+	);
+	if (next !== undefined) openHandover(draft, next, 'this host leaves');
 };
 
 /** The stayer counts the leaver out once nothing of the VM is left there; the leaver asked for it. */

@@ -1,3 +1,4 @@
+import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 import type { CarriedAction } from '#src/engine/action.ts';
 import {
 	changeLoss,
@@ -32,6 +33,9 @@ const settleMsOf = (type: CarriedAction['type']): number => {
 
 /** Metadata that does not agree is read again after this long: it changes only when something else does. */
 const disagreePauseMs = 10_000;
+
+/** Two copies that DRBD shows as equal and whose generations do not say so yet are read again after this long. */
+const unequalPauseMs = 1000;
 
 const putRetry = (draft: Draft, key: string, retry: Retry): void => {
 	draft.state = { ...draft.state, retries: { ...draft.state.retries, [key]: retry } };
@@ -87,19 +91,30 @@ const generationsRead = (
 		note(draft, 'debug', 'data generation was read under an older record: dropped', { resource });
 		return;
 	}
+	const observed = observedOf(state, resource);
+	if (observed !== undefined && isEstablishedUpToDate(observed))
+		putRetry(draft, retryKey('read-generations', resource), {
+			failures: 0,
+			notBeforeMs: draft.nowMs + unequalPauseMs,
+			detail: '',
+		});
 	const uuids = generations
 		.toSorted((one, other) => one.volume - other.volume)
 		.map((generation) => generation.uuid);
 	if (state.resources?.value[resource]?.role === 'Primary') {
 		if (!soleRecord(state, resource)) return;
+		const unchanged = JSON.stringify(uuids) === JSON.stringify(record.uuids);
 		draft.state = {
 			...state,
 			generationsRead: { ...state.generationsRead, [resource]: true },
-			// In use here under a sole record: an earlier run of this agent had it confirmed.
+		};
+		// Else an operator may have promoted it: nothing shows that this copy was allowed to go on alone.
+		if (!joined(state) && state.aloneAllowed[resource] !== true && !unchanged) return;
+		draft.state = {
+			...draft.state,
 			aloneAllowed: { ...state.aloneAllowed, [resource]: true },
 		};
-		if (JSON.stringify(uuids) !== JSON.stringify(record.uuids))
-			writeRecord(draft, resource, { uuids }, 'data generation read back');
+		if (!unchanged) writeRecord(draft, resource, { uuids }, 'data generation read back');
 	} else if (joined(state)) {
 		// A generation begun alone is of no use for a comparison: noted as empty.
 		const shared = generations.some((generation) => generation.alone) ? [] : uuids;
@@ -177,7 +192,8 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			// Nothing was started: it does not count against the restart budget.
 			if (outcome.result === 'failed' && outcome.code === 'domain-exists')
 				changeVmState(draft, action.vm, {
-					startsMs: vmStateOf(draft.state, action.vm).startsMs.slice(0, -1),
+					restartsMs: vmStateOf(draft.state, action.vm).restartsMs.slice(0, -1),
+					restarting: false,
 				});
 			return;
 		case 'resume-io':

@@ -213,9 +213,6 @@ export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: n
 		});
 	}
 	if (state === 'on') {
-		const vouched = peer.hearing === 'online' && peer.document?.deviceWrong !== true;
-		if (draft.state.persisted.deviceWrong && vouched)
-			changePersisted(draft, { deviceWrong: false });
 		settleLateFence(draft, askedAtMs);
 		if (peer.proof?.kind === 'power-off') {
 			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
@@ -244,13 +241,17 @@ export const settleOpenFence = (draft: Draft, why: string): void => {
 const settleLateFence = (draft: Draft, askedAtMs: number): void => {
 	const { state } = draft;
 	const { openFence } = state.persisted;
-	const lateMs = state.config.fencing?.lateMs ?? null;
-	if (openFence === null || lateMs === null) return;
+	const { fencing } = state.config;
+	if (openFence === null || fencing === null) return;
 	if (busy(state, state.config.peer, ['power-off'])) return;
 	// Sent in another boot of ours: its age is unknown, so it counts from this start.
 	const sentMs = openFence.bootId === state.bootId ? openFence.atMs : state.startedAtMs;
-	if (askedAtMs - sentMs > lateMs)
-		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
+	// The device may have taken the command at the very end of the call.
+	if (askedAtMs - sentMs > fencing.callMs + fencing.lateMs)
+		settleOpenFence(
+			draft,
+			`the device's latency of ${fencing.lateMs} ms has passed with its power on`,
+		);
 };
 
 /** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
@@ -292,7 +293,7 @@ export const signOfLife = (state: State, nowMs: number): string | null => {
 		return 'DRBD on this host does not answer, so it cannot be seen whether the hosts are connected';
 	if (anyConnected(state)) return `DRBD is connected to ${config.peer}: its kernel is alive`;
 	if (kernelAnswers(state)) return `the kernel of ${config.peer} refuses connections: it is alive`;
-	const read = peer.power?.state === 'on' && nowMs - peer.power.atMs <= proofFreshMs;
+	const read = peer.power?.state === 'on' && nowMs - peer.power.atMs <= freshMs(state);
 	if (read && !deviceWrong(state))
 		return `the power of ${config.peer} reads on: switch it off first`;
 	return null;

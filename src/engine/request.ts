@@ -55,7 +55,7 @@ const startVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	const record = recordOf(state, vm.resource);
 	if (record?.journal !== null && record !== undefined)
 		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
-	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, startsMs: [] });
+	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, restartsMs: [], restarting: false });
 	if (record?.wanted !== 'running')
 		writeRecord(draft, vm.resource, { wanted: 'running' }, `started by ${by}`);
 	const presence = presenceOf(state, vm.vm);
@@ -134,7 +134,7 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 		...draft.state,
 		aloneAllowed: { ...draft.state.aloneAllowed, [vm.resource]: true },
 	};
-	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, startsMs: [] });
+	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, restartsMs: [], restarting: false });
 	note(draft, 'warn', 'a person accepted stale data', { vm: vm.vm, by });
 	return accepted(`${vm.vm} is being started on ${self} from data that may be stale`);
 };
@@ -295,9 +295,13 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 		if (inContact(state) && answered)
 			return done(armed ? 'the pair is armed' : 'the pair is disarmed');
 		if (nowMs - pending.sinceMs < patienceMs) return null;
-		return done(
-			`${armed ? 'armed' : 'disarmed'} on ${state.config.self}`,
-			`${state.config.peer} has not confirmed it; it takes it over when it is in contact`,
+		const { self, peer } = state.config;
+		return refused(
+			'unconfirmed',
+			armed
+				? `${peer} has not confirmed it: ${self} is armed, and ${peer} follows when it is in contact`
+				: `${peer} has not confirmed it: ${self} is disarmed, but ${peer} may still switch ${self} off and take its VMs over`,
+			armed ? 'vmpair status' : `run "vmpair disarm" on ${peer} too before any work begins`,
 		);
 	}
 	const blocker = armed ? armBlocker(state) : disarmBlocker(state);

@@ -93,8 +93,10 @@ interface Loss {
 }
 
 export interface VmState {
-	/** Start attempts in the window, oldest first. */
-	readonly startsMs: readonly MonotonicMs[];
+	/** Starts after a crash or a failed start within the window, oldest first. */
+	readonly restartsMs: readonly MonotonicMs[];
+	/** It ran or was started here and did not end by a wish of the guest or of a person: its next start is a restart. */
+	readonly restarting: boolean;
 	/** Given up until a person starts it again; the reason. */
 	readonly gaveUp: string | null;
 	/** A person, a hand-over or a takeover by a person ordered this start: it is done even when disarmed. */
@@ -166,6 +168,11 @@ export interface State {
 	readonly ownGenerations: Readonly<Record<ResourceName, readonly string[]>>;
 	/** Resources whose data generation was read since they last began to write alone. */
 	readonly generationsRead: Readonly<Record<ResourceName, boolean>>;
+	/**
+	 * Whether DRBD compared the copies since the own disk was last seen without a connection and of unknown worth: it
+	 * calls a `Consistent` disk UpToDate that connects to a host without any. Absent: not known in this run.
+	 */
+	readonly compared: Readonly<Record<ResourceName, boolean>>;
 	/** When the last reading was asked for that showed both copies connected and in one data generation. */
 	readonly mirroredAtMs: Readonly<Record<ResourceName, MonotonicMs>>;
 	/** Resources that are down here and were outdated in their metadata. */
@@ -286,6 +293,7 @@ export const initialState = (
 	vmStates: {},
 	ownGenerations: {},
 	generationsRead: {},
+	compared: {},
 	mirroredAtMs: {},
 	outdatedDown: {},
 	losses: {},

@@ -2,7 +2,7 @@ import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
 import { type Draft, note } from '#src/engine/draft.ts';
 import { compareRule, generationRule } from '#src/engine/generation.ts';
-import { growRule, shrinkRule } from '#src/engine/in-sync.ts';
+import { comparedRule, growRule, shrinkRule } from '#src/engine/in-sync.ts';
 import {
 	lossRule,
 	outdateAnswerRule,
@@ -46,6 +46,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	forwardedRule,
 	powerQueryRule,
 	// Records: losers first.
+	comparedRule,
 	shrinkRule,
 	outdateForPeerRule,
 	outdateAnswerRule,

@@ -26,18 +26,17 @@ export const promotableDisk = (state: State, resource: ResourceName): boolean =>
 };
 
 /**
- * A disk whose data is as current as the record says. `Consistent` is DRBD not knowing it after a reboot:
- * then the data generation must have been compared, or a restored state file could pass for the truth (V9).
+ * A disk whose data is as current as the record says. `Consistent` is DRBD not knowing it after a reboot, and
+ * UpToDate beside a host without a disk is no more: then the data generation must have been compared, or a
+ * restored state file could pass for the truth (V9).
  */
 export const currentDisk = (state: State, resource: ResourceName): boolean => {
 	const observed = observedOf(state, resource);
 	if (observed === undefined) return false;
 	const disk = lowestDisk(observed);
-	if (disk === 'UpToDate') return true;
-	return (
-		disk === 'Consistent' &&
-		(state.verified[resource] === true || state.aloneAllowed[resource] === true)
-	);
+	if (state.verified[resource] === true || state.aloneAllowed[resource] === true)
+		return disk === 'UpToDate' || disk === 'Consistent';
+	return disk === 'UpToDate' && state.compared[resource] !== false;
 };
 
 /** True when this host could run the VM with every acknowledged write, once the peer is proven out. */
@@ -150,8 +149,8 @@ export const metadataAgrees = (
 	const byUuid =
 		uuids !== null &&
 		uuids.length === generations.length &&
-		generations.every(
-			(generation) => generation.alone && uuids[generation.volume] === generation.uuid,
-		);
+		generations
+			.toSorted((one, other) => one.volume - other.volume)
+			.every((generation, index) => generation.alone && uuids[index] === generation.uuid);
 	return byFlag || byUuid;
 };

@@ -109,18 +109,18 @@ const startVm = (draft: Draft, vm: EngineVm): void => {
 	const record = recordOf(state, vm.resource);
 	if (record === undefined) return;
 	if (waiting(draft, 'create-vm', vm.vm)) return;
-	const startsMs = vmStateOf(state, vm.vm).startsMs.filter(
-		(atMs) => nowMs - atMs < vm.restartWindowMs,
-	);
-	if (startsMs.length >= vm.restartsMax) {
-		const reason = `${startsMs.length} starts within ${Math.round(vm.restartWindowMs / 60_000)} min did not last`;
-		changeVmState(draft, vm.vm, { gaveUp: reason, ordered: false, startsMs });
+	const { restarting, restartsMs: before } = vmStateOf(state, vm.vm);
+	const recentMs = before.filter((atMs) => nowMs - atMs < vm.restartWindowMs);
+	if (restarting && recentMs.length >= vm.restartsMax) {
+		const reason = `${recentMs.length} restarts within ${Math.round(vm.restartWindowMs / 60_000)} min did not last`;
+		changeVmState(draft, vm.vm, { gaveUp: reason, ordered: false, restartsMs: recentMs });
 		note(draft, 'error', 'VM start given up', { vm: vm.vm, reason });
 		return;
 	}
 	if (!start(draft, { type: 'create-vm', vm: vm.vm, generation: record.generation })) return;
-	changeVmState(draft, vm.vm, { startsMs: [...startsMs, nowMs], vanishedMs: null });
-	note(draft, 'warn', 'start issued', { vm: vm.vm, attempt: startsMs.length + 1 });
+	const restartsMs = restarting ? [...recentMs, nowMs] : recentMs;
+	changeVmState(draft, vm.vm, { restartsMs, restarting: true, vanishedMs: null });
+	note(draft, 'warn', 'start issued', { vm: vm.vm, restarts: restartsMs.length });
 };
 
 /**
@@ -165,11 +165,14 @@ export const endedRule = (draft: Draft): void => {
 		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
 		}
-		if (start(draft, { type: 'destroy-vm', vm, generation: record.generation }))
+		if (start(draft, { type: 'destroy-vm', vm, generation: record.generation })) {
+			// A guest that reboots was well: only crashes and failed starts use the restart budget up.
+			if (observed.reason === 'reboot') changeVmState(draft, vm, { restarting: false });
 			note(draft, poweredOff || observed.reason === 'reboot' ? 'info' : 'warn', 'guest ended', {
 				vm,
 				reason: observed.reason,
 			});
+		}
 	}
 };
 
@@ -182,6 +185,7 @@ export const sinceRule = (draft: Draft): void => {
 		const { notRunningSinceMs, runsSinceMs } = vmStateOf(state, vm.vm);
 		if (runs !== (runsSinceMs !== null))
 			changeVmState(draft, vm.vm, { runsSinceMs: runs ? draft.nowMs : null });
+		if (runs) changeVmState(draft, vm.vm, { restarting: true });
 		if (down !== (notRunningSinceMs !== null))
 			changeVmState(draft, vm.vm, { notRunningSinceMs: down ? draft.nowMs : null });
 	}

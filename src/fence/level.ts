@@ -42,6 +42,14 @@ export const powerOfLevel = (
 	return unknown('no fence device answered');
 };
 
-/** An act on a level succeeded only when it did on every device. */
-export const actOnLevel = (answers: readonly DeviceOutcome[]): Outcome =>
-	worst(answers) ?? (answers.length > 0 ? succeeded(null) : unknown('no fence device was asked'));
+/**
+ * An act on a level succeeded only when it did on every device, and failed only when it did on every one: what some
+ * of them did may have taken the others' power, and the outcome is unknown.
+ */
+export const actOnLevel = (answers: readonly DeviceOutcome[]): Outcome => {
+	const bad = worst(answers);
+	if (bad === null)
+		return answers.length > 0 ? succeeded(null) : unknown('no fence device was asked');
+	const codes = answers.map(({ outcome }) => (outcome.result === 'failed' ? outcome.code : null));
+	return codes.every((code) => code === codes[0]) ? bad : unknown(bad.detail);
+};

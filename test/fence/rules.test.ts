@@ -165,6 +165,10 @@ test('a host is off only when every device of it says off, whatever their order'
 				outcomes.length > 0 && outcomes.every(({ result }) => result === 'succeeded'),
 			);
 			if (outcomes.some(({ result }) => result === 'unknown')) t.is(act.result, 'unknown');
+			t.is(
+				act.result === 'failed',
+				outcomes.length > 0 && outcomes.every(({ result }) => result === 'failed'),
+			);
 		}),
 	);
 });

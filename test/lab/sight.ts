@@ -24,7 +24,7 @@ export type Seen = {
  * A ledger writes 20 records a second; silent for so long means that it does not write. Emulated hosts on a shared
  * machine stand still for seconds now and then; the verdict tells the longest silence anyway.
  */
-const silentMs = 6000;
+const silentMs = 12_000;
 const statusFreshMs = 15_000;
 
 const lastAck = (seen: Seen, vm: string): number =>
