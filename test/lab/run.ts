@@ -137,7 +137,20 @@ async function judgeAll(running: Running): Promise<VmVerdict[]> {
 	return verdicts;
 }
 
+/** A host that has just booted is not looked at yet: the end is judged by what is seen of every host. */
+async function untilSeen(running: Running): Promise<void> {
+	const sinceMs = Date.now();
+	const probe = (): Promise<true | undefined> =>
+		Promise.resolve(
+			running.watches.every(({ view }) => !view.powered || view.seenMs > sinceMs)
+				? true
+				: undefined,
+		);
+	await until(probe, { what: 'a look at every host with power', timeoutMs: 180_000 });
+}
+
 async function finish(running: Running, options: RunOptions, played: Played): Promise<Report> {
+	await untilSeen(running);
 	const ledger = await judgeAll(running);
 	const failures = [...played.failures];
 	const intact = new Map(ledger.map(({ vm, violations }) => [vm, violations.length === 0]));

@@ -38,6 +38,8 @@ export type HostView = {
 	status: StatusView | undefined;
 	/** When `status` came, on the outer clock. */
 	statusMs: number;
+	/** When its observer last said anything; 0 while the host has no power. */
+	seenMs: number;
 	notes: Note[];
 };
 
@@ -86,6 +88,7 @@ export class HostWatch {
 		state: undefined,
 		status: undefined,
 		statusMs: 0,
+		seenMs: 0,
 		notes: [],
 	};
 	readonly host: LabHost;
@@ -151,6 +154,7 @@ export class HostWatch {
 				booted = true;
 				this.view.agent = 'down';
 				this.view.drbd = new Map();
+				this.view.seenMs = 0;
 				await delay(200);
 				continue;
 			}
@@ -179,6 +183,7 @@ export class HostWatch {
 		const match = /^(\w+) (\d+\.\d+) (.*)$/u.exec(line);
 		if (match === null) return;
 		const [, kind, , payload = ''] = match;
+		this.view.seenMs = Date.now();
 		if (kind === 'drbd') this.view.drbd = parseDrbd(payload);
 		else if (kind === 'agent') this.view.agent = payload === 'running' ? 'running' : 'down';
 		else if (kind === 'state' && payload !== '')
