@@ -52,7 +52,9 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			'peer-agent-down',
 			config.peer,
 			'critical',
-			`the agent on ${config.peer} is silent but the host lives: nothing is failed over`,
+			state.resources === null || state.resourcesUnknownSinceMs !== null
+				? `${config.peer} is silent, and DRBD on ${config.self} does not say whether it is connected: nothing is failed over`
+				: `the agent on ${config.peer} is silent but the host lives: nothing is failed over`,
 			`on ${config.peer}: systemctl status vmpair`,
 		);
 	if (peer.status === 'out')
