@@ -4,6 +4,13 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import {
+	configurationFiles,
+	documentFolder,
+	libraryFolder,
+	packagedFiles,
+	readmeAsInstalled,
+} from './content.ts';
 
 /**
  * Builds `dist/vmpair_<version>_<arch>.deb`: the bundled program, its own Node, the DRBD handler and
@@ -11,8 +18,6 @@ import { build, type Plugin } from 'esbuild';
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const lib = 'usr/lib/vmpair';
-const doc = 'usr/share/doc/vmpair';
 
 interface Manifest {
 	readonly version: string;
@@ -27,7 +32,9 @@ const architecture = (): { readonly debian: string; readonly node: string } => {
 		['arm64', 'arm64'],
 	]).get(process.arch);
 	if (debian === undefined) throw new Error(`no package is built on ${process.arch}`);
-	return { debian, node: join(root, `node_modules/node-linux-${process.arch}/bin/node`) };
+	const node = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
+	if (!existsSync(node)) throw new Error(`there is no Node to ship at ${node}: run "npm ci"`);
+	return { debian, node };
 };
 
 /** Worker threads are files of their own in the bundle; the URL that names one gets its bundled name. */
@@ -47,9 +54,8 @@ const workers: Plugin = {
 
 /** Lazily imported verbs become chunks of their own, so that `vmpair status` loads little. */
 const bundle = async (outdir: string): Promise<void> => {
-	const worker = join(root, 'src/heartbeat/worker.ts');
 	await build({
-		entryPoints: [join(root, 'src/main.ts'), ...(existsSync(worker) ? [worker] : [])],
+		entryPoints: [join(root, 'src/main.ts'), join(root, 'src/heartbeat/worker.ts')],
 		entryNames: '[name]',
 		chunkNames: 'chunk-[name]-[hash]',
 		outdir,
@@ -111,40 +117,20 @@ const control = (tree: string, debian: string): string =>
 	].join('\n');
 
 const assemble = async (tree: string, node: string): Promise<void> => {
-	const files: readonly (readonly [string, string, number])[] = [
-		['deploy/debian/vmpair', 'usr/bin/vmpair', 0o755],
-		['deploy/systemd/vmpair.service', 'lib/systemd/system/vmpair.service', 0o644],
-		['deploy/debian/needrestart.conf', 'etc/needrestart/conf.d/vmpair.conf', 0o644],
-		['deploy/drbd/drbd-handler', `${lib}/drbd-handler`, 0o755],
-		['deploy/vmpair.yaml.example', 'etc/vmpair/vmpair.yaml.example', 0o644],
-		['README.md', `${doc}/README.md`, 0o644],
-		['LICENSE', `${doc}/copyright`, 0o644],
-		['CHANGELOG.md', `${doc}/changelog.md`, 0o644],
-	];
-	await bundle(join(tree, lib));
-	runtime(node, join(tree, lib, 'node'));
-	for (const [from, to, mode] of files) {
-		if (existsSync(join(root, from))) install(join(root, from), join(tree, to), mode);
-		else console.error(`${from} is missing and left out`);
-	}
-	const snippets = join(root, 'deploy/drbd');
-	for (const name of existsSync(snippets) ? readdirSync(snippets) : []) {
-		if (name === 'drbd-handler') continue;
-		install(join(snippets, name), join(tree, doc, 'examples', name), 0o644);
-	}
+	// Before the work of bundling: what is missing is told at once.
+	const files = packagedFiles(root);
+	await bundle(join(tree, libraryFolder));
+	runtime(node, join(tree, libraryFolder, 'node'));
+	for (const { from, to, mode } of files) install(join(root, from), join(tree, to), mode);
+	const readme = join(tree, documentFolder, 'README.md');
+	writeFileSync(readme, readmeAsInstalled(readFileSync(readme, 'utf8'), files));
 };
 
 const metadata = (tree: string, debian: string): void => {
 	const folder = join(tree, 'DEBIAN');
-	mkdirSync(folder, { mode: 0o755 });
+	mkdirSync(folder, { recursive: true, mode: 0o755 });
 	writeFileSync(join(folder, 'control'), control(tree, debian));
-	const conffiles = ['etc/vmpair/vmpair.yaml.example', 'etc/needrestart/conf.d/vmpair.conf']
-		.filter((path) => existsSync(join(tree, path)))
-		.map((path) => `/${path}\n`);
-	writeFileSync(join(folder, 'conffiles'), conffiles.join(''));
-	for (const script of ['postinst', 'prerm', 'postrm']) {
-		install(join(root, 'deploy/debian', script), join(folder, script), 0o755);
-	}
+	writeFileSync(join(folder, 'conffiles'), configurationFiles.map((path) => `/${path}\n`).join(''));
 };
 
 const main = async (): Promise<void> => {
