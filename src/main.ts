@@ -1,5 +1,7 @@
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { withPages } from '#src/cli/text.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 type Verb = (argv: string[], around: Surroundings) => Promise<number>;
@@ -50,11 +52,16 @@ const takeOption = (argv: string[], name: string): string | undefined => {
 	return index === -1 ? undefined : argv.splice(index, 2)[1];
 };
 
+/** A checkout has its documents beside `src`, the package where Debian wants them. */
+const documentsOf = (program: string): string =>
+	program.endsWith('.ts') ? join(dirname(program), '../docs') : '/usr/share/doc/vmpair';
+
 const surroundings = (argv: string[]): Surroundings => {
 	const { SUDO_USER: sudo, USER: user, COLUMNS: columns } = process.env;
 	return {
 		socketPath: takeOption(argv, '--socket') ?? '/run/vmpair/agent.sock',
 		stateFolder: takeOption(argv, '--state') ?? '/var/lib/vmpair',
+		documents: documentsOf(process.argv[1] ?? ''),
 		program: process.argv[1] ?? '',
 		user: sudo ?? user ?? `uid ${process.getuid?.() ?? 0}`,
 		interactive: process.stdin.isTTY && process.stdout.isTTY,
@@ -69,10 +76,11 @@ const tellError = (error: unknown, json: boolean, around: Surroundings): number 
 	const known = error instanceof VmpairError;
 	const code = known ? error.code : 'unexpected';
 	const next = known ? error.next : 'report this with the output of "vmpair history"';
+	const step = withPages(next, around.documents);
 	const message = messageOf(error);
 	if (json) around.print(JSON.stringify({ error: { code, message, next } }));
 	around.warn(`vmpair: ${message}`);
-	if (next !== '') around.warn(`  next: ${next}`);
+	if (step !== '') around.warn(`  next: ${step}`);
 	if (!known && error instanceof Error) around.warn(error.stack ?? '');
 	return exitCodes.get(code) ?? exit.failed;
 };

@@ -3,6 +3,7 @@ import type { Reply, Request } from '#src/api/request.ts';
 import type { Status, VmView } from '#src/api/view.ts';
 import { historyLine } from '#src/cli/history.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { withPages } from '#src/cli/text.ts';
 import { VmpairError } from '#src/std/error.ts';
 
 const pollMs = 500;
@@ -74,7 +75,8 @@ const endOf = (reply: Reply): Ending => ({
 	reply,
 });
 
-const tellReply = (reply: Reply, json: boolean, around: Surroundings): void => {
+/** Prints an answer and its next step; a refusal goes to stderr. */
+export const tellReply = (reply: Reply, json: boolean, around: Surroundings): void => {
 	if (json) {
 		around.print(JSON.stringify(reply));
 		return;
@@ -82,7 +84,7 @@ const tellReply = (reply: Reply, json: boolean, around: Surroundings): void => {
 	const line = reply.status === 'refused' ? `refused: ${reply.message}` : reply.message;
 	const tell = reply.status === 'refused' ? around.warn : around.print;
 	tell(line);
-	if (reply.next !== '') tell(`  next: ${reply.next}`);
+	if (reply.next !== '') tell(`  next: ${withPages(reply.next, around.documents)}`);
 };
 
 /** Sends a request, tells what happens until it is done, refused or takes too long; returns the exit code. */

@@ -18,7 +18,10 @@ export const topics: Readonly<Record<string, Topic>> = {
 	status: {
 		synopsis: 'status [-w] [--json]',
 		summary: 'is everything fine, what happened, what to do now',
-		details: ['-w, --watch  redraw every second', '--json       stable format, see docs/'],
+		details: [
+			'-w, --watch  redraw every second',
+			'--json       stable format, see docs/status.schema.json',
+		],
 	},
 	history: {
 		synopsis: 'history [--since 1h] [-f | --inputs] [--json]',
@@ -152,6 +155,8 @@ export const help = async (argv: string[], around: Surroundings): Promise<number
 	if (topic === undefined) throw usageError(`there is no verb "${verb}"`, '');
 	around.print(`vmpair ${topic.synopsis}`);
 	around.print(`  ${topic.summary}`);
-	for (const line of topic.details) around.print(`  ${line}`);
+	for (const line of topic.details) {
+		around.print(`  ${line.replaceAll('docs/', `${around.documents}/`)}`);
+	}
 	return exit.done;
 };

@@ -1,4 +1,5 @@
 import { apiClient } from '#src/api/driver-client.ts';
+import { tellReply } from '#src/cli/act.ts';
 import { parseOptions } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 
@@ -6,6 +7,6 @@ import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 export const reload = async (argv: string[], around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('reload', argv, { json: { type: 'boolean', default: false } });
 	const reply = await apiClient(around.socketPath).reload();
-	around.print(values.json ? JSON.stringify(reply) : reply.message);
+	tellReply(reply, values.json, around);
 	return reply.status === 'refused' ? exit.refused : exit.done;
 };

@@ -141,7 +141,7 @@ const playScenario = async (file: string, json: boolean, around: Surroundings): 
 	} catch (error) {
 		const problems = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
 		throw new VmpairError('scenario-invalid', `${file} is no scenario:\n${problems}`, {
-			next: 'the format is described in docs/scenario-format.md',
+			next: `the format is described in ${around.documents}/scenario-format.md`,
 			cause: error,
 		});
 	}

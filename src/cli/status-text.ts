@@ -13,6 +13,7 @@ import {
 	paint,
 	span,
 	table,
+	withPages,
 	wrap,
 	type Cell,
 	type Column,
@@ -26,7 +27,14 @@ import { formatDuration } from '#src/std/duration.ts';
 export interface Look {
 	readonly columns: number;
 	readonly colour: boolean;
+	/** Folder with the runbook's pages; without it a page is only named. */
+	readonly documents?: string;
 }
+
+const nextLines = (next: string, look: Look): string[] => {
+	const step = look.documents === undefined ? next : withPages(next, look.documents);
+	return step === '' ? [] : wrap(`next: ${step}`, look.columns, '  ');
+};
 
 const verdictTones: Readonly<Record<Verdict, Tone>> = {
 	protected: 'good',
@@ -264,7 +272,7 @@ const troubleLines = (status: Status, look: Look): string[] => {
 		);
 		if (told.has(trouble.next)) return lines;
 		told.add(trouble.next);
-		return [...lines, ...wrap(`next: ${trouble.next}`, look.columns, '  ')];
+		return [...lines, ...nextLines(trouble.next, look)];
 	});
 };
 
@@ -297,7 +305,7 @@ export const statusLines = (status: Status, look: Look): string[] => {
 		`${word}  pair ${status.pairId}, seen from ${status.self}`,
 		...wrap(status.reason, look.columns, '  '),
 		...disarmed,
-		...(status.next === '' ? [] : wrap(`next: ${status.next}`, look.columns, '  ')),
+		...nextLines(status.next, look),
 		...section([...hostLines(status, look), ...guardLines(status, look)]),
 		...section(vmLines(status, look)),
 		...section(activityLines(status, look)),

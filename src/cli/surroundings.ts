@@ -4,6 +4,8 @@ export interface Surroundings {
 	readonly socketPath: string;
 	/** Folder with the agent's durable state, read only while the agent is down. */
 	readonly stateFolder: string;
+	/** Folder with the documents that messages send to: the runbook's pages and the formats. */
+	readonly documents: string;
 	/** The file that was started, for a demo that starts agents. */
 	readonly program: string;
 	/** Who asks, for the history: the person behind sudo where that is known. */

@@ -99,3 +99,10 @@ export const wrap = (sentence: string, columnsMax: number, indent = ''): string[
 	}
 	return [...lines, indent + line];
 };
+
+/** `text` with the file of every runbook page that it names: what a person can open at once. */
+export const withPages = (text: string, documents: string): string =>
+	text.replaceAll(
+		/\bthe runbook ([a-z0-9-]+)/g,
+		(_, page: string) => `${documents}/runbook/${page}.md`,
+	);

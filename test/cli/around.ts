@@ -5,6 +5,7 @@ export const createAround = (changes: Partial<Surroundings> = {}) => {
 	const printed: string[] = [];
 	const warned: string[] = [];
 	const around: Surroundings = {
+		documents: '/usr/share/doc/vmpair',
 		program: 'vmpair',
 		socketPath: '/nonexistent/agent.sock',
 		stateFolder: '/nonexistent',

@@ -4,25 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { configCheck } from '#src/cli/config-check.ts';
-import type { Surroundings } from '#src/cli/surroundings.ts';
+import { createAround } from '#test/cli/around.ts';
 
 const example = fileURLToPath(new URL('../../deploy/vmpair.yaml.example', import.meta.url));
 
 const run = async (...argv: string[]) => {
-	const said = { printed: [] as string[], warned: [] as string[] };
-	const around: Surroundings = {
-		program: 'vmpair',
-		socketPath: '/nonexistent',
-		stateFolder: '/nonexistent',
-		user: 'root',
-		interactive: false,
-		colour: false,
-		columns: 80,
-		print: (line) => said.printed.push(line),
-		warn: (line) => said.warned.push(line),
-	};
+	const { around, printed, warned } = createAround();
 	const code = await configCheck(argv, around);
-	return { code, printed: said.printed.join('\n'), warned: said.warned.join('\n') };
+	return { code, printed: printed.join('\n'), warned: warned.join('\n') };
 };
 
 test('the shipped example passes the check and its times are shown with their reasons', async (t) => {

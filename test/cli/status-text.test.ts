@@ -191,3 +191,20 @@ test('a receiver that takes no alerts is told with its reason and the next step'
 	);
 	t.notRegex(text, /chat/);
 });
+
+test('a next step that is a runbook page is a file that can be opened', (t) => {
+	const failover = {
+		ready: false,
+		to: null,
+		blocker: 'DRBD gave the connection up',
+		next: 'see the runbook split-brain-suspected',
+	};
+	const status = exampleStatus([exampleVm('ldap', { failover })]);
+	t.true(statusLines(status, plain).includes('  next: see the runbook split-brain-suspected'));
+	const look = { ...plain, documents: '/usr/share/doc/vmpair' };
+	t.true(
+		statusLines(status, look).includes(
+			'  next: see /usr/share/doc/vmpair/runbook/split-brain-suspected.md',
+		),
+	);
+});

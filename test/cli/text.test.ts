@@ -1,5 +1,5 @@
 import test from 'ava';
-import { ago, span, wrap } from '#src/cli/text.ts';
+import { ago, span, withPages, wrap } from '#src/cli/text.ts';
 
 test('an age has one unit that a person can read', (t) => {
 	t.deepEqual([0, 240, 9940, 9960, 42_000, 119_000, 125_000, 7_300_000, 200_000_000].map(span), [
@@ -22,4 +22,12 @@ test('sentences break at spaces and keep every word', (t) => {
 	const lines = wrap(sentence, 24, '  ');
 	t.true(lines.every((line) => line.startsWith('  ') && line.length <= 24));
 	t.is(lines.map((line) => line.trim()).join(' '), sentence);
+});
+
+test('a runbook page that is named becomes the file that holds it', (t) => {
+	t.is(
+		withPages('bring north back, or see the runbook vm-down', '/usr/share/doc/vmpair'),
+		'bring north back, or see /usr/share/doc/vmpair/runbook/vm-down.md',
+	);
+	t.is(withPages('vmpair start ldap', '/docs'), 'vmpair start ldap');
 });

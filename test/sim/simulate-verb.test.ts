@@ -3,21 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { simulate } from '#src/cli/simulate.ts';
-import type { Surroundings } from '#src/cli/surroundings.ts';
+import { createAround } from '#test/cli/around.ts';
 
 const around = () => {
-	const printed: string[] = [];
-	const surroundings: Surroundings = {
-		program: 'vmpair',
-		socketPath: '',
-		stateFolder: '',
-		user: 'tester',
-		interactive: false,
-		colour: false,
-		columns: 80,
-		print: (line) => void printed.push(line),
-		warn: (line) => void printed.push(line),
-	};
+	const { around: silent, printed } = createAround();
+	const surroundings = { ...silent, warn: silent.print };
 	return { printed, surroundings };
 };
 
