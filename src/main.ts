@@ -29,6 +29,9 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 /** Exit codes of errors that have one of their own. */
 const exitCodes: ReadonlyMap<string, number> = new Map([
 	['usage', exit.usage],
+	['unknown-vm', exit.usage],
+	['unknown-host', exit.usage],
+	['wrong-host', exit.usage],
 	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],
 	['not-permitted', exit.notPermitted],

@@ -2,6 +2,7 @@ import { apiClient, unreachableCode, type Client } from '#src/api/driver-client.
 import type { Reply, Request } from '#src/api/request.ts';
 import type { Status, VmView } from '#src/api/view.ts';
 import { historyLine } from '#src/cli/history.ts';
+import { namedVm } from '#src/cli/names.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { withPages } from '#src/cli/text.ts';
 import { VmpairError } from '#src/std/error.ts';
@@ -87,7 +88,10 @@ export const tellReply = (reply: Reply, json: boolean, around: Surroundings): vo
 	if (reply.next !== '') tell(`  next: ${withPages(reply.next, around.documents)}`);
 };
 
-/** Sends a request, tells what happens until it is done, refused or takes too long; returns the exit code. */
+/**
+ * Sends a request, tells what happens until it is done, refused or takes too long; returns the exit code.
+ * Throws `unknown-vm`.
+ */
 export const act = async (
 	request: Request,
 	goal: Goal,
@@ -95,6 +99,7 @@ export const act = async (
 	around: Surroundings,
 ): Promise<number> => {
 	const client = apiClient(around.socketPath);
+	if ('vm' in request) namedVm(await client.status(), request.vm);
 	// Taken before the request, so that nothing it causes is missed.
 	const [newest] = await client.history({ afterSeq: 0, since: null, limit: 1 });
 	const reply = await client.request(request);

@@ -1,9 +1,10 @@
-import { act, actOptions, vmOf } from '#src/cli/act.ts';
 import { apiClient } from '#src/api/driver-client.ts';
+import { act, actOptions, vmOf } from '#src/cli/act.ts';
+import { namedHost, namedVm } from '#src/cli/names.ts';
 import { parseOptions } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
 
-/** `vmpair move VM [--to HOST]`: stop here, hand over, start there. */
+/** `vmpair move VM [--to HOST]`: stop here, hand over, start there. Throws `unknown-vm` and `unknown-host`. */
 export const move = async (argv: string[], around: Surroundings): Promise<number> => {
 	const { values, positionals } = parseOptions(
 		'move',
@@ -13,7 +14,8 @@ export const move = async (argv: string[], around: Surroundings): Promise<number
 	);
 	const [vm = ''] = positionals;
 	const before = await apiClient(around.socketPath).status();
-	const owner = vmOf(before, vm)?.owner ?? null;
+	if (values.to !== undefined) namedHost(before, values.to);
+	const { owner } = namedVm(before, vm);
 	const other = before.hosts.find((host) => host.host !== owner)?.host ?? '';
 	const target = values.to ?? other;
 	return await act(

@@ -2,6 +2,7 @@ import { apiClient } from '#src/api/driver-client.ts';
 import type { Status, VmView } from '#src/api/view.ts';
 import { act, actOptions, vmOf } from '#src/cli/act.ts';
 import { askName } from '#src/cli/ask.ts';
+import { namedVm } from '#src/cli/names.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
 import { ago } from '#src/cli/text.ts';
@@ -29,9 +30,7 @@ const confirmStale = async (
 	around: Surroundings,
 ): Promise<void> => {
 	const status = await apiClient(around.socketPath).status();
-	const vm = vmOf(status, name);
-	if (vm === undefined) return;
-	for (const line of lossLines(status, vm)) around.warn(line);
+	for (const line of lossLines(status, namedVm(status, name))) around.warn(line);
 	if (typed === name) return;
 	if (typed !== undefined || !around.interactive) {
 		throw usageError(`--accept-stale discards writes: confirm it with --confirm ${name}`, 'start');

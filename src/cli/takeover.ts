@@ -1,15 +1,15 @@
 import { apiClient } from '#src/api/driver-client.ts';
-import type { Status } from '#src/api/view.ts';
+import type { HostView, Status } from '#src/api/view.ts';
 import { act, actOptions } from '#src/cli/act.ts';
 import { askName } from '#src/cli/ask.ts';
+import { namedPeer } from '#src/cli/names.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
-import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import type { Surroundings } from '#src/cli/surroundings.ts';
 import { ago, span } from '#src/cli/text.ts';
 
 /** Everything this host knows of the other one, so that the person decides on evidence. */
-const evidenceLines = (status: Status, host: string): string[] => {
-	const peer = status.hosts.find((each) => each.host === host);
-	if (peer === undefined) return [`${host} is not a host of this pair.`];
+const evidenceLines = (status: Status, peer: HostView): string[] => {
+	const { host } = peer;
 	const connected = status.vms.filter((vm) =>
 		vm.sights.some((sight) => sight.host === status.self && sight.connected),
 	);
@@ -52,8 +52,7 @@ export const takeover = async (argv: string[], around: Surroundings): Promise<nu
 		throw usageError('name the host that is dead: --confirm-dead HOST', 'takeover');
 	}
 	const status = await apiClient(around.socketPath).status();
-	for (const line of evidenceLines(status, host)) around.warn(line);
-	if (status.hosts.every((each) => each.self || each.host !== host)) return exit.usage;
+	for (const line of evidenceLines(status, namedPeer(status, host))) around.warn(line);
 	// The option's value is the typed name where nobody can be asked.
 	if (around.interactive && !values.yes) await askName(host, 'host');
 	return await act(
