@@ -157,8 +157,11 @@ const stateTones: Readonly<Record<VmView['state'], Tone>> = {
 	unknown: 'warn',
 };
 
-/** A sight that is older than this is not the present any more, ms. */
-const freshMs = 3000;
+/**
+ * A sight that is older than this is not the present any more, ms. DRBD tells of a change at once; a quiet one is
+ * confirmed by a snapshot every 10 s.
+ */
+const freshMs = 15_000;
 
 /** Own disk, then the peer's; `?` behind what was seen too long ago to be taken for the present. */
 const diskCell = (vm: VmView): Cell => {
