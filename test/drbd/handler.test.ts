@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -306,6 +306,14 @@ const beforeResync = async (
 test('a resync is allowed from a host that the record counts in sync', async (t) => {
 	for (const inSync of [['host1', 'host2'], ['host2']]) {
 		const { code, stderr } = await beforeResync(t, encodeState(record(inSync), sha256));
+		t.is(code, 0, stderr);
+	}
+});
+
+test('the state file of an agent of format 1 is read by the handler of today', async (t) => {
+	const file = new URL('../fixture/store/state-v1.json', import.meta.url);
+	for (const resource of ['ldap', 'samba', 'vm-1.a']) {
+		const { code, stderr } = await beforeResync(t, await readFile(file, 'utf8'), resource);
 		t.is(code, 0, stderr);
 	}
 });
