@@ -275,6 +275,5 @@ export type FencingView = Readonly<z.infer<typeof fencingSchema>>;
 export type SightView = Readonly<z.infer<typeof sightSchema>>;
 export type VmView = Readonly<z.infer<typeof vmSchema>>;
 export type StatusView = Readonly<z.infer<typeof statusViewSchema>>;
-export type HeartbeatView = Readonly<z.infer<typeof heartbeatSchema>>;
 export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;
 export type Status = Readonly<z.infer<typeof statusSchema>>;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { statusSchema, type HeartbeatView } from '#src/api/view.ts';
+import { statusSchema, type Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
 
@@ -132,7 +132,7 @@ test('a warning about a VM is not told twice, a page always is', (t) => {
 	t.regex(text, /ldap: replication is down/);
 });
 
-const withDropped = (dropped: Partial<HeartbeatView['dropped']>): string => {
+const withDropped = (dropped: Partial<Status['heartbeat']['dropped']>): string => {
 	const status = exampleStatus([exampleVm('ldap')]);
 	const heartbeat = { ...status.heartbeat, dropped: { ...status.heartbeat.dropped, ...dropped } };
 	const lines = statusLines({ ...status, heartbeat }, plain);
