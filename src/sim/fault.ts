@@ -137,6 +137,8 @@ const replaceState = (
 		return;
 	}
 	host.store.content = content;
+	// The file is what counts the fences of the last hour.
+	peerOf(simulation, host).fencedAtMs.length = 0;
 };
 
 const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {

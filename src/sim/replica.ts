@@ -139,6 +139,9 @@ export const failDisk = (simulation: Simulation, replica: Replica): void => {
 	replica.broken = true;
 	if (!replica.up) return;
 	replica.disk = 'Diskless';
+	// A resync ends without its source or its target.
+	if (replica.vm.resyncTimer !== null) replica.vm.resyncTimer.callback = null;
+	replica.vm.resyncTimer = null;
 	if (replica.replication !== 'Off') replica.replication = 'Established';
 	changed(simulation, replica);
 	const peer = otherReplica(replica);
