@@ -117,7 +117,8 @@ const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
 			'wait until its power was read; vmpair status',
 		);
 	if (config.fencing === null) return;
-	const trying = busy(state, config.peer, ['power-off', 'query-power']);
+	// The status that is asked after the last attempt has had its time.
+	const trying = busy(state, config.peer, ['power-off']) || nowMs < fencing.notBeforeMs;
 	if (!trying && fencing.attempts >= config.fencing.attempts && state.peer.status === 'lost')
 		raise(
 			'fence-failed',

@@ -2,11 +2,11 @@
 import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
 import { killBmc, startBmc } from './bmc.ts';
 import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
-import { setLink } from './network.ts';
+import { setPath } from './network.ts';
 import { vmpair } from './product.ts';
 import type { ProductVm } from './product.ts';
 import { qmp } from './qmp.ts';
-import { hostNamed, hosts, networks, type LabHost, type Network } from './world.ts';
+import { hostNamed, networks, type LabHost, type Network } from './world.ts';
 
 export type Stage = {
 	readonly place: Place;
@@ -49,9 +49,8 @@ async function bothWays(stage: Stage, step: Do<'cut' | 'mend'>): Promise<void> {
 	if (step.from !== undefined || step.traffic !== 'all') {
 		throw new Error('the lab cuts a whole network only, without "from" and "traffic"');
 	}
-	const state = step.do === 'cut' ? 'down' : 'up';
-	const network = networkNamed(step.network);
-	for (const host of hosts) await setLink(stage.place.namespace, network, host, state);
+	const state = step.do === 'cut' ? 'cut' : 'whole';
+	await setPath(stage.place.namespace, networkNamed(step.network), state);
 }
 
 async function agent(stage: Stage, name: string, command: string): Promise<void> {

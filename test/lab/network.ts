@@ -33,14 +33,20 @@ export async function createNetwork(namespace: string): Promise<void> {
 	}
 }
 
-/** Cuts or heals one host's link on one network: the host still sees its carrier, as behind a switch. */
-export async function setLink(
+/**
+ * Cuts or heals the way between the hosts on one network. Each still sees its carrier, and reaches what else is there
+ * (BMCs, receivers of alerts): isolated ports of a bridge pass nothing to each other only.
+ */
+export async function setPath(
 	namespace: string,
 	network: Network,
-	host: LabHost,
-	state: 'up' | 'down',
+	state: 'cut' | 'whole',
 ): Promise<void> {
-	await run('ip', ['-n', namespace, 'link', 'set', tapOf(network, host), state]);
+	const isolated = state === 'cut' ? 'on' : 'off';
+	for (const host of hosts) {
+		const tap = tapOf(network, host);
+		await run('bridge', ['-n', namespace, 'link', 'set', 'dev', tap, 'isolated', isolated]);
+	}
 }
 
 /** Removes the namespace and with it every bridge and tap; no error when it is gone already. */
