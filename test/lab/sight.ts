@@ -129,9 +129,13 @@ function toldHolds(seen: Seen, sight: Sight): boolean {
 		(condition === undefined || views.some(open) || alerted?.body.data.status === 'firing') &&
 		(sight.reply === undefined ||
 			(seen.replies.has(sight.reply) &&
-				(sight.status === undefined || seen.replies.get(sight.reply) === sight.status)))
+				(sight.status === undefined || answered(seen.replies.get(sight.reply), sight.status))))
 	);
 }
+
+/** The command waits for the end and answers `done`: what is done was accepted before. */
+const answered = (reply: string | undefined, wanted: string): boolean =>
+	reply === wanted || (wanted === 'accepted' && reply === 'done');
 
 function ledgerHolds(seen: Seen, sight: Sight): boolean {
 	if (sight.ledger === undefined) return true;
