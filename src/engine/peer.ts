@@ -26,7 +26,7 @@ const anyConnected = (state: State): boolean =>
 	});
 
 /** The peer's kernel refused a connection: it lives, its agent does not. */
-export const kernelAnswers = (state: State): boolean =>
+const kernelAnswers = (state: State): boolean =>
 	state.peer.links.some((link) => link.refused);
 
 /** The fence device of the peer is known to belong to another host: what it reads proves nothing. */
