@@ -7,11 +7,12 @@ import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
 import { DrbdDriver } from '#src/drbd/driver.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
+import type { FenceCheck } from '#src/fence/check.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
 import type { ChannelOptions } from '#src/heartbeat/message.ts';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
 import { unknown } from '#src/ports-outcome.ts';
-import type { Outcome } from '#src/ports.ts';
+import type { MonotonicMs, Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
@@ -67,9 +68,9 @@ export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
 	'pause-vm': ({ vm }, limitMs) => xen.pause(vm, limitMs),
 	'shutdown-vm': ({ vm }, limitMs) => xen.shutdown(vm, limitMs),
 	'destroy-vm': ({ vm }, limitMs) => xen.destroy(vm, limitMs),
-	'query-power': ({ host }) => fence.query(host),
-	'power-off': ({ host }) => fence.off(host),
-	'power-on': ({ host }) => fence.on(host),
+	'query-power': ({ host, level }) => fence.query(host, level),
+	'power-off': ({ host, level }) => fence.off(host, level),
+	'power-on': ({ host, level }) => fence.on(host, level),
 });
 
 /** A driver's own account of what happened arrives before the loop gives the action up, ms. */
@@ -94,6 +95,9 @@ export const carryOut = async (
 	}
 };
 
+/** This host's monotonic clock: ms since its boot, so that it goes on over a restart of the agent. */
+export const monotonicMs = (): MonotonicMs => Number(process.hrtime.bigint() / 1_000_000n);
+
 /** What the DRBD driver manages. */
 export const resourcesOf = (config: Config) =>
 	config.vms.map(({ resource }) => ({ resource, peer: config.peer }));
@@ -108,7 +112,23 @@ export const vmsOf = (config: Config) =>
 
 /** The devices of both hosts: the peer's to fence it, the own ones to check that they are its own. */
 export const fenceDevicesOf = (config: Config): FenceDevices =>
-	Object.fromEntries(config.hostNames.map((name) => [name, hostConfig(config, name).fenceDevices]));
+	Object.fromEntries(
+		config.hostNames.map((name) => [
+			name,
+			hostConfig(config, name).fenceLevels.map(({ devices }) => devices),
+		]),
+	);
+
+/** Asks every device of both hosts' ladders now, for a person. */
+export const checkFences = async (fence: FenceDriver, config: Config): Promise<FenceCheck> => ({
+	self: config.host,
+	hosts: await Promise.all(
+		[config.host, config.peer].map(async (host) => ({
+			host,
+			levels: await fence.check(host, host === config.host),
+		})),
+	),
+});
 
 /** What the channel to the peer needs of the configuration and of this run. Reads the certificate and its key. */
 export const channelOptions = (

@@ -5,12 +5,14 @@ import winston from 'winston';
 import {
 	agentView,
 	carryOut,
+	checkFences,
 	channelOptions,
 	createDrivers,
 	executors,
 	fenceDevicesOf,
 	journaldLevels,
 	logLine,
+	monotonicMs,
 	openParts,
 	resourcesOf,
 	sinksOf,
@@ -75,9 +77,6 @@ const createLog = (): Log => {
 	});
 	return (level, message, fields = {}) => void logger.log({ level, message, fields });
 };
-
-/** This host's monotonic clock: ms since its boot, so that it goes on over a restart of the agent. */
-const monotonicMs = (): MonotonicMs => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** The agent: joins drivers, loop, peer and local API, and ends when it is told to or must not go on. */
 class Agent implements World {
@@ -273,6 +272,8 @@ class Agent implements World {
 		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
 		return { status: 'done', code: 'reloaded', message, next: '' };
 	}
+
+	fenceCheck = () => checkFences(this.#drivers.fence, this.#loaded.config);
 
 	/** Runs until it is told to end; returns the exit code. */
 	async run(): Promise<number> {

@@ -13,6 +13,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['config', async () => (await import('#src/cli/config.ts')).config],
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],
+	['fence', async () => (await import('#src/cli/fence.ts')).fence],
 	['help', async () => (await import('#src/cli/help.ts')).help],
 	['history', async () => (await import('#src/cli/history.ts')).history],
 	['keygen', async () => (await import('#src/cli/keygen.ts')).keygen],

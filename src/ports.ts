@@ -132,6 +132,14 @@ export interface VolumeGeneration {
 
 export type PowerState = 'on' | 'off';
 
+/** What one fence device of a level says; null when it did not answer, or not with a power state. */
+export interface DeviceReading {
+	readonly device: string;
+	readonly power: PowerState | null;
+	/** Why it is null, in the tool's words; empty otherwise. */
+	readonly detail: string;
+}
+
 /**
  * How an action ended. Every action ends exactly once. A time-out is `unknown`, never `failed`:
  * it may still take effect.

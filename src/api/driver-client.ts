@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
+import type { FenceCheck } from '#src/fence/check.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** Asks the agent of this host over its local socket. Throws `VmpairError` with the agent's own code. */
@@ -14,6 +15,8 @@ export interface Client {
 	}): Promise<HistoryEntry[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
+	/** Has the agent ask every fence device of both hosts now. */
+	fenceCheck(): Promise<FenceCheck>;
 }
 
 /** Code of the error that is thrown when nobody answers on the socket. */
@@ -122,6 +125,8 @@ export const apiClient = (socketPath: string): Client => {
 				path: '/request',
 				body: JSON.stringify(request),
 			})) as Reply,
+		fenceCheck: async () =>
+			(await call(socketPath, { ...write, path: '/fence-check', body: '' })) as FenceCheck,
 		reload: async () => (await call(socketPath, { ...write, path: '/reload', body: '' })) as Reply,
 	};
 };

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSocketServer } from 'node:net';
 import { requestSchema, type Reply, type Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
+import type { FenceCheck } from '#src/fence/check.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 interface HistoryQuery {
@@ -20,6 +21,7 @@ export interface Handlers {
 	history(query: HistoryQuery): Promise<readonly HistoryEntry[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
+	fenceCheck(): Promise<FenceCheck>;
 }
 
 export interface ApiServer {
@@ -119,6 +121,7 @@ const answer = async (request: IncomingMessage, handlers: Handlers): Promise<unk
 		return await within(handlers.request(parseRequest(await readBody(request))));
 	}
 	if (route === 'POST /reload') return await within(handlers.reload());
+	if (route === 'POST /fence-check') return await within(handlers.fenceCheck());
 	throw new BadRequest(404, 'request-unknown', `the agent does not know "${route}"`);
 };
 

@@ -17,7 +17,8 @@ const sentence = z.string().max(1024);
 /**
  * The one word that comes first.
  * - `protected`: every VM that shall run runs, and would run again if its host died now.
- * - `degraded`: every VM that shall run runs, but the failover of at least one would not work now.
+ * - `degraded`: every VM that shall run runs, but the failover of at least one would not work now, or a level of
+ *   the fencing ladder is out of order while another one works.
  * - `unprotected`: no VM would be failed over now (peer out, arbiter person, not joined, ...).
  * - `failing-over`: a takeover is under way.
  * - `holding`: VMs are down or frozen and nothing more happens until a person acts.
@@ -65,12 +66,29 @@ const linkSchema = z.strictObject({
 	switched: z.boolean(),
 });
 
+const powerWord = z.enum(['on', 'off', 'unknown']);
+
+const levelSchema = z.strictObject({
+	/** 1 is the first. */
+	level: z.int().min(1),
+	/** `off` only when every device of the level says off. */
+	power: powerWord,
+	ageMs: ageMs.nullable(),
+	/** `detail`: why a device does not answer, in its tool's words. */
+	devices: z.array(z.strictObject({ device: name, power: powerWord, detail: sentence })).max(8),
+	/** `off` commands at this level since the target was last heard. */
+	attempts: z.int().min(0),
+	attemptsMax: z.int().min(0),
+});
+
 const fencingSchema = z.strictObject({
 	/** The host the devices can power off: the peer. */
 	target: name,
-	/** The last answer of all its devices together, and how old it is. */
-	power: z.enum(['on', 'off', 'unknown']),
+	/** The last answer of all levels together, and how old it is. */
+	power: powerWord,
 	powerAgeMs: ageMs.nullable(),
+	/** The levels of the target's ladder in the order they are tried; power is off when one level says so. */
+	levels: z.array(levelSchema).max(8),
 	/** An `off` whose outcome is unknown: it may still land. */
 	openFence: z.strictObject({ target: name, ageMs: ageMs.nullable() }).nullable(),
 	/** `off` commands of the present attempt to take the peer out. */

@@ -7,9 +7,10 @@ import { problemText } from '#src/config/problem.ts';
 import { timingRows, timingText } from '#src/config/timing-text.ts';
 
 const hostText = (config: Config, host: string): string => {
-	const devices = config.hosts[host]?.fenceDevices ?? [];
+	const levels = config.hosts[host]?.fenceLevels ?? [];
+	const texts = levels.map(({ devices }) => devices.map(({ name }) => name).join(' and '));
 	const here = host === config.host ? ' (this host)' : '';
-	return `  ${host}${here}: ${devices.length === 0 ? 'no fence device' : `fenced by ${devices.map((each) => each.name).join(' and ')}`}`;
+	return `  ${host}${here}: ${texts.length === 0 ? 'no fence device' : `fenced by ${texts.join(', then by ')}`}`;
 };
 
 const vmText = (each: Config['vms'][number]): string => {

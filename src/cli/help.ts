@@ -84,6 +84,14 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       problems, times and advice as one JSON object',
 		],
 	},
+	fence: {
+		synopsis: 'fence check [--json]',
+		summary: 'ask every fence device of both hosts now: power, time, whose it is',
+		details: [
+			'Switches nothing. Ends with 1 when a level could not be used or a BMC is the wrong one.',
+			'--json       print the answers as one JSON object',
+		],
+	},
 	reload: {
 		synopsis: 'reload',
 		summary: 'have the agent read its configuration again',

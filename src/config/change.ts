@@ -28,7 +28,7 @@ const live = (config: Config): Readonly<Record<string, unknown>> => ({
 	arbiter: config.arbiter,
 	detection: config.detectionMs,
 	fencing: config.fencing,
-	fence: config.hostNames.map((name) => config.hosts[name]?.fenceDevices),
+	fence: config.hostNames.map((name) => config.hosts[name]?.fenceLevels),
 	vms: config.vms,
 	alerts: config.webhooks,
 	drbd: config.drbdUnverified,

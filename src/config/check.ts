@@ -139,18 +139,20 @@ const checkLinks = (raw: unknown, report: Report): void => {
 const checkFencing = (raw: unknown, report: Report): void => {
 	const hosts = Object.keys(mapping(get(raw, 'hosts')));
 	const devices = hosts.flatMap((host) =>
-		items(get(raw, 'hosts', host, 'fence', 'devices')).map((device, index) => ({
-			path: ['hosts', host, 'fence', 'devices', index] as Path,
-			host,
-			device,
-		})),
+		items(get(raw, 'hosts', host, 'fence', 'levels')).flatMap((level, at) =>
+			items(get(level, 'devices')).map((device, index) => ({
+				path: ['hosts', host, 'fence', 'levels', at, 'devices', index] as Path,
+				host,
+				device,
+			})),
+		),
 	);
 	if (get(raw, 'arbiter') === 'fencing') {
 		for (const host of hosts) {
 			if (get(raw, 'hosts', host, 'fence') !== undefined) continue;
 			report(
 				['hosts', host],
-				`expected a fence device for ${host}, found none; without one nothing can prove that ${host} is out: add fence.devices or set "arbiter: person"`,
+				`expected a fence device for ${host}, found none; without one nothing can prove that ${host} is out: add fence.levels or set "arbiter: person"`,
 				true,
 			);
 		}
@@ -174,7 +176,30 @@ const checkFencing = (raw: unknown, report: Report): void => {
 				[...path, 'address'],
 				`expected the BMC of ${host}, found ${address}, which is the BMC of ${first.host} (${pathText(first.path)})`,
 			);
+		else
+			report(
+				[...path, 'address'],
+				`expected another BMC, found ${address}, which is ${pathText(first.path)} already: when it is silent, so is this level`,
+			);
 	}
+	for (const host of hosts) checkBudget(raw, host, report);
+};
+
+/** The hour's limit must leave a power-off for the last level, or that level is there for nothing. */
+const checkBudget = (raw: unknown, host: string, report: Report): void => {
+	const levels = items(get(raw, 'hosts', host, 'fence', 'levels'));
+	const attempts = levels.map((level) => {
+		const value = get(level, 'attempts');
+		return typeof value === 'number' ? value : 3;
+	});
+	const before = attempts.slice(0, -1).reduce((sum, each) => sum + each, 0);
+	const written = get(raw, 'fencing', 'perHour');
+	const perHour = typeof written === 'number' ? written : 3;
+	if (before < perHour) return;
+	report(
+		['hosts', host, 'fence', 'levels', levels.length - 1],
+		`expected a level that can be tried, found fencing.perHour ${perHour} used up by the ${before} attempts of the levels before it; lower their attempts or set "perHour" to ${before + 1} or more`,
+	);
 };
 
 /** One cycle of `after`, as the names on the way round, or null. */

@@ -16,12 +16,18 @@ interface HostLinkConfig {
 	readonly device: string | null;
 }
 
+interface FenceLevelConfig {
+	readonly attempts: number;
+	/** Off is only what all of them say is off. */
+	readonly devices: readonly FenceDevice[];
+}
+
 export interface HostConfig {
 	/** SHA-256 of the certificate as Node spells it: upper case, pairs of digits with `:`. */
 	readonly certificate: string;
 	readonly links: Readonly<Record<string, HostLinkConfig>>;
-	/** All of one level: off is only what all say is off. Empty when there is none. */
-	readonly fenceDevices: readonly FenceDevice[];
+	/** In the order in which they are tried. Empty when there is none. */
+	readonly fenceLevels: readonly FenceLevelConfig[];
 }
 
 interface LinkConfig {
@@ -64,7 +70,6 @@ export interface Config {
 	readonly hostNames: readonly [HostName, HostName];
 	readonly hosts: Readonly<Record<HostName, HostConfig>>;
 	readonly fencing: {
-		readonly attempts: number;
 		readonly perHourMax: number;
 		readonly afterFence: 'on' | 'off';
 	};
@@ -103,7 +108,7 @@ const hostOf = (file: ConfigFile['hosts'][string]): HostConfig => ({
 			{ address, port, device: device ?? null },
 		]),
 	),
-	fenceDevices: file.fence?.devices ?? [],
+	fenceLevels: file.fence?.levels ?? [],
 });
 
 const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
@@ -126,7 +131,6 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			Object.entries(file.hosts).map(([name, each]) => [name, hostOf(each)]),
 		),
 		fencing: {
-			attempts: file.fencing.attempts,
 			perHourMax: file.fencing.perHour,
 			afterFence: file.fencing.afterFence,
 		},

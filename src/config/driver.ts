@@ -88,15 +88,19 @@ const checkSecret = async (path: Path, file: string): Promise<readonly FileProbl
 
 /** The secrets that this host reads; the devices it uses are those of its peer. */
 const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
-	const devices = hostConfig(config, config.peer).fenceDevices;
+	const devices = hostConfig(config, config.peer).fenceLevels.flatMap((level, at) =>
+		level.devices.map((device, index) => ({
+			device,
+			path: ['hosts', config.peer, 'fence', 'levels', at, 'devices', index] as Path,
+		})),
+	);
 	return [
 		[['tls', 'key'], config.tls.keyFile],
 		...config.webhooks.map((each, index): readonly [Path, string] => [
 			['alerts', 'webhooks', index, 'secretFile'],
 			each.secretFile,
 		]),
-		...devices.flatMap((device, index): readonly (readonly [Path, string])[] => {
-			const path = ['hosts', config.peer, 'fence', 'devices', index];
+		...devices.flatMap(({ device, path }): readonly (readonly [Path, string])[] => {
 			if (device.kind === 'ipmi') return [[[...path, 'passwordFile'], device.passwordFile]];
 			return Object.entries(device.secretParameters).map(([name, file]) => [
 				[...path, 'secretParameters', name],

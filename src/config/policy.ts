@@ -1,24 +1,34 @@
 import type { Config, VmConfig } from '#src/config/config.ts';
 import { hostConfig } from '#src/config/config.ts';
 import { timingTable } from '#src/config/timing.ts';
+import type { Ladder } from '#src/fence/ladder.ts';
+import type { HostName } from '#src/ports.ts';
 import { assert } from '#src/std/assert.ts';
 
 /** A tool that is ended at its limit needs a moment to be reaped before its answer is known to be missing. */
 const reapMs = 500;
 
-/**
- * What the engine needs of the fence devices: the same on both hosts, so the slowest device of either
- * host counts. Null when a host has none: then nothing can prove by power that it is out.
- */
-export const engineFencing = (config: Config) => {
-	const levels = config.hostNames.map((host) => hostConfig(config, host).fenceDevices);
-	if (levels.some((devices) => devices.length === 0)) return null;
-	const devices = levels.flat();
-	return {
-		attempts: config.fencing.attempts,
+/** The ladder of a host; its slowest device sets the times of a level. */
+const ladderOf = (config: Config, host: HostName): Ladder =>
+	hostConfig(config, host).fenceLevels.map(({ attempts, devices }) => ({
+		devices: devices.map(({ name }) => name),
+		attempts,
 		// The devices of a level are asked at the same time.
 		callMs: Math.max(...devices.map((each) => each.limitMs)) + reapMs,
 		lateMs: Math.max(...devices.map((each) => each.lateMs)),
+	}));
+
+/**
+ * What the engine needs of the fence devices: both hosts' ladders, so that both reckon with the same turns. Null
+ * when a host has none: then nothing can prove by power that it is out.
+ */
+export const engineFencing = (config: Config) => {
+	const levels = ladderOf(config, config.peer);
+	const ownLevels = ladderOf(config, config.host);
+	if (levels.length === 0 || ownLevels.length === 0) return null;
+	return {
+		levels,
+		ownLevels,
 		perHourMax: config.fencing.perHourMax,
 		afterFence: config.fencing.afterFence,
 	};

@@ -101,15 +101,29 @@ const hostLink = section(
 	'the address of this host on the link',
 );
 
-const fence = section(
+const level = section(
 	{
+		attempts: whole(1, 10)
+			.default(3)
+			.describe('Power-offs through this level before the next one is tried.'),
 		devices: list(fenceDevice, 'fence devices', 8)
 			.min(1, { error: 'expected at least one fence device' })
 			.describe(
 				'All of them together cut the power of this host: off is only what all say is off.',
 			),
 	},
-	'the fence devices of this host',
+	'a level: the fence devices that together cut the power of this host',
+);
+
+const fence = section(
+	{
+		levels: list(level, 'levels of fence devices', 8)
+			.min(1, { error: 'expected at least one level' })
+			.describe(
+				'Tried in this order: the next one when the attempts of one are used up or its devices do not answer.',
+			),
+	},
+	'the fencing ladder of this host',
 );
 
 const host = section(
@@ -195,10 +209,9 @@ const webhook = section(
 
 const fencing = section(
 	{
-		attempts: whole(1, 10)
+		perHour: whole(1, 64)
 			.default(3)
-			.describe('Attempts to switch the peer off before a person is paged.'),
-		perHour: whole(1, 10).default(3).describe('Never more power-offs than this in one hour.'),
+			.describe('Never more power-offs than this in one hour, over all levels.'),
 		afterFence: z
 			.enum(['on', 'off'], { error: 'expected on or off' })
 			.default('on')

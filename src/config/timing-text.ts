@@ -1,6 +1,7 @@
 import type { Config } from '#src/config/config.ts';
 import { engineFencing } from '#src/config/policy.ts';
 import { leaseMarginMs, resetGraceMs, suspectBeats, timingTable } from '#src/config/timing.ts';
+import { longestLateMs, turnMs } from '#src/fence/ladder.ts';
 import { formatDuration } from '#src/std/duration.ts';
 
 export interface TimingRow {
@@ -49,20 +50,34 @@ export const timingRows = (config: Config): readonly TimingRow[] => {
 		),
 	];
 	const fencing = engineFencing(config);
-	if (fencing !== null)
-		rows.push(
-			row(
-				'fence call',
-				fencing.callMs,
-				'the longest limitMs of all devices; one "off" or "status"',
-			),
-			row(
-				'late off',
-				fencing.lateMs,
-				'the longest lateMs of all devices; an "off" may still take effect this late',
-			),
-		);
+	if (fencing !== null) rows.push(...fencingRows(fencing, table.detectionMs));
 	return rows;
+};
+
+const fencingRows = (
+	{ levels, ownLevels }: NonNullable<ReturnType<typeof engineFencing>>,
+	detectionMs: number,
+): readonly TimingRow[] => {
+	const count = Math.max(levels.length, ownLevels.length);
+	const perLevel = Array.from({ length: count }, (_, index) => {
+		const both = [levels[index], ownLevels[index]].filter((level) => level !== undefined);
+		const name = count === 1 ? '' : `, level ${index + 1}`;
+		return [
+			row(
+				`fence call${name}`,
+				Math.max(...both.map((level) => level.callMs)),
+				'the longest limitMs of its devices on either host; one "off" or "status"',
+			),
+			row(
+				`late off${name}`,
+				longestLateMs(both),
+				'the longest lateMs of its devices; an "off" may still take effect this late',
+			),
+		];
+	});
+	const why =
+		'every attempt of every level, the latest "off" and 6 D; the host that goes second waits one';
+	return [...perLevel.flat(), row('fence turn', turnMs([levels, ownLevels], detectionMs), why)];
 };
 
 const row = (name: string, valueMs: number, why: string): TimingRow => ({ name, valueMs, why });

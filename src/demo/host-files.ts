@@ -61,6 +61,16 @@ export const writeSharedFiles = (
 	return { folder, world, ports, identities, passwordFile };
 };
 
+const bmcSettings = (shared: SharedFiles, host: string, index: number) => ({
+	kind: 'ipmi',
+	name: `bmc-of-${host}`,
+	limitMs: shared.world.fencing.call,
+	lateMs: 0,
+	address: bmcAddress(index),
+	username: 'demo',
+	passwordFile: shared.passwordFile,
+});
+
 const hostSettings = (shared: SharedFiles, host: string, index: number) => ({
 	certificate: shared.identities[host]?.fingerprint256,
 	links: Object.fromEntries(
@@ -69,19 +79,7 @@ const hostSettings = (shared: SharedFiles, host: string, index: number) => ({
 			{ address: '127.0.0.1', port },
 		]),
 	),
-	fence: {
-		devices: [
-			{
-				kind: 'ipmi',
-				name: `bmc-of-${host}`,
-				limitMs: shared.world.fencing.call,
-				lateMs: 0,
-				address: bmcAddress(index),
-				username: 'demo',
-				passwordFile: shared.passwordFile,
-			},
-		],
-	},
+	fence: { levels: [{ devices: [bmcSettings(shared, host, index)] }] },
 });
 
 /** `vmpair.yaml` of one host. JSON is YAML, and nobody has to quote anything. */

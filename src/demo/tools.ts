@@ -15,7 +15,7 @@ import {
 	vmOfDomain,
 } from '#src/demo/tool-text.ts';
 import type { CarriedAction } from '#src/engine/action.ts';
-import type { Outcome, ResourceObservation } from '#src/ports.ts';
+import type { DeviceReading, Outcome, ResourceObservation } from '#src/ports.ts';
 import { execute } from '#src/sim/executor.ts';
 import { observeHypervisor } from '#src/sim/hypervisor.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
@@ -272,13 +272,17 @@ export class HostTools {
 		} else if (command.endsWith('chassis power status')) {
 			this.#power(
 				call,
-				{ type: 'query-power', host },
-				(value) => `Chassis Power is ${String(value)}`,
+				{ type: 'query-power', host, level: 0 },
+				(value) => `Chassis Power is ${(value as readonly DeviceReading[])[0]?.power ?? '?'}`,
 			);
 		} else if (command.endsWith('chassis power off')) {
-			this.#power(call, { type: 'power-off', host }, () => 'Chassis Power Control: Down/Off');
+			this.#power(
+				call,
+				{ type: 'power-off', host, level: 0 },
+				() => 'Chassis Power Control: Down/Off',
+			);
 		} else if (command.endsWith('chassis power on')) {
-			this.#power(call, { type: 'power-on', host }, () => 'Chassis Power Control: Up/On');
+			this.#power(call, { type: 'power-on', host, level: 0 }, () => 'Chassis Power Control: Up/On');
 		} else if (/lan print( 1)?$/.test(command)) {
 			call.out(bmcText(target.index));
 			call.exit(0);

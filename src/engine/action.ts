@@ -20,6 +20,12 @@ interface VmAction extends Carried {
 	readonly generation: number;
 }
 
+/** Acts on the devices of one level of a host's fencing ladder; the first is 0. */
+interface LevelAction extends Carried {
+	readonly host: HostName;
+	readonly level: number;
+}
+
 /** What the engine asks for. The executor table in `loop.ts` has one entry per type. */
 export type CarriedAction =
 	/** `drbdadm up`: attach and connect, never promote. */
@@ -42,11 +48,11 @@ export type CarriedAction =
 	/** Asks the guest to shut down; ends when asked, not when it is down. */
 	| ({ readonly type: 'shutdown-vm' } & VmAction)
 	| ({ readonly type: 'destroy-vm' } & VmAction)
-	/** Power status of a host, over every device of its level. Value: `PowerState`; `off` only when all say off. */
-	| ({ readonly type: 'query-power'; readonly host: HostName } & Carried)
+	/** Asks every device of one level for its power status. Value: `DeviceReading[]`, one for each device. */
+	| ({ readonly type: 'query-power' } & LevelAction)
 	/** `off` on every device of the level; the status is asked again afterwards by `query-power`. */
-	| ({ readonly type: 'power-off'; readonly host: HostName } & Carried)
-	| ({ readonly type: 'power-on'; readonly host: HostName } & Carried);
+	| ({ readonly type: 'power-off' } & LevelAction)
+	| ({ readonly type: 'power-on' } & LevelAction);
 
 /** Done at once by the loop; they do not end. */
 export type ImmediateAction =

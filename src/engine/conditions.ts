@@ -10,6 +10,14 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
+import {
+	attemptsOf,
+	levelSuffix,
+	levelToTry,
+	powerOf,
+	silentDevices,
+	someLevelWorks,
+} from '#src/engine/ladder.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { runsSomewhere } from '#src/engine/readiness.ts';
@@ -42,8 +50,8 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			'peer-lost',
 			config.peer,
 			'critical',
-			`${config.peer} is silent on every link, its power is ${peer.power?.state ?? 'unknown'}${state.fencing.hold === null ? '' : `; not fenced: ${state.fencing.hold}`}`,
-			config.arbiter === 'person' || state.fencing.attempts > 0
+			`${config.peer} is silent on every link, its power is ${powerOf(state)?.state ?? 'unknown'}${state.fencing.hold === null ? '' : `; not fenced: ${state.fencing.hold}`}`,
+			config.arbiter === 'person' || attemptsOf(state) > 0
 				? takeoverCommand(state)
 				: 'vmpair status -w',
 		);
@@ -73,13 +81,13 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`the fence device of ${config.peer} belongs to another host: it proves nothing and is not used`,
 			'correct hosts.*.fence in vmpair.yaml and reload',
 		);
-	if (config.fencing !== null && peer.power !== null && peer.power.state === null)
+	for (const { device, level } of silentDevices(state))
 		raise(
 			'fence-device-silent',
-			config.peer,
-			peer.status === 'online' ? 'warning' : 'critical',
-			`the fence devices of ${config.peer} do not answer`,
-			`look at the management network and the BMC of ${config.peer}`,
+			device,
+			peer.status === 'online' || someLevelWorks(state, nowMs) ? 'warning' : 'critical',
+			`the fence device ${device} of ${config.peer}${levelSuffix(state, level)} does not answer`,
+			`look at the management network and at ${device}; then: vmpair fence check`,
 		);
 	if (peer.document !== null && inContact(state) && peer.document.configDigest !== config.digest)
 		raise(
@@ -106,7 +114,7 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 };
 
 const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
-	const { config, persisted, fencing } = state;
+	const { config, persisted } = state;
 	const open = persisted.openFence;
 	if (open !== null)
 		raise(
@@ -118,13 +126,13 @@ const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
 		);
 	if (config.fencing === null) return;
 	// The status that is asked after the last attempt has had its time.
-	const trying = busy(state, config.peer, ['power-off']) || nowMs < fencing.notBeforeMs;
-	if (!trying && fencing.attempts >= config.fencing.attempts && state.peer.status === 'lost')
+	const trying = busy(state, config.peer, ['power-off']) || nowMs < state.fencing.notBeforeMs;
+	if (!trying && levelToTry(state) === null && state.peer.status === 'lost')
 		raise(
 			'fence-failed',
 			config.peer,
 			'critical',
-			`${config.peer} could not be switched off in ${fencing.attempts} attempts`,
+			`${config.peer} could not be switched off in ${attemptsOf(state)} attempts`,
 			takeoverCommand(state),
 		);
 	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)

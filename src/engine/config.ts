@@ -1,3 +1,4 @@
+import type { Ladder } from '#src/fence/ladder.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
 /** The timing table; every number derives from the detection time D (`src/config/timing.ts`). Milliseconds. */
@@ -39,12 +40,11 @@ interface EngineLink {
 }
 
 export interface EngineFencing {
-	/** Number of `off` attempts against the peer before a person is paged. */
-	readonly attempts: number;
-	/** Upper bound of one `off` or `status` call over every device of the level. */
-	readonly callMs: number;
-	/** The longest a device may hold back an `off` before it takes effect (V12). */
-	readonly lateMs: number;
+	/** How the peer is switched off: its levels in the order in which they are tried. */
+	readonly levels: Ladder;
+	/** How the peer switches this host off; both ladders together set the length of a turn. */
+	readonly ownLevels: Ladder;
+	/** `off` commands in an hour, over all levels. */
 	readonly perHourMax: number;
 	/** What happens to the fenced host afterwards. */
 	readonly afterFence: 'on' | 'off';

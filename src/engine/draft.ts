@@ -81,6 +81,15 @@ export const busy = (
 		({ action }) => types.includes(action.type) && subjectOf(action) === subject,
 	);
 
+/** True while the same is under way: two levels of a host may be asked at the same time. */
+const underWay = (state: State, wish: Wish): boolean =>
+	Object.values(state.inFlight).some(
+		({ action }) =>
+			action.type === wish.type &&
+			subjectOf(action) === subjectOf(wish) &&
+			(!('level' in action && 'level' in wish) || action.level === wish.level),
+	);
+
 export const retryKey = (type: CarriedAction['type'], subject: string): string =>
 	`${type}/${subject}`;
 
@@ -96,7 +105,7 @@ export const waiting = (draft: Draft, type: CarriedAction['type'], subject: stri
 export const start = (draft: Draft, wish: Wish, limitMs?: number): boolean => {
 	const { state, nowMs } = draft;
 	const subject = subjectOf(wish);
-	if (busy(state, subject, [wish.type])) return false;
+	if (underWay(state, wish)) return false;
 	if (waiting(draft, wish.type, subject)) return false;
 	const action = {
 		...wish,

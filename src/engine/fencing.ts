@@ -14,17 +14,25 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
+import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladder.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
 import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
+import {
+	type FenceLevel,
+	latestInTurnMs,
+	retryPauseMs,
+	triesAt,
+	turnMs,
+	withTries,
+} from '#src/fence/ladder.ts';
 import type { HostName, Outcome } from '#src/ports.ts';
 
 const hourMs = 3_600_000;
 /** A gateway counts as "went silent" only when it answered this shortly before the loss (L4). */
 const gatewayMemoryMs = 60_000;
-const retryPauseMs = 1000;
 /** After a stall of our own, what was reported meanwhile is taken in for this long before an `off`, ms. */
 const steadyMs = 1500;
 
@@ -128,17 +136,10 @@ const turnOf = (state: State): number => {
 
 const turns = 4;
 
-/**
- * The detection (stretched at the worst) that a turn begins with, all attempts of one host, the device's
- * declared latency, and the skew of two detections, ms (V12).
- */
-const turnMs = (fencing: EngineFencing, detectionMs: number): number =>
-	fencing.attempts * (2 * fencing.callMs + retryPauseMs) + fencing.lateMs + 6 * detectionMs;
-
 /** How long this host waits after the loss before its first `off`, ms; 0 when it goes first. */
 export const fenceDelayMs = (state: State): number => {
 	const { fencing, timing } = state.config;
-	return fencing === null ? 0 : turnOf(state) * turnMs(fencing, timing.detectionMs);
+	return fencing === null ? 0 : turnOf(state) * turnMs(laddersOf(fencing), timing.detectionMs);
 };
 
 /**
@@ -156,14 +157,19 @@ const turnOriginMs = (state: State, lengthMs: number): number => {
  * When this host may send its next `off`: within its own turn, and so early in it that the command
  * has taken effect (or never will) before the other host's turn. Now, or the start of its next turn.
  */
-const nextFenceMs = (state: State, fencing: EngineFencing, nowMs: number): number => {
-	const lengthMs = turnMs(fencing, state.config.timing.detectionMs);
+const nextFenceMs = (
+	state: State,
+	fencing: EngineFencing,
+	through: FenceLevel,
+	nowMs: number,
+): number => {
+	const { detectionMs } = state.config.timing;
+	const lengthMs = turnMs(laddersOf(fencing), detectionMs);
 	const originMs = turnOriginMs(state, lengthMs);
 	if (nowMs < originMs) return originMs + turnOf(state) * lengthMs;
 	const elapsedMs = nowMs - originMs;
 	const turn = Math.floor(elapsedMs / lengthMs);
-	const skewMs = 3 * state.config.timing.detectionMs;
-	const latestMs = lengthMs - fencing.lateMs - 2 * fencing.callMs - skewMs;
+	const latestMs = latestInTurnMs(through, lengthMs, detectionMs);
 	const mine = turn % turns === turnOf(state);
 	if (mine && elapsedMs - turn * lengthMs <= latestMs) return nowMs;
 	const wait = (turnOf(state) - (turn % turns) + turns) % turns;
@@ -189,8 +195,9 @@ const holdReason = (draft: Draft): string | null => {
 		return `the fence device of ${config.peer} seems to belong to another host`;
 	if (fenceGain(state) === null) return 'nothing would be won: no VM could run or thaw here';
 	if (isolated(state)) return 'this host itself seems to be cut off from the network';
-	if (progress.attempts >= config.fencing.attempts)
-		return `${progress.attempts} attempts to switch ${config.peer} off did not succeed`;
+	const through = config.fencing.levels[levelToTry(state) ?? -1];
+	if (through === undefined)
+		return `${attemptsOf(state)} attempts to switch ${config.peer} off did not succeed`;
 	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
 		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
 	if (nowMs < progress.targetedUntilMs) {
@@ -199,7 +206,7 @@ const holdReason = (draft: Draft): string | null => {
 		return `waiting ${Math.ceil(ms / 1000)} s: a power-off of this host by ${config.peer} may still land`;
 	}
 	const dueMs = Math.max(
-		nextFenceMs(state, config.fencing, nowMs),
+		nextFenceMs(state, config.fencing, through, nowMs),
 		progress.notBeforeMs,
 		state.steadySinceMs + steadyMs,
 	);
@@ -220,7 +227,8 @@ export const fenceRule = (draft: Draft): void => {
 	}
 	if (busy(state, host, ['power-off'])) return;
 	const hold = holdReason(draft);
-	if (hold !== null || fencing === null) {
+	const level = levelToTry(state);
+	if (hold !== null || fencing === null || level === null) {
 		const words = hold?.replace(/\d+ s/, 'some seconds');
 		if (words !== state.fencing.hold?.replace(/\d+ s/, 'some seconds'))
 			note(draft, 'warn', 'no fence', { host, reason: hold });
@@ -228,45 +236,63 @@ export const fenceRule = (draft: Draft): void => {
 		return;
 	}
 	const gain = fenceGain(state);
-	note(draft, 'warn', 'fence', { host, attempt: state.fencing.attempts + 1, gain });
+	note(draft, 'warn', 'fence', {
+		host,
+		...levelField(state, level),
+		attempt: attemptsOf(state) + 1,
+		gain,
+	});
+	const { openFence: openBefore } = state.persisted;
 	changePersisted(draft, {
 		openFence: {
 			target: host,
 			targetBootId: state.peer.bootId,
 			bootId: state.bootId,
 			atMs: nowMs,
+			levels: [...new Set([...(openBefore?.levels ?? []), level])],
 		},
 		fences: [...state.persisted.fences, { bootId: state.bootId, atMs: nowMs }].slice(-64),
 	});
-	changeFencing(draft, { attempts: state.fencing.attempts + 1, hold: null });
-	start(draft, { type: 'power-off', host }, fencing.callMs);
+	const { tries } = state.fencing;
+	const before = triesAt(tries, level);
+	changeFencing(draft, {
+		tries: withTries(tries, level, { ...before, sent: before.sent + 1 }),
+		hold: null,
+		openBefore,
+	});
+	start(draft, { type: 'power-off', host, level }, fencing.levels[level]?.callMs);
 };
 
 /** Nothing was sent: nothing can land later, and it counts neither as an attempt nor as a fence of the hour. */
-const notSent = (draft: Draft): void => {
-	settleOpenFence(draft, 'the command did not reach the device');
-	const { persisted, fencing } = draft.state;
-	changePersisted(draft, { fences: persisted.fences.slice(0, -1) });
-	changeFencing(draft, { attempts: Math.max(0, fencing.attempts - 1) });
+const notSent = (draft: Draft, level: number): void => {
+	const { tries, openBefore } = draft.state.fencing;
+	// An earlier one, through this level or another, may still land.
+	if (openBefore === null) settleOpenFence(draft, 'the command did not reach the device');
+	else changePersisted(draft, { openFence: openBefore });
+	changePersisted(draft, { fences: draft.state.persisted.fences.slice(0, -1) });
+	const { sent, refused } = triesAt(tries, level);
+	changeFencing(draft, {
+		tries: withTries(tries, level, { sent: Math.max(0, sent - 1), refused: refused + 1 }),
+	});
 };
 
 /** An `off` ended. Whatever it said, only the status that is asked next counts; the fence stays open until then. */
-export const powerOffEnded = (draft: Draft, outcome: Outcome): void => {
+export const powerOffEnded = (draft: Draft, level: number, outcome: Outcome): void => {
 	// The device was never reached: nothing of it can land later.
-	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent') notSent(draft);
-	changeFencing(draft, {
-		notBeforeMs: draft.nowMs + retryPauseMs + (draft.state.config.fencing?.callMs ?? 0),
-	});
+	if (outcome.result === 'failed' && outcome.code === 'fence-not-sent') notSent(draft, level);
 	const { peer: host, fencing } = draft.state.config;
+	const callMs = fencing?.levels[level]?.callMs ?? 0;
+	changeFencing(draft, { notBeforeMs: draft.nowMs + retryPauseMs + callMs });
 	// An answer of before the `off` says nothing of after it.
-	if (fencing !== null) start(draft, { type: 'query-power', host }, fencing.callMs);
+	if (callMs > 0) start(draft, { type: 'query-power', host, level }, callMs);
 };
 
 /** Policy `afterFence: on`: power again once everything that can run here was started or given up. */
 export const powerOnRule = (draft: Draft): void => {
 	const { state } = draft;
 	const { peer: host, fencing } = state.config;
-	if (!state.fencing.powerOnDue || fencing === null || state.peer.status !== 'out') return;
+	const [level, ...levels] = state.fencing.powerOnDue;
+	if (level === undefined || fencing === null || state.peer.status !== 'out') return;
 	if (busy(state, host, ['query-power', 'power-off', 'power-on'])) return;
 	const settled = state.config.vms.every(({ vm, resource }) => {
 		const record = recordOf(state, resource);
@@ -276,7 +302,7 @@ export const powerOnRule = (draft: Draft): void => {
 		);
 	});
 	if (!settled) return;
-	changeFencing(draft, { powerOnDue: false });
-	note(draft, 'info', 'power on after the fence', { host });
-	start(draft, { type: 'power-on', host }, fencing.callMs);
+	changeFencing(draft, { powerOnDue: levels });
+	note(draft, 'info', 'power on after the fence', { host, ...levelField(state, level) });
+	start(draft, { type: 'power-on', host, level }, fencing.levels[level]?.callMs);
 };

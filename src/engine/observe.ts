@@ -3,7 +3,7 @@ import { changePersisted, type Draft, note } from '#src/engine/draft.ts';
 import { mergeDocument } from '#src/engine/join.ts';
 import { actionEnded } from '#src/engine/outcome.ts';
 import { lossCalled } from '#src/engine/outdate.ts';
-import { changePeer, targetedFrom } from '#src/engine/peer.ts';
+import { changePeer, forgetLadder, targetedFrom } from '#src/engine/peer.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HandlerCall } from '#src/ports.ts';
@@ -139,6 +139,7 @@ const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-chang
 	draft.state = { ...draft.state, config: event.config };
 	// The devices may have been corrected: they are judged anew.
 	changePersisted(draft, { deviceWrong: false });
+	if (JSON.stringify(event.config.fencing) !== JSON.stringify(config.fencing)) forgetLadder(draft);
 	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
 };
 

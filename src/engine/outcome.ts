@@ -16,7 +16,7 @@ import { powerOffEnded } from '#src/engine/fencing.ts';
 import { markDevice, powerRead } from '#src/engine/peer.ts';
 import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
-import type { MonotonicMs, Outcome, PowerState, VolumeGeneration } from '#src/ports.ts';
+import type { DeviceReading, MonotonicMs, Outcome, VolumeGeneration } from '#src/ports.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
@@ -139,6 +139,9 @@ const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void =>
 	markDevice(draft, `${draft.state.config.peer} refused the promote of ${resource}`);
 };
 
+const readingsOf = (outcome: Outcome): readonly DeviceReading[] =>
+	outcome.result === 'succeeded' ? (outcome.value as readonly DeviceReading[]) : [];
+
 /** Takes in how an action ended. */
 export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void => {
 	const flight: InFlight | undefined = draft.state.inFlight[id];
@@ -152,17 +155,13 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 	keepRetry(draft, action, outcome);
 	switch (action.type) {
 		case 'query-power':
-			powerRead(
-				draft,
-				outcome.result === 'succeeded' ? (outcome.value as PowerState) : null,
-				flight.sinceMs,
-			);
+			powerRead(draft, action.level, readingsOf(outcome), flight.sinceMs);
 			// Its pace is the rule's, not the backoff's.
 			clearRetry(draft, retryKey('query-power', action.host));
 			return;
 		case 'power-off':
 			clearRetry(draft, retryKey('power-off', action.host));
-			powerOffEnded(draft, outcome);
+			powerOffEnded(draft, action.level, outcome);
 			return;
 		case 'read-generations':
 			if (outcome.result === 'succeeded')

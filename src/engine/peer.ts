@@ -1,7 +1,10 @@
-import type { MonotonicMs } from '#src/ports.ts';
+import type { DeviceReading, MonotonicMs } from '#src/ports.ts';
 import { busy, changePersisted, type Draft, note, start, wakeBy } from '#src/engine/draft.ts';
-import type { PeerStatus, Proof, State } from '#src/engine/state.ts';
+import { devicesAt, levelField, offBy, powerOf } from '#src/engine/ladder.ts';
+import type { LevelPower, PeerStatus, Proof, State } from '#src/engine/state.ts';
 import { isConnected } from '#src/drbd/role.ts';
+import { landingMs, longestLateMs, triesAt, withTries } from '#src/fence/ladder.ts';
+import { powerOfLevel } from '#src/fence/level.ts';
 
 /** A power reading proves nothing any more when it is older: somebody may have pressed the button. */
 const proofFreshMs = 30_000;
@@ -34,8 +37,8 @@ export const deviceWrong = (state: State): boolean =>
 	state.persisted.deviceWrong || state.peer.document?.deviceWrong === true;
 
 /** A slow device is asked more slowly, so its readings count for longer, ms. */
-const freshMs = (state: State): number =>
-	proofFreshMs + (2 + restFactor) * (state.peer.power?.tookMs ?? 0);
+const freshMs = (power: LevelPower | null | undefined): number =>
+	proofFreshMs + (2 + restFactor) * (power?.tookMs ?? 0);
 
 /** The proof in force, or null: one that is too old does not count. */
 export const proofOf = (state: State, nowMs: number): Proof | null => {
@@ -43,7 +46,7 @@ export const proofOf = (state: State, nowMs: number): Proof | null => {
 	if (proof?.kind !== 'power-off') return proof;
 	// With a person as the arbiter a reading is evidence for that person, never a proof by itself.
 	if (state.config.arbiter !== 'fencing' || deviceWrong(state)) return null;
-	if (nowMs - proof.atMs > freshMs(state)) return null;
+	if (nowMs - proof.atMs > freshMs(state.peer.power[proof.level ?? 0])) return null;
 	return proof;
 };
 
@@ -81,7 +84,7 @@ const becomeStatus = (draft: Draft, status: PeerStatus): void => {
 /** An `off` of the peer against this host may be under way since `sinceMs` at the latest; null: none is. */
 export const targetedFrom = (draft: Draft, sinceMs: MonotonicMs | null): void => {
 	const { config, fencing } = draft.state;
-	const lastsMs = config.fencing === null ? 0 : config.fencing.callMs + config.fencing.lateMs;
+	const lastsMs = config.fencing === null ? 0 : landingMs(config.fencing.ownLevels);
 	const targetedUntilMs = sinceMs === null ? 0 : sinceMs + lastsMs;
 	draft.state = { ...draft.state, fencing: { ...fencing, targetedUntilMs } };
 };
@@ -96,16 +99,16 @@ const contactRule = (draft: Draft): void => {
 		// While they were apart the peer may have sent an `off` that has not landed: its next document tells.
 		if (persisted.contactLost !== null || !peer.met) targetedFrom(draft, draft.nowMs);
 		if (persisted.contactLost !== null) changePersisted(draft, { contactLost: null });
-		const { attempts, powerOnDue, hold } = draft.state.fencing;
-		if (peer.met && attempts === 0 && !powerOnDue && hold === null) return;
+		const { tries, powerOnDue, hold } = draft.state.fencing;
+		if (peer.met && tries.length === 0 && powerOnDue.length === 0 && hold === null) return;
 		changePeer(draft, { met: true });
 		draft.state = {
 			...draft.state,
 			fencing: {
 				...draft.state.fencing,
-				attempts: 0,
+				tries: [],
 				notBeforeMs: draft.nowMs,
-				powerOnDue: false,
+				powerOnDue: [],
 				hold: null,
 			},
 		};
@@ -125,13 +128,12 @@ export const peerRule = (draft: Draft): void => {
 		note(draft, 'info', 'proof is void: the peer is heard', { kind: peer.proof.kind });
 		changePeer(draft, { proof: null });
 	}
+	const power = powerOf(draft.state);
 	const alive =
 		connected ||
-		(peer.power?.state === 'on' &&
-			!deviceWrong(draft.state) &&
-			draft.nowMs - peer.power.atMs < proofFreshMs);
+		(power?.state === 'on' && !deviceWrong(draft.state) && draft.nowMs - power.atMs < proofFreshMs);
 	const { proof } = draft.state.peer;
-	if (proof?.kind === 'person' && alive && peer.power !== null && peer.power.atMs > proof.atMs) {
+	if (proof?.kind === 'person' && alive && power !== null && power.atMs > proof.atMs) {
 		note(draft, 'warn', 'proof is void: the peer shows a sign of life', { kind: proof.kind });
 		changePeer(draft, { proof: null });
 	} else if (proof?.kind === 'person' && connected) {
@@ -165,67 +167,149 @@ const queryIntervalMs = (state: State): number => {
 	return status === 'out' ? outQueryMs : state.config.timing.powerQueryMs;
 };
 
-/** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. One in flight. */
+/** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. */
 export const powerQueryRule = (draft: Draft): void => {
-	const { state, nowMs } = draft;
-	const { fencing, peer: host } = state.config;
-	if (fencing === null || busy(state, host, ['query-power', 'power-off', 'power-on'])) return;
-	const lastMs = state.peer.power?.atMs ?? null;
-	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
-	const settled = state.peer.status === 'online' || state.peer.status === 'left';
-	// A reading `off` from before it came back would look like a device of another host.
-	const rested =
-		lastMs === null || nowMs - lastMs > (1 + restFactor) * (state.peer.power?.tookMs ?? 0);
-	const urgent = rested && changed && (!settled || state.peer.power?.state === 'off');
-	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
-	const tookMs = state.peer.power?.tookMs ?? 0;
-	const pauseMs = Math.max(queryIntervalMs(state), restFactor * tookMs);
-	const dueMs = lastMs === null || urgent ? nowMs : lastMs + tookMs + pauseMs;
-	if (dueMs > nowMs) wakeBy(draft, dueMs);
-	else start(draft, { type: 'query-power', host }, fencing.callMs);
+	const { fencing, peer: host } = draft.state.config;
+	if (fencing === null || busy(draft.state, host, ['power-off', 'power-on'])) return;
+	fencing.levels.forEach(({ callMs }, level) => queryLevel(draft, level, callMs));
 };
 
-/** Takes in what the devices said; `off` of every device is proof P2 as long as the peer is not heard. */
-export const powerRead = (draft: Draft, state: 'on' | 'off' | null, askedAtMs: number): void => {
-	const tookMs = draft.nowMs - askedAtMs;
-	const { peer, config } = draft.state;
-	const before = peer.power?.state ?? null;
-	if (before !== state)
-		note(draft, 'info', 'power reading', { host: config.peer, power: state ?? 'unknown' });
-	// The reading is as old as the question: what happened while it was under way is not in it.
-	changePeer(draft, { power: { state, atMs: askedAtMs, tookMs } });
-	if (state !== null) {
-		// Devices that answer after a long silence deserve new attempts; the hourly limit still holds.
-		const silentMs = draft.nowMs - (peer.powerKnownAtMs ?? draft.nowMs);
-		if (silentMs > deviceSilentMs && draft.state.fencing.attempts > 0)
-			draft.state = { ...draft.state, fencing: { ...draft.state.fencing, attempts: 0 } };
-		changePeer(draft, { powerKnownAtMs: draft.nowMs });
+/** Every level has its own pace and one question in flight: a device that hangs does not hold up another level. */
+const queryLevel = (draft: Draft, level: number, callMs: number): void => {
+	const { state, nowMs } = draft;
+	const power = state.peer.power[level] ?? null;
+	const lastMs = power?.atMs ?? null;
+	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
+	const settled = state.peer.status === 'online' || state.peer.status === 'left';
+	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
+	const tookMs = power?.tookMs ?? 0;
+	// A reading `off` from before it came back would look like a device of another host.
+	const rested = lastMs === null || nowMs - lastMs > (1 + restFactor) * tookMs;
+	const urgent = rested && changed && (!settled || power?.state === 'off');
+	const pauseMs = Math.max(queryIntervalMs(state), restFactor * tookMs);
+	const dueMs = lastMs === null || urgent ? nowMs : lastMs + tookMs + pauseMs;
+	const host = state.config.peer;
+	if (dueMs <= nowMs) start(draft, { type: 'query-power', host, level }, callMs);
+	else wakeBy(draft, dueMs);
+};
+
+/** The devices changed with the configuration: what was read of and tried at others says nothing of them. */
+export const forgetLadder = (draft: Draft): void => {
+	changePeer(draft, { power: [] });
+	draft.state = {
+		...draft.state,
+		fencing: { ...draft.state.fencing, tries: [], powerOnDue: [] },
+	};
+};
+
+/** A device that falls silent is told once, with its own words. */
+const noteSilent = (draft: Draft, before: LevelPower | null, read: LevelPower): void => {
+	for (const { device, power, detail } of read.devices) {
+		if (power !== null || detail === '') continue;
+		const last = before?.devices.find((each) => each.device === device);
+		if (last !== undefined && last.power === null) continue;
+		note(draft, 'warn', 'a fence device does not answer', { device, detail });
 	}
-	if (state === 'off') {
-		fenceLanded(draft);
-		if (peer.hearing === 'online' || deviceWrong(draft.state)) return;
-		changePeer(draft, {
-			proof: {
-				kind: 'power-off',
-				atMs: askedAtMs,
-				by: 'every fence device of its level reads off',
-			},
+};
+
+/** Takes in what the devices of a level said. Only devices that are configured for it count. */
+const putPower = (
+	draft: Draft,
+	level: number,
+	readings: readonly DeviceReading[],
+	askedAtMs: number,
+): LevelPower => {
+	const { state } = draft;
+	const before = state.peer.power[level] ?? null;
+	const devices = devicesAt(state, level).map(
+		(device) =>
+			readings.find((reading) => reading.device === device) ?? { device, power: null, detail: '' },
+	);
+	const power = powerOfLevel(devices);
+	const read = {
+		state: power,
+		devices,
+		// The reading is as old as the question: what happened while it was under way is not in it.
+		atMs: askedAtMs,
+		tookMs: draft.nowMs - askedAtMs,
+		knownAtMs: power === null ? (before?.knownAtMs ?? null) : draft.nowMs,
+	};
+	if ((before?.state ?? null) !== power)
+		note(draft, 'info', 'power reading', {
+			host: state.config.peer,
+			...levelField(state, level),
+			power: power ?? 'unknown',
 		});
+	noteSilent(draft, before, read);
+	const count = state.config.fencing?.levels.length ?? 0;
+	changePeer(draft, {
+		power: Array.from({ length: count }, (_, index) =>
+			index === level ? read : (state.peer.power[index] ?? null),
+		),
+	});
+	// Devices that answer after a long silence deserve new attempts; the hourly limit still holds.
+	const silentMs = draft.nowMs - (before?.knownAtMs ?? draft.nowMs);
+	const { tries } = draft.state.fencing;
+	if (power !== null && silentMs > deviceSilentMs && triesAt(tries, level).sent > 0)
+		draft.state = {
+			...draft.state,
+			fencing: {
+				...draft.state.fencing,
+				tries: withTries(tries, level, { sent: 0, refused: 0 }),
+			},
+		};
+	return read;
+};
+
+/**
+ * Takes in what the devices of a level said when they were asked at `askedAtMs`; `off` of every device of any one
+ * level is proof P2 as long as the peer is not heard.
+ */
+export const powerRead = (
+	draft: Draft,
+	level: number,
+	readings: readonly DeviceReading[],
+	askedAtMs: number,
+): void => {
+	// The level was taken out of the configuration while its devices were asked.
+	if (devicesAt(draft.state, level).length === 0) return;
+	const { state: power } = putPower(draft, level, readings, askedAtMs);
+	const { peer } = draft.state;
+	if (power === 'off') {
+		fenceLanded(draft);
+		if (peer.hearing !== 'online' && !deviceWrong(draft.state)) proveOff(draft, level, askedAtMs);
 	}
-	if (state === 'on') {
-		settleLateFence(draft, askedAtMs);
-		if (peer.proof?.kind === 'power-off') {
-			note(draft, 'info', 'proof is void: the peer has power again', { host: config.peer });
-			changePeer(draft, { proof: null });
-		}
+	if (power !== 'on') return;
+	settleLateFence(draft);
+	if (peer.proof?.kind === 'power-off' && peer.proof.level === level) powerIsBack(draft);
+};
+
+const proveOff = (draft: Draft, level: number, atMs: number): void =>
+	changePeer(draft, {
+		proof: { kind: 'power-off', atMs, by: offBy(draft.state, level), level },
+	});
+
+/** The level that proved the power-off reads on; another level that still reads off goes on proving it. */
+const powerIsBack = (draft: Draft): void => {
+	const { power } = draft.state.peer;
+	const other = power.findIndex((each) => each?.state === 'off');
+	if (other >= 0) {
+		proveOff(draft, other, power[other]?.atMs ?? 0);
+		return;
 	}
+	note(draft, 'info', 'proof is void: the peer has power again', {
+		host: draft.state.config.peer,
+	});
+	changePeer(draft, { proof: null });
 };
 
 /** Only the reading shows that an `off` of ours landed, also one that ended unknown; then `afterFence` is due. */
 const fenceLanded = (draft: Draft): void => {
 	const { persisted, config, fencing } = draft.state;
 	if (persisted.openFence === null) return;
-	const powerOnDue = config.fencing?.afterFence === 'on';
+	// Supply before what it feeds: the level that was tried last goes on first.
+	const powerOnDue =
+		config.fencing?.afterFence === 'on' ? persisted.openFence.levels.toReversed() : [];
 	draft.state = { ...draft.state, fencing: { ...fencing, powerOnDue } };
 	settleOpenFence(draft, 'its power reads off');
 };
@@ -237,21 +321,27 @@ export const settleOpenFence = (draft: Draft, why: string): void => {
 	note(draft, 'info', 'open fence is settled', { target: openFence.target, why });
 };
 
-/** An `off` that did not land within the device's declared latency, with the power on, will not land (V12). */
-const settleLateFence = (draft: Draft, askedAtMs: number): void => {
-	const { state } = draft;
+/**
+ * An `off` that did not land within the declared latency, with the power on at every level it was sent through,
+ * will not land (V12). Another level says nothing of it.
+ */
+const settleLateFence = (draft: Draft): void => {
+	const { state, nowMs } = draft;
 	const { openFence } = state.persisted;
 	const { fencing } = state.config;
 	if (openFence === null || fencing === null) return;
 	if (busy(state, state.config.peer, ['power-off'])) return;
+	const lateMs = longestLateMs(fencing.levels);
 	// Sent in another boot of ours: its age is unknown, so it counts from this start.
 	const sentMs = openFence.bootId === state.bootId ? openFence.atMs : state.startedAtMs;
 	// The device may have taken the command at the very end of the call.
-	if (askedAtMs - sentMs > fencing.callMs + fencing.lateMs)
-		settleOpenFence(
-			draft,
-			`the device's latency of ${fencing.lateMs} ms has passed with its power on`,
-		);
+	const afterMs = landingMs(fencing.levels);
+	const read = openFence.levels
+		.filter((level) => level < fencing.levels.length)
+		.map((level) => state.peer.power[level] ?? null);
+	const over = read.every((power) => power?.state === 'on' && power.atMs - sentMs > afterMs);
+	if (over && nowMs - sentMs > afterMs)
+		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
 };
 
 /** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
@@ -262,10 +352,11 @@ export const mappingRule = (draft: Draft): void => {
 		markDevice(draft, `${config.peer} reads another device as its own`);
 		return;
 	}
-	if (peer.power?.state !== 'off' || peer.hearing !== 'online') return;
+	const power = powerOf(draft.state);
+	if (power?.state !== 'off' || peer.hearing !== 'online') return;
 	// An older reading is of the time before it came back.
-	if (peer.power.atMs < peer.hearingSinceMs) return;
-	const dueMs = peer.power.atMs + config.timing.detectionMs;
+	if (power.atMs < peer.hearingSinceMs) return;
+	const dueMs = power.atMs + config.timing.detectionMs;
 	if (draft.nowMs <= dueMs) {
 		wakeBy(draft, dueMs + 1);
 		return;
@@ -293,7 +384,8 @@ export const signOfLife = (state: State, nowMs: number): string | null => {
 		return 'DRBD on this host does not answer, so it cannot be seen whether the hosts are connected';
 	if (anyConnected(state)) return `DRBD is connected to ${config.peer}: its kernel is alive`;
 	if (kernelAnswers(state)) return `the kernel of ${config.peer} refuses connections: it is alive`;
-	const read = peer.power?.state === 'on' && nowMs - peer.power.atMs <= freshMs(state);
+	const power = powerOf(state);
+	const read = power?.state === 'on' && nowMs - power.atMs <= freshMs(power);
 	if (read && !deviceWrong(state))
 		return `the power of ${config.peer} reads on: switch it off first`;
 	return null;

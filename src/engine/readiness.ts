@@ -1,6 +1,7 @@
 import { joined, observedOf, presenceOf, recordOf } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
+import { someLevelWorks } from '#src/engine/ladder.ts';
 import { deviceWrong } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
@@ -16,9 +17,6 @@ export interface Readiness {
 	/** The next command or step; empty when there is none. */
 	readonly next: string;
 }
-
-/** Fence devices are read every minute; an answer older than two readings is none. */
-const monitorFreshMs = 150_000;
 
 /** What keeps every failover from working, with the next step; null when nothing does. */
 export const pairBlocker = (
@@ -53,8 +51,7 @@ export const pairBlocker = (
 			blocker: `the fence device of ${config.peer} belongs to another host`,
 			next: 'correct hosts.*.fence in vmpair.yaml',
 		};
-	const { power } = peer;
-	if (power === null || power.state === null || nowMs - power.atMs > monitorFreshMs)
+	if (!someLevelWorks(state, nowMs))
 		return {
 			blocker: `the fence devices of ${config.peer} do not answer`,
 			next: `look at the management network and the BMC of ${config.peer}`,

@@ -18,6 +18,7 @@ import {
 } from '#src/engine/draft.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { someLevelWorks } from '#src/engine/ladder.ts';
 import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { PendingRequest, State } from '#src/engine/state.ts';
@@ -265,14 +266,14 @@ const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
 };
 
 /** Why the pair can't be armed now, as a sentence; null when it can. */
-const armBlocker = (state: State): string | null => {
+const armBlocker = (state: State, nowMs: number): string | null => {
 	const { peer, self } = state.config;
 	if (!inContact(state) || !joined(state) || state.peer.document?.joined !== true)
 		return `${self} and ${peer} must be in contact to arm the pair`;
 	if (state.peer.document.configDigest !== state.config.digest)
 		return 'the configurations of the two hosts differ where they must be equal';
 	const { fencing } = state.config;
-	if (fencing !== null && (state.peer.power === null || state.peer.power.state === null))
+	if (fencing !== null && !someLevelWorks(state, nowMs))
 		return `the fence devices of ${peer} do not answer`;
 	if (deviceWrong(state)) return `the fence device of ${peer} belongs to another host`;
 	if (state.armBlockers === null) return 'the preflight has not finished yet';
@@ -304,7 +305,7 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 			armed ? 'vmpair status' : `run "vmpair disarm" on ${peer} too before any work begins`,
 		);
 	}
-	const blocker = armed ? armBlocker(state) : disarmBlocker(state);
+	const blocker = armed ? armBlocker(state, nowMs) : disarmBlocker(state);
 	if (blocker !== null) {
 		if (!armed && nowMs - pending.sinceMs < patienceMs) return null;
 		return refused(armed ? 'not-ready' : 'busy', blocker, 'vmpair status');

@@ -8,7 +8,9 @@ import type {
 	OutdateRequest,
 	PeerDocument,
 } from '#src/heartbeat/document.ts';
+import type { LevelTries } from '#src/fence/ladder.ts';
 import type {
+	DeviceReading,
 	HandlerCall,
 	Hearing,
 	LinkObservation,
@@ -35,6 +37,8 @@ export interface Proof {
 	/** When the evidence was last seen. */
 	readonly atMs: MonotonicMs;
 	readonly by: string;
+	/** Of a power-off: the level whose devices all read off. */
+	readonly level?: number;
 }
 
 export interface PeerState {
@@ -58,24 +62,31 @@ export interface PeerState {
 	/** No resource is connected since then; null while one is. */
 	readonly unreplicatedSinceMs: MonotonicMs | null;
 	readonly proof: Proof | null;
-	/** Last answer of its fence devices; `state` null when they could not tell. */
-	readonly power: {
-		readonly state: PowerState | null;
-		/** When it was asked, and how long the answer took. */
-		readonly atMs: MonotonicMs;
-		readonly tookMs: number;
-	} | null;
-	/** When its devices last gave an answer. */
-	readonly powerKnownAtMs: MonotonicMs | null;
+	/** Last answers of its fence devices, by level; null where a level was not read yet. */
+	readonly power: readonly (LevelPower | null)[];
+}
+
+/** What the devices of one level said when they were asked last. */
+export interface LevelPower {
+	/** `off` only when every one of them says off; null when they could not tell. */
+	readonly state: PowerState | null;
+	readonly devices: readonly DeviceReading[];
+	/** When it was asked, and how long the answer took. */
+	readonly atMs: MonotonicMs;
+	readonly tookMs: number;
+	/** When the level last gave an answer; null before the first. */
+	readonly knownAtMs: MonotonicMs | null;
 }
 
 /** What is going on with the peer's power. */
 interface FencingState {
-	/** `off` commands sent since the peer was last heard. */
-	readonly attempts: number;
+	/** What was tried since the peer was last heard, by level. */
+	readonly tries: readonly LevelTries[];
 	readonly notBeforeMs: MonotonicMs;
-	/** We switched it off and the policy wants it on again. */
-	readonly powerOnDue: boolean;
+	/** Levels through which we switched it off and which the policy wants on again, in that order. */
+	readonly powerOnDue: readonly number[];
+	/** The open fence before the `off` that is under way: it stands if that one is not sent. */
+	readonly openBefore: Persisted['openFence'];
 	/** Why no fence is sent although the peer is lost; for status. */
 	readonly hold: string | null;
 	/** Until then an `off` of the peer against this host may still land: no `off` is sent meanwhile (I9). */
@@ -252,8 +263,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	gatewayAnsweredAtMs: null,
 	unreplicatedSinceMs: nowMs,
 	proof: null,
-	power: null,
-	powerKnownAtMs: null,
+	power: [],
 });
 
 /**
@@ -279,9 +289,10 @@ export const initialState = (
 			: { ...persisted, bootId: identity.bootId },
 	peer: initialPeer(persisted, nowMs),
 	fencing: {
-		attempts: 0,
+		tries: [],
 		notBeforeMs: nowMs,
-		powerOnDue: false,
+		powerOnDue: [],
+		openBefore: null,
 		hold: null,
 		targetedUntilMs: 0,
 	},

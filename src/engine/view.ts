@@ -13,9 +13,11 @@ import type { EngineVm } from '#src/engine/config.ts';
 import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
 import { fenceDelayMs, fencesLastHour } from '#src/engine/fencing.ts';
 import { inContact } from '#src/engine/join.ts';
+import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
+import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
 import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
 
 const selfHost = (state: State, nowMs: number): HostView => ({
@@ -88,20 +90,39 @@ const linkViews = (state: State, nowMs: number): LinkView[] =>
 		};
 	});
 
+const since = (atMs: number | null, nowMs: number): number | null =>
+	atMs === null ? null : nowMs - atMs;
+
 const fencingView = (state: State, nowMs: number): FencingView | null => {
 	const { config, persisted, peer } = state;
 	if (config.fencing === null) return null;
+	const power = powerOf(state);
 	const open = persisted.openFence;
 	return {
 		target: config.peer,
-		power: peer.power?.state ?? 'unknown',
-		powerAgeMs: peer.power === null ? null : nowMs - peer.power.atMs,
+		power: power?.state ?? 'unknown',
+		powerAgeMs: power === null ? null : nowMs - power.atMs,
+		levels: config.fencing.levels.map((level, index) => ({
+			level: index + 1,
+			power: peer.power[index]?.state ?? 'unknown',
+			ageMs: since(peer.power[index]?.atMs ?? null, nowMs),
+			devices: level.devices.map((device) => {
+				const said = peer.power[index]?.devices.find((each) => each.device === device);
+				return {
+					device,
+					power: said?.power ?? 'unknown',
+					detail: (said?.detail ?? '').slice(0, 512),
+				};
+			}),
+			attempts: triesAt(state.fencing.tries, index).sent,
+			attemptsMax: level.attempts,
+		})),
 		openFence:
 			open === null
 				? null
 				: { target: open.target, ageMs: open.bootId === state.bootId ? nowMs - open.atMs : null },
-		attempts: state.fencing.attempts,
-		attemptsMax: config.fencing.attempts,
+		attempts: attemptsOf(state),
+		attemptsMax: attemptsMax(config.fencing.levels),
 		lastHour: fencesLastHour(state, nowMs),
 		perHourMax: config.fencing.perHourMax,
 		delayMs: fenceDelayMs(state),
@@ -168,9 +189,6 @@ const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView[
 	if (presence === 'unknown' || (elsewhere && state.peer.status !== 'out')) return 'unknown';
 	return record?.wanted === 'stopped' ? 'stopped' : 'down';
 };
-
-const since = (atMs: number | null, nowMs: number): number | null =>
-	atMs === null ? null : nowMs - atMs;
 
 const resyncOf = (state: State, vm: EngineVm): VmView['resync'] => {
 	const observed = observedOf(state, vm.resource);
@@ -248,6 +266,13 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 			verdict: 'degraded',
 			reason: `${unready.vm}: ${unready.failover.blocker}`,
 			next: unready.failover.next,
+		};
+	const degraded = degradedLevel(state);
+	if (degraded !== null)
+		return {
+			verdict: 'degraded',
+			reason: `every VM would run again on the other host, but ${degraded}`,
+			next: 'vmpair fence check',
 		};
 	return {
 		verdict: 'protected',

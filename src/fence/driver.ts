@@ -4,18 +4,26 @@ import { agentAct, agentCall, agentPower } from '#src/fence/agent-protocol.ts';
 import type { FenceCall, FenceVerb, ToolOutput } from '#src/fence/call.ts';
 import type { FenceDevice, IpmiDevice } from '#src/fence/device.ts';
 import { ipmiAct, ipmiCall, ipmiPower, ipmiVerbCall } from '#src/fence/ipmi.ts';
-import { actOnLevel, powerOfLevel } from '#src/fence/level.ts';
+import type { CheckedDevice, CheckedLevel } from '#src/fence/check.ts';
+import { actOnLevel } from '#src/fence/level.ts';
 import type { DeviceOutcome } from '#src/fence/level.ts';
-import { combineVerdicts, compareIdentity, isAddress, readIdentity } from '#src/fence/mapping.ts';
+import {
+	combineVerdicts,
+	compareIdentity,
+	isAddress,
+	mappingOf,
+	readIdentity,
+	unreadableBmc,
+} from '#src/fence/mapping.ts';
 import type { BmcIdentity, MappingVerdict } from '#src/fence/mapping.ts';
 import { failed, succeeded, unknown, type Failed } from '#src/ports-outcome.ts';
-import type { HostName, Outcome, PowerState } from '#src/ports.ts';
+import type { DeviceReading, HostName, Outcome } from '#src/ports.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Secret } from '#src/std/secret.ts';
 import type { ToolCall, ToolEnd, Tools } from '#src/std/tool.ts';
 
-/** The fence devices of each host, all of one level. */
-export type FenceDevices = Readonly<Record<HostName, readonly FenceDevice[]>>;
+/** The fence devices of each host by level, in the order in which the levels are tried. */
+export type FenceDevices = Readonly<Record<HostName, readonly (readonly FenceDevice[])[]>>;
 
 export interface FenceOptions {
 	readonly tools: Tools;
@@ -61,41 +69,88 @@ export class FenceDriver {
 		this.#devices = devices;
 	}
 
-	/** Whether a host has power: `off` only when every device of it says so. Ends within their `limitMs`. */
-	async query(host: HostName): Promise<Outcome<PowerState>> {
-		const answers = await this.#ask(host, 'status');
-		return answers === null ? noDevice(host) : powerOfLevel(answers.map(powerAnswer));
+	/** What every device of a level (the first is 0) says of a host's power. Ends within their `limitMs`. */
+	async query(host: HostName, level: number): Promise<Outcome<readonly DeviceReading[]>> {
+		const answers = await this.#ask(host, level, 'status');
+		return answers === null ? noDevice(host, level) : succeeded(answers.map(readingOf));
 	}
 
 	/**
-	 * Switches a host off at every device. Success is what the devices claim; a `query` afterwards is the
-	 * proof. A status query that is under way is called off first, so that it cannot hold the fence back.
+	 * Switches a host off at every device of a level. Success is what the devices claim; a `query` afterwards is
+	 * the proof. A status query that is under way is called off first, so that it cannot hold the fence back.
 	 */
-	off(host: HostName): Promise<Outcome> {
-		return this.#act(host, 'off');
+	off(host: HostName, level: number): Promise<Outcome> {
+		return this.#act(host, level, 'off');
 	}
 
-	on(host: HostName): Promise<Outcome> {
-		return this.#act(host, 'on');
+	on(host: HostName, level: number): Promise<Outcome> {
+		return this.#act(host, level, 'on');
 	}
 
-	async #act(host: HostName, verb: FenceVerb): Promise<Outcome> {
-		const answers = await this.#ask(host, verb);
-		return answers === null ? noDevice(host) : actOnLevel(answers);
+	async #act(host: HostName, level: number, verb: FenceVerb): Promise<Outcome> {
+		const answers = await this.#ask(host, level, verb);
+		return answers === null ? noDevice(host, level) : actOnLevel(answers);
 	}
 
-	/** Asks all devices of a host at once; null when it has none. */
-	async #ask(host: HostName, verb: FenceVerb): Promise<readonly DeviceOutcome[] | null> {
-		const devices = this.#devices[host] ?? [];
+	/** Asks all devices of a level at once; null when it has none. */
+	async #ask(
+		host: HostName,
+		level: number,
+		verb: FenceVerb,
+	): Promise<readonly DeviceOutcome[] | null> {
+		const devices = this.#devices[host]?.[level] ?? [];
 		if (devices.length === 0) return null;
 		return Promise.all(
 			devices.map(async (device) => ({
 				device: device.name,
-				outcome: await this.#inTurn(`${host}/${device.name}`, verb, (signal) =>
-					this.#call(device, verb, signal),
+				outcome: await this.#askDevice(host, device, verb),
+			})),
+		);
+	}
+
+	#askDevice(host: HostName, device: FenceDevice, verb: FenceVerb): Promise<Outcome> {
+		return this.#inTurn(`${host}/${device.name}`, verb, (signal) =>
+			this.#call(device, verb, signal),
+		);
+	}
+
+	/**
+	 * Asks every device of every level of a host now, for a person: its power, how long that took, and what tells
+	 * whose device it is. `own`: the devices are this host's, so they are held against its own BMC.
+	 */
+	async check(host: HostName, own: boolean): Promise<readonly CheckedLevel[]> {
+		const inBand = own ? await this.#ownIdentity() : null;
+		return Promise.all(
+			(this.#devices[host] ?? []).map(async (devices, level) => ({
+				level: level + 1,
+				devices: await Promise.all(
+					devices.map((device) => this.#checkDevice(host, device, own, inBand)),
 				),
 			})),
 		);
+	}
+
+	async #checkDevice(
+		host: HostName,
+		device: FenceDevice,
+		own: boolean,
+		inBand: BmcIdentity | null,
+	): Promise<CheckedDevice> {
+		const begunMs = performance.now();
+		const outcome = await this.#askDevice(host, device, 'status');
+		const tookMs = Math.round(performance.now() - begunMs);
+		const { power, detail } = readingOf({ device: device.name, outcome });
+		const identity = await this.#configuredIdentity(device);
+		return {
+			device: device.name,
+			kind: device.kind === 'agent' ? device.agent : device.kind,
+			power: power ?? 'unknown',
+			asked: !(outcome.result === 'failed' && outcome.code === 'fence-secret'),
+			detail,
+			tookMs,
+			identity,
+			mapping: own ? mappingOf(host, device.name, inBand, identity) : null,
+		};
 	}
 
 	#inTurn(
@@ -149,16 +204,11 @@ export class FenceDriver {
 	 * against what they answer over the network. With a wrong mapping the other host would be switched off.
 	 */
 	async verifyMapping(host: HostName): Promise<MappingVerdict> {
-		const devices = this.#devices[host] ?? [];
+		const devices = (this.#devices[host] ?? []).flat();
 		const nothing = `There is no fence device for ${host}.`;
 		if (devices.length === 0) return { result: 'cannot-tell', sentence: nothing };
 		const own = await this.#ownIdentity();
-		if (own === null) {
-			const sentence =
-				`${host} cannot read its own BMC, so it cannot be told whether the fence devices configured for it are the right ones. ` +
-				`Load ipmi_si and ipmi_devintf and check that "ipmitool lan print" works on ${host}.`;
-			return { result: 'cannot-tell', sentence };
-		}
+		if (own === null) return unreadableBmc(host);
 		return combineVerdicts(
 			await Promise.all(
 				devices.map(async (device) =>
@@ -199,15 +249,19 @@ export class FenceDriver {
 
 const isQuestion = (verb: FenceVerb): boolean => verb === 'status';
 
-const noDevice = (host: HostName) =>
-	failed('fence-no-device', `no fence device is configured for ${host}`);
+const noDevice = (host: HostName, level: number) =>
+	failed('fence-no-device', `no fence device is configured for level ${level + 1} of ${host}`);
 
-const powerAnswer = ({ device, outcome }: DeviceOutcome): DeviceOutcome<PowerState> => {
-	if (outcome.result !== 'succeeded') return { device, outcome };
+/** Enough of a tool's words for a person; the engine keeps them with every reading. */
+const detailMax = 300;
+
+const readingOf = ({ device, outcome }: DeviceOutcome): DeviceReading => {
+	if (outcome.result !== 'succeeded')
+		return { device, power: null, detail: outcome.detail.slice(0, detailMax) };
 	const { value } = outcome;
 	return value === 'on' || value === 'off'
-		? { device, outcome: succeeded(value) }
-		: { device, outcome: unknown('no power state was given') };
+		? { device, power: value, detail: '' }
+		: { device, power: null, detail: 'no power state was given' };
 };
 
 const toolCall = (call: FenceCall, limitMs: number, signal?: AbortSignal): ToolCall => ({

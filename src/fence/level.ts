@@ -1,10 +1,10 @@
 import { failed, succeeded, unknown, type Failed, type Unknown } from '#src/ports-outcome.ts';
-import type { Outcome, PowerState } from '#src/ports.ts';
+import type { DeviceReading, Outcome, PowerState } from '#src/ports.ts';
 
-/** What one device of a level answered. */
-export interface DeviceOutcome<Value = unknown> {
+/** How an act on one device of a level ended. */
+export interface DeviceOutcome {
 	readonly device: string;
-	readonly outcome: Outcome<Value>;
+	readonly outcome: Outcome;
 }
 
 const detailOf = (answers: readonly DeviceOutcome[]): string =>
@@ -25,21 +25,12 @@ const worst = (answers: readonly DeviceOutcome[]): Failed | Unknown | null => {
 };
 
 /**
- * The power of a host from all devices of its level (V22): `off` only when every one of them says off, for a
- * host with two power supplies runs on with one outlet off. One that says on is enough for `on`.
+ * The power of a host from all devices of one level (V22): `off` only when every one of them says off, for a
+ * host with two power supplies runs on with one outlet off. One that says on is enough for `on`. Null: unknown.
  */
-export const powerOfLevel = (
-	answers: readonly DeviceOutcome<PowerState>[],
-): Outcome<PowerState> => {
-	const says =
-		(power: PowerState) =>
-		(answer: DeviceOutcome<PowerState>): boolean =>
-			answer.outcome.result === 'succeeded' && answer.outcome.value === power;
-	if (answers.some(says('on'))) return succeeded('on');
-	const without = worst(answers);
-	if (without !== null) return without;
-	if (answers.length > 0 && answers.every(says('off'))) return succeeded('off');
-	return unknown('no fence device answered');
+export const powerOfLevel = (readings: readonly DeviceReading[]): PowerState | null => {
+	if (readings.some(({ power }) => power === 'on')) return 'on';
+	return readings.length > 0 && readings.every(({ power }) => power === 'off') ? 'off' : null;
 };
 
 /**

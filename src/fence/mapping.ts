@@ -79,6 +79,23 @@ export const compareIdentity = (
 	};
 };
 
+/** A host that cannot read its own BMC in-band can say nothing of what is configured for it. */
+export const unreadableBmc = (host: HostName): MappingVerdict => ({
+	result: 'cannot-tell',
+	sentence:
+		`${host} cannot read its own BMC, so it cannot be told whether the fence devices configured for it are the right ones. ` +
+		`Load ipmi_si and ipmi_devintf and check that "ipmitool lan print" works on ${host}.`,
+});
+
+/** The verdict on one device; `own` is null when the host cannot read its own BMC. */
+export const mappingOf = (
+	host: HostName,
+	device: string,
+	own: BmcIdentity | null,
+	configured: BmcIdentity,
+): MappingVerdict =>
+	own === null ? unreadableBmc(host) : compareIdentity(host, device, own, configured);
+
 /** One verdict on all devices of a host: a mismatch weighs most, then one that cannot be told. */
 export const combineVerdicts = (verdicts: readonly MappingVerdict[]): MappingVerdict => {
 	for (const result of ['mismatch', 'cannot-tell'] as const) {

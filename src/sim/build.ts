@@ -1,4 +1,5 @@
 import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
+import type { Ladder } from '#src/fence/ladder.ts';
 import { timingTable } from '#src/config/timing.ts';
 import {
 	agentGoesOn,
@@ -25,7 +26,7 @@ import type { Mutation } from '#src/sim/mutation.ts';
 import { fenceAgain, startAll } from '#src/sim/planted.ts';
 import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
-import type { ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
+import type { ScenarioDevice, ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
 import { type Persisted, stateFormat } from '#src/store/record.ts';
 import { prng } from '#src/std/prng.ts';
 
@@ -101,6 +102,30 @@ const engineVm = (vm: ScenarioVm): EngineVm => ({
 	restartWindowMs: vm.restartWindow,
 });
 
+const defaultDevices: readonly ScenarioDevice[] = [
+	{ level: 1, behaviour: 'ok', latency: 300, by: 30_000, diesWithHost: false },
+];
+
+const devicesOf = (world: ScenarioWorld, host: string): readonly ScenarioDevice[] =>
+	world.devices[host] ?? defaultDevices;
+
+const deviceName = (host: string, index: number): string => `${host}-device-${index}`;
+
+const ladderOf = (world: ScenarioWorld, host: string): Ladder => {
+	const devices = devicesOf(world, host).map((device, index) => ({
+		...device,
+		name: deviceName(host, index),
+	}));
+	const { attempts, call, late } = world.fencing;
+	const count = Math.max(...devices.map(({ level }) => level));
+	return Array.from({ length: count }, (_, index) => ({
+		devices: devices.filter(({ level }) => level === index + 1).map(({ name }) => name),
+		attempts,
+		callMs: call,
+		lateMs: late,
+	}));
+};
+
 const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineConfig => {
 	const table = timingTable(world.detection);
 	return {
@@ -111,9 +136,8 @@ const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineC
 		timing: table,
 		links: world.networks.map(({ name, switched }) => ({ link: name, switched })),
 		fencing: {
-			attempts: world.fencing.attempts,
-			callMs: world.fencing.call,
-			lateMs: world.fencing.late,
+			levels: ladderOf(world, peer),
+			ownLevels: ladderOf(world, self),
 			perHourMax: world.fencing.perHourMax,
 			afterFence: world.fencing.afterFence,
 		},
@@ -125,11 +149,10 @@ const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineC
 	};
 };
 
-const createDevices = (world: ScenarioWorld, host: string): Device[] => {
-	const list = world.devices[host] ?? [
-		{ behaviour: 'ok' as const, latency: 300, by: 30_000, diesWithHost: false },
-	];
-	return list.map((device) => ({
+const createDevices = (world: ScenarioWorld, host: string): Device[] =>
+	devicesOf(world, host).map((device, index) => ({
+		name: deviceName(host, index),
+		level: device.level - 1,
 		behaviour: device.behaviour,
 		latencyMs: device.latency,
 		byMs: device.by,
@@ -137,7 +160,6 @@ const createDevices = (world: ScenarioWorld, host: string): Device[] => {
 		outlet: true,
 		offAsked: false,
 	}));
-};
 
 const createHost = ({ world, clockRates }: BuildOptions, index: 0 | 1): SimHost => {
 	const name = world.hosts[index];

@@ -1,5 +1,5 @@
 import type { CarriedAction } from '#src/engine/action.ts';
-import type { Outcome } from '#src/ports.ts';
+import type { DeviceReading, Outcome } from '#src/ports.ts';
 import {
 	connectAgain,
 	demote,
@@ -46,13 +46,11 @@ export const execute = (
 			});
 			return;
 		case 'query-power':
-			fenceQuery(simulation, hostNamed(simulation, action.host), done);
+			fenceQuery(simulation, hostNamed(simulation, action.host), action.level, done);
 			return;
 		case 'power-off':
-			fenceSwitch(simulation, hostNamed(simulation, action.host), 'off', done);
-			return;
 		case 'power-on':
-			fenceSwitch(simulation, hostNamed(simulation, action.host), 'on', done);
+			fenceSwitch(simulation, hostNamed(simulation, action.host), action, done);
 			return;
 		case 'resource-up':
 		case 'resource-connect':
@@ -137,25 +135,34 @@ const resourceAction = (
 	else readGenerations(replica, done);
 };
 
-const fenceQuery = (simulation: Simulation, target: SimHost, done: Done): void => {
+const fenceQuery = (simulation: Simulation, target: SimHost, level: number, done: Done): void => {
 	const { mutation } = simulation;
+	const answer = (value: readonly DeviceReading[]): void => done({ result: 'succeeded', value });
+	const allOff = (): DeviceReading[] =>
+		target.devices
+			.filter((device) => device.level === level)
+			.map(({ name }) => ({ device: name, power: 'off', detail: '' }));
 	if (
 		(mutation === 'silence-is-off' && !kernelAnswers(target)) ||
 		(mutation === 'suspect-is-off' && peerOf(simulation, target).agent?.ears.flowing !== true)
 	) {
-		done({ result: 'succeeded', value: 'off' });
+		answer(allOff());
 		return;
 	}
-	queryPower(simulation, target, done);
+	queryPower(simulation, target, level, (readings) => {
+		const some = mutation === 'any-device' && readings.some(({ power }) => power === 'off');
+		answer(some ? allOff() : readings);
+	});
 };
 
 const fenceSwitch = (
 	simulation: Simulation,
 	target: SimHost,
-	to: 'on' | 'off',
+	{ type, level }: { readonly type: 'power-off' | 'power-on'; readonly level: number },
 	done: Done,
 ): void => {
-	switchPower(simulation, target, to, done);
+	const to = type === 'power-off' ? 'off' : 'on';
+	switchPower(simulation, target, { level, to }, done);
 	if (simulation.mutation !== 'fence-both' || to === 'on') return;
-	switchPower(simulation, peerOf(simulation, target), to, () => {});
+	switchPower(simulation, peerOf(simulation, target), { level, to }, () => {});
 };

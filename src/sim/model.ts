@@ -75,6 +75,9 @@ export interface Domain {
 }
 
 export interface Device {
+	readonly name: string;
+	/** The level of the ladder it belongs to; 0 is the first. Each level alone cuts all power. */
+	readonly level: number;
 	behaviour: (typeof deviceBehaviours)[number];
 	latencyMs: number;
 	byMs: number;

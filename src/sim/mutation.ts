@@ -24,6 +24,8 @@ export type Mutation =
 	| 'writes-not-mirrored'
 	/** Every resync runs in the wrong direction and nobody checks it. */
 	| 'resync-backwards'
+	/** A level counts as off as soon as one device of it says off (V22). */
+	| 'any-device'
 	/** Every `off` switches both hosts off. */
 	| 'fence-both'
 	/** A host that was fenced is fenced again whenever it boots. */

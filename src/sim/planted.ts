@@ -28,7 +28,7 @@ export const startAll = (simulation: Simulation, host: SimHost): void => {
 /** A device that keeps switching a host off that was fenced once. */
 export const fenceAgain = (simulation: Simulation, host: SimHost): void => {
 	if (host.fencedAtMs.length === 0) return;
-	switchPower(simulation, host, 'off', () => {
-		switchPower(simulation, host, 'on', () => {});
+	switchPower(simulation, host, { level: 0, to: 'off' }, () => {
+		switchPower(simulation, host, { level: 0, to: 'on' }, () => {});
 	});
 };

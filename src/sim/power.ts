@@ -1,4 +1,4 @@
-import type { Outcome } from '#src/ports.ts';
+import type { DeviceReading, Outcome } from '#src/ports.ts';
 import { settleAll } from '#src/sim/data.ts';
 import { refreshAllReplication } from '#src/sim/handshake.ts';
 import type { Device, SimHost, Simulation } from '#src/sim/model.ts';
@@ -10,7 +10,12 @@ import { changed } from '#src/sim/replica.ts';
 
 type Done = (outcome: Outcome) => void;
 
-const hasOutlet = (host: SimHost): boolean => host.devices.some((device) => device.outlet);
+const devicesAt = (host: SimHost, level: number): Device[] =>
+	host.devices.filter((device) => device.level === level);
+
+/** Some outlet of every level feeds the host: levels stand in a row, the devices of a level side by side. */
+const hasOutlet = (host: SimHost): boolean =>
+	host.devices.every(({ level }) => devicesAt(host, level).some((device) => device.outlet));
 
 /** Everything volatile of a host is gone: its memory, guests, agent and connections. */
 const losePower = (simulation: Simulation, host: SimHost): void => {
@@ -125,8 +130,14 @@ export const resumeHost = (simulation: Simulation, host: SimHost): void => {
 	simulation.hooks.hearingMayChange();
 };
 
+/** Another level has cut the supply of this one. */
+const isCut = (device: Device, host: SimHost): boolean =>
+	host.devices.some(
+		({ level }) => level !== device.level && devicesAt(host, level).every((each) => !each.outlet),
+	);
+
 const isDead = (device: Device, host: SimHost): boolean =>
-	device.behaviour === 'dead' || (device.diesWithHost && !host.mains);
+	device.behaviour === 'dead' || (device.diesWithHost && (!host.mains || isCut(device, host)));
 
 /** The host that a device really switches. */
 const victimOf = (simulation: Simulation, host: SimHost, device: Device): SimHost =>
@@ -144,32 +155,63 @@ const statusOf = (simulation: Simulation, host: SimHost, device: Device): 'on' |
 	return device.outlet && host.mains ? 'on' : 'off';
 };
 
-/** `status` of every device of the level; off only when all say off. Dead devices never answer. */
-export const queryPower = (simulation: Simulation, host: SimHost, done: Done): void => {
+/** The driver gives a device up this long before the engine would give up the whole level, ms. */
+const reapMs = 500;
+
+/**
+ * `status` of every device of a level. A dead one is missing when the others have answered; where none answers,
+ * nothing does until the engine's own limit.
+ */
+export const queryPower = (
+	simulation: Simulation,
+	host: SimHost,
+	level: number,
+	done: (readings: readonly DeviceReading[]) => void,
+): void => {
 	count(simulation, 'power queries');
-	let waiting = host.devices.length;
-	let on = false;
-	for (const device of host.devices) {
+	const devices = devicesAt(host, level);
+	const readings = devices.map(({ name }): DeviceReading => ({
+		device: name,
+		power: null,
+		detail: 'no answer',
+	}));
+	let waiting = devices.length;
+	let ended = false;
+	const end = (): void => {
+		if (ended) return;
+		ended = true;
+		done(readings);
+	};
+	for (const [index, device] of devices.entries()) {
 		if (isDead(device, host)) continue;
 		schedule(simulation.queue, simulation.queue.nowMs + answerMs(device), () => {
 			if (isDead(device, host)) return;
-			if (statusOf(simulation, host, device) === 'on') on = true;
+			const power = statusOf(simulation, host, device);
+			readings[index] = { device: device.name, power, detail: '' };
 			waiting -= 1;
-			if (waiting === 0) done({ result: 'succeeded', value: on ? 'on' : 'off' });
+			if (waiting === 0) end();
 		});
 	}
+	if (devices.length === 1) return;
+	const limitMs = (host.config.fencing?.ownLevels[level]?.callMs ?? reapMs) - reapMs;
+	schedule(simulation.queue, simulation.queue.nowMs + limitMs, () => {
+		if (waiting < devices.length) end();
+	});
 };
 
-/** `off` or `on` for every device of the level. */
+/** `off` or `on` for every device of a level. */
 export const switchPower = (
 	simulation: Simulation,
 	host: SimHost,
-	to: 'on' | 'off',
+	command: { readonly level: number; readonly to: 'on' | 'off' },
 	done: Done,
 ): void => {
+	const { level, to } = command;
 	count(simulation, to === 'off' ? 'fences sent' : 'power-ons sent');
-	let waiting = host.devices.length;
-	for (const device of host.devices) {
+	if (level > 0) count(simulation, `commands to level ${level + 1}`);
+	const devices = devicesAt(host, level);
+	let waiting = devices.length;
+	for (const device of devices) {
 		if (isDead(device, host)) continue;
 		const answersMs = answerMs(device);
 		const late = device.behaviour === 'late' && to === 'off';
@@ -192,7 +234,7 @@ const switchOutlet = (
 	to: 'on' | 'off',
 ): void => {
 	device.offAsked = to === 'off';
-	if (device.behaviour === 'lying') return;
+	if (device.behaviour === 'lying' || device.behaviour === 'stuck') return;
 	const victim = victimOf(simulation, host, device);
 	const outlets = victim === host ? [device] : victim.devices;
 	for (const outlet of outlets) outlet.outlet = to === 'on';

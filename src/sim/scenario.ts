@@ -37,6 +37,8 @@ const networkSchema = z.strictObject({
 });
 
 const deviceSchema = z.strictObject({
+	/** Its level in the host's fencing ladder; every device of a level must say off. */
+	level: z.int().min(1).max(8).default(1),
 	behaviour: z.enum(deviceBehaviours).default('ok'),
 	latency: durationSchema.default(300),
 	/** What `slow` and `late` mean. */
@@ -67,6 +69,7 @@ const worldSchema = z.strictObject({
 	memoryMib: z.int().min(1).default(16_384),
 	fencing: z
 		.strictObject({
+			/** At each level. */
 			attempts: z.int().min(1).default(2),
 			call: durationSchema.default(5000),
 			late: durationSchema.default(10_000),
@@ -74,7 +77,7 @@ const worldSchema = z.strictObject({
 			afterFence: z.enum(['on', 'off']).default('off'),
 		})
 		.prefault({}),
-	/** Devices of one level, by host; every one must say off. Default: one BMC each. */
+	/** The fence devices of all levels, by host. Default: one BMC each. */
 	devices: z.record(nameSchema, z.array(deviceSchema).min(1).max(8)).default({}),
 	/** How long things take. The lab cannot change these. */
 	timing: z
@@ -141,6 +144,7 @@ export type Scenario = Readonly<z.infer<typeof scenarioSchema>>;
 export type ScenarioInput = z.input<typeof scenarioSchema>;
 export type ScenarioWorld = Scenario['world'];
 export type ScenarioVm = ScenarioWorld['vms'][number];
+export type ScenarioDevice = Readonly<z.infer<typeof deviceSchema>>;
 export type Expectation = Scenario['expect'][number];
 
 interface Problem {
@@ -197,8 +201,15 @@ const namesProblems = (scenario: {
 			path: ['world', 'networks'],
 		});
 	}
-	for (const host of Object.keys(scenario.world.devices))
+	for (const [host, devices] of Object.entries(scenario.world.devices)) {
 		check(hosts, 'host', host, ['world', 'devices', host]);
+		const levels = new Set(devices.map(({ level }) => level));
+		if (Math.max(...levels) === levels.size) continue;
+		problems.push({
+			message: 'the levels are numbered from 1 without a gap',
+			path: ['world', 'devices', host],
+		});
+	}
 	return problems;
 };
 

@@ -100,7 +100,15 @@ const stepCommon = {
 	after: durationSchema.optional(),
 };
 
-export const deviceBehaviours = ['ok', 'dead', 'slow', 'late', 'lying', 'wrong-host'] as const;
+export const deviceBehaviours = [
+	'ok',
+	'dead',
+	'slow',
+	'late',
+	'stuck',
+	'lying',
+	'wrong-host',
+] as const;
 
 /** What happens, in the order it is written. */
 export const stepSchema = z.discriminatedUnion('do', [
@@ -138,7 +146,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 		behaviour: z.enum(deviceBehaviours),
 		/** How long a slow device takes to answer, or a late one holds an `off` back. */
 		by: durationSchema.optional(),
-		/** Index of the device in the host's level; absent: all of them. */
+		/** Index of the device among the host's devices, of all levels; absent: all of them. */
 		device: z.int().min(0).max(7).optional(),
 	}),
 	action('outlet-off', { ...host, device: z.int().min(0).max(7) }),

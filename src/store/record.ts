@@ -73,6 +73,11 @@ const openFenceSchema = z.strictObject({
 	/** Boot and monotonic time of the sender when it was sent. */
 	bootId,
 	atMs: z.number().min(0),
+	/**
+	 * The levels of the target's ladder through which it, or one before it that is still open, was sent. A file
+	 * written before there were levels means the first.
+	 */
+	levels: z.array(z.int().min(0)).min(1).max(8).default([0]),
 });
 
 export const persistedSchema = z.strictObject({

@@ -16,6 +16,7 @@ const handlers = (changes: Partial<Handlers> = {}): Handlers => ({
 	history: async () => [],
 	request: async () => done,
 	reload: async () => done,
+	fenceCheck: async () => ({ self: 'north', hosts: [] }),
 	...changes,
 });
 

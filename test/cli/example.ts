@@ -1,4 +1,4 @@
-import type { HostView, Status, VmView } from '#src/api/view.ts';
+import type { FencingView, HostView, Status, VmView } from '#src/api/view.ts';
 import { noCounts } from '#src/heartbeat/tally.ts';
 
 /** A status as a healthy pair with the given VMs shows it, for tests of what people see. */
@@ -43,6 +43,16 @@ const host = (name: string, self: boolean): HostView => ({
 	configAgrees: true,
 });
 
+/** A level with one device that says on. */
+export const exampleLevel = (level: number, device: string): FencingView['levels'][number] => ({
+	level,
+	power: 'on',
+	ageMs: 12_000,
+	devices: [{ device, power: 'on', detail: '' }],
+	attempts: 0,
+	attemptsMax: 3,
+});
+
 export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> = {}): Status => ({
 	apiVersion: 1,
 	pairId: 'pair1',
@@ -68,6 +78,7 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 		target: 'south',
 		power: 'on',
 		powerAgeMs: 12_000,
+		levels: [exampleLevel(1, 'bmc-of-south')],
 		openFence: null,
 		attempts: 0,
 		attemptsMax: 3,

@@ -25,7 +25,13 @@ const withAgent = async (t: ExecutionContext, status: Status = pair) => {
 	};
 	const server = await serveApi(
 		{ socketPath, group: null },
-		{ status: () => status, history: async () => [], request: unasked, reload: unasked },
+		{
+			status: () => status,
+			history: async () => [],
+			request: unasked,
+			reload: unasked,
+			fenceCheck: unasked,
+		},
 	);
 	t.teardown(async () => {
 		await server.close();

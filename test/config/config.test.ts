@@ -1,7 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { readConfig } from '#src/config/config.ts';
-import { configOf, exampleText, problemsOf, smallText } from '#test/config/example.ts';
+import {
+	configOf,
+	exampleText,
+	problemsOf,
+	smallText,
+	twoLevelText,
+} from '#test/config/example.ts';
 
 test('the shipped example is valid on either host', (t) => {
 	t.deepEqual(problemsOf(exampleText, 'alpha'), []);
@@ -19,7 +25,7 @@ test('what is left out has a sound default', (t) => {
 		socketGroup: null,
 		webhooks: [],
 		stateDirectory: '/var/lib/vmpair',
-		fencing: { attempts: 3, perHourMax: 3, afterFence: 'on' },
+		fencing: { perHourMax: 3, afterFence: 'on' },
 	});
 	t.deepEqual(config.vms, [
 		{
@@ -55,7 +61,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'an unknown key': [
 		'socketGroup: adm',
 		'socketgroup: adm',
-		/^f:100:1: socketgroup: .*"socketGroup" was probably meant$/,
+		/^f:121:1: socketgroup: .*"socketGroup" was probably meant$/,
 	],
 	'a number in the place of a duration': [
 		'detection: 3s',
@@ -95,52 +101,52 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'two VMs on one resource': [
 		'resource: samba',
 		'resource: ldap',
-		/^f:77:15: vms\.samba\.resource: expected a resource of its own, found "ldap", which vms\.ldap\.resource uses/,
+		/^f:98:15: vms\.samba\.resource: expected a resource of its own, found "ldap", which vms\.ldap\.resource uses/,
 	],
 	'two VMs with one configuration': [
 		'samba.cfg',
 		'ldap.cfg',
-		/^f:78:13: vms\.samba\.config: expected a configuration file of its own/,
+		/^f:99:13: vms\.samba\.config: expected a configuration file of its own/,
 	],
 	'a VM after one that does not exist': [
 		'priority: 200\n    after: [ldap]',
 		'priority: 200\n    after: [ldpa]',
-		/^f:80:13: vms\.samba\.after\[0\]: expected a VM of this pair .*"ldpa"/,
+		/^f:101:13: vms\.samba\.after\[0\]: expected a VM of this pair .*"ldpa"/,
 	],
 	'a VM after itself': [
 		'priority: 200\n    after: [ldap]',
 		'priority: 200\n    after: [samba]',
-		/^f:80:13: vms\.samba\.after\[0\]: expected another VM, found samba itself$/,
+		/^f:101:13: vms\.samba\.after\[0\]: expected another VM, found samba itself$/,
 	],
 	'VMs in a circle': [
 		'priority: 300',
 		'after: [batch]',
-		/^f:72:12: vms\.ldap\.after: .* found a circle: ldap after batch after ldap$/,
+		/^f:93:12: vms\.ldap\.after: .* found a circle: ldap after batch after ldap$/,
 	],
 	'a preferred host that does not exist': [
 		'preferred: beta',
 		'preferred: gamma',
-		/^f:88:16: vms\.batch\.preferred: expected one of the hosts/,
+		/^f:109:16: vms\.batch\.preferred: expected one of the hosts/,
 	],
 	'a path that is not absolute': [
 		'config: /etc/xen/ldap.cfg',
 		'config: ldap.cfg',
-		/^f:71:13: vms\.ldap\.config: expected the absolute path of a file, found "ldap\.cfg"$/,
+		/^f:92:13: vms\.ldap\.config: expected the absolute path of a file, found "ldap\.cfg"$/,
 	],
 	'memory without a unit': [
 		'memory: 512M',
 		'memory: 512',
-		/^f:73:13: vms\.ldap\.memory: expected memory such as 512M or 2G, found the number 512$/,
+		/^f:94:13: vms\.ldap\.memory: expected memory such as 512M or 2G, found the number 512$/,
 	],
 	'a VM named as Xen names a moving one': [
 		'  samba:\n',
 		'  samba--incoming:\n',
-		/^f:76:3: vms\.samba--incoming: expected the name of a VM without "--"/,
+		/^f:97:3: vms\.samba--incoming: expected the name of a VM without "--"/,
 	],
 	'a VM named like a word of JavaScript': [
 		'  samba:\n',
 		'  constructor:\n',
-		/^f:76:3: vms\.constructor: .* not a word of JavaScript/,
+		/^f:97:3: vms\.constructor: .* not a word of JavaScript/,
 	],
 	'a host without a fence device': [
 		exampleText.slice(exampleText.indexOf('    fence:\n'), exampleText.indexOf('  beta:\n')),
@@ -150,27 +156,27 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'a device without a bound for a late off': [
 		'lateMs: 10000',
 		'',
-		/^f:36:11: hosts\.alpha\.fence\.devices\[0\]\.lateMs: expected a number \(the longest in ms that the device may hold back/,
+		/^f:40:15: hosts\.alpha\.fence\.levels\[0\]\.devices\[0\]\.lateMs: expected a number \(the longest in ms that the device may hold back/,
 	],
 	'one BMC for both hosts': [
 		'address: 192.0.2.22',
 		'address: 192.0.2.21',
-		/^f:54:20: .*expected the BMC of beta, found 192\.0\.2\.21, which is the BMC of alpha/,
+		/^f:76:24: .*expected the BMC of beta, found 192\.0\.2\.21, which is the BMC of alpha/,
 	],
 	'two devices of one name': [
 		'name: beta-bmc',
 		'name: alpha-bmc',
-		/^f:53:17: .*expected a name of its own, found "alpha-bmc", which is hosts\.alpha\.fence/,
+		/^f:75:21: .*expected a name of its own, found "alpha-bmc", which is hosts\.alpha\.fence/,
 	],
 	'a device of an unknown kind': [
 		'kind: ipmi',
 		'kind: ipmii',
-		/^f:36:17: .*expected ipmi or agent, found "ipmii"$/,
+		/^f:40:21: .*expected ipmi or agent, found "ipmii"$/,
 	],
 	'a link that one host lacks': [
 		'      replication: { address: 198.51.100.2, port: 7400, device: eth1 }\n',
 		'',
-		/^f:47:5: hosts\.beta\.links: expected the address of beta on the link "replication"/,
+		/^f:67:5: hosts\.beta\.links: expected the address of beta on the link "replication"/,
 	],
 	'a link that is not listed': [
 		'      replication: { address: 198.51.100.2',
@@ -180,7 +186,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'two links on one address': [
 		'address: 198.51.100.2,',
 		'address: 192.0.2.12,',
-		/^f:49:31: .*expected an address and port of its own, found 192\.0\.2\.12 port 7400, which is hosts\.beta\.links\.management\.address already$/,
+		/^f:69:31: .*expected an address and port of its own, found 192\.0\.2\.12 port 7400, which is hosts\.beta\.links\.management\.address already$/,
 	],
 	'a gateway that is a host of the pair': [
 		'gateway: 192.0.2.1',
@@ -191,22 +197,22 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'a secret in the file': [
 		'secretFile: /etc/vmpair/on-call.secret',
 		'secret: whsec_hunter2',
-		/^f:96:7: .*expected secretFile with the path of a file that holds it, found "secret": a secret is never written into this file$/,
+		/^f:117:7: .*expected secretFile with the path of a file that holds it, found "secret": a secret is never written into this file$/,
 	],
 	'a password in the file': [
 		'passwordFile: /etc/vmpair/alpha-bmc.password',
 		'password: hunter2',
-		/^f:41:11: .*expected passwordFile with the path of a file/,
+		/^f:45:15: .*expected passwordFile with the path of a file/,
 	],
 	'a URL with a password': [
 		'https://alerts.example.org',
 		'https://user:hunter2@alerts.example.org',
-		/^f:95:12: .*expected a URL without user and password/,
+		/^f:116:12: .*expected a URL without user and password/,
 	],
 	'a URL that is none': [
 		'https://alerts.example.org/hooks/vmpair',
 		'alerts.example.org',
-		/^f:95:12: .*expected a URL that starts with https/,
+		/^f:116:12: .*expected a URL that starts with https/,
 	],
 	'a key twice': [
 		'detection: 3s',
@@ -247,7 +253,27 @@ test('every problem is told at once, in the order of the lines', (t) => {
 		.replace('preferred: beta', 'preferred: gamma')
 		.replace('minimum: warning', 'minimum: loud');
 	const lines = problemsOf(text).map((each) => Number(each.split(':')[1]));
-	t.deepEqual(lines, [14, 77, 88, 97]);
+	t.deepEqual(lines, [14, 98, 109, 118]);
+});
+
+test('a level that could never be tried, or whose BMC is another level, is told with its place', (t) => {
+	t.deepEqual(problemsOf(twoLevelText), []);
+	t.deepEqual(problemsOf(twoLevelText.replace('perHour: 6', 'perHour: 3')), [
+		'f:49:11: hosts.alpha.fence.levels[1]: expected a level that can be tried, found fencing.perHour 3 used up by the 3 attempts of the levels before it; lower their attempts or set "perHour" to 4 or more',
+	]);
+	const same = twoLevelText.replace(
+		/- \{kind: agent, name: outlet-a, .*/,
+		'- {kind: ipmi, name: again, address: 192.0.2.21, username: u, passwordFile: /etc/p, limitMs: 5000, lateMs: 0}',
+	);
+	t.regex(
+		problemsOf(same).join('\n'),
+		/^f:51:\d+: .*levels\[1\]\.devices\[0\]\.address: expected another BMC, found 192\.0\.2\.21, which is hosts\.alpha\.fence\.levels\[0\]/,
+	);
+});
+
+test('devices that stand where there was one level only are told where they belong', (t) => {
+	const text = exampleText.replace(/ {6}levels:\n {8}- attempts: 3\n/, '      ');
+	t.regex(problemsOf(text).join('\n'), /hosts\.alpha\.fence.*levels/);
 });
 
 test('three hosts, one host and no host are refused', (t) => {

@@ -33,3 +33,13 @@ hosts:
     certificate: ${'B2'.repeat(32)}
     links: {lan: {address: 192.0.2.2}}
 ${more === '' ? 'vms: {}\n' : more}`;
+
+/** The example with two outlets as the second level of alpha. */
+export const twoLevelText = exampleText.replace('perHour: 3', 'perHour: 6').replace(
+	/^ {8}# A BMC dies[^]*?(?=^ {2}beta:)/m,
+	`        - attempts: 2
+          devices:
+            - {kind: agent, name: outlet-a, agent: fence_x, parameters: {plug: '1'}, limitMs: 20000, lateMs: 5000}
+            - {kind: agent, name: outlet-b, agent: fence_x, parameters: {plug: '2'}, limitMs: 9000, lateMs: 7000}
+`,
+);

@@ -6,7 +6,7 @@ import { digestText, engineConfig } from '#src/config/policy.ts';
 import { timingTable } from '#src/config/timing.ts';
 import { timingText } from '#src/config/timing-text.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
-import { configOf, exampleText, smallText } from '#test/config/example.ts';
+import { configOf, exampleText, smallText, twoLevelText } from '#test/config/example.ts';
 
 test('the timing table of three seconds is the one of the protocol', (t) => {
 	t.deepEqual(timingTable(3000), {
@@ -35,19 +35,45 @@ test('nobody takes over before a host with lease and watchdog has reset itself, 
 	);
 });
 
-test('the engine gets the slowest device of either host', (t) => {
+test('the engine gets both ladders, with the slowest device of every level', (t) => {
 	const text = exampleText
 		.replace('limitMs: 5000', 'limitMs: 9000')
 		.replace('lateMs: 10000', 'lateMs: 500');
 	const config: EngineConfig = engineConfig(configOf(text, 'beta'), { version: '1', digest: 'd' });
 	t.like(config, { self: 'beta', peer: 'alpha', arbiter: 'fencing', digest: 'd', version: '1' });
+	const level = { attempts: 3, callMs: 5500, lateMs: 10_000 };
 	t.deepEqual(config.fencing, {
-		attempts: 3,
-		callMs: 9500,
-		lateMs: 10_000,
+		levels: [{ ...level, devices: ['alpha-bmc'], callMs: 9500, lateMs: 500 }],
+		ownLevels: [{ ...level, devices: ['beta-bmc'] }],
 		perHourMax: 3,
 		afterFence: 'on',
 	});
+	const two = engineConfig(configOf(twoLevelText, 'beta'), { version: '1', digest: 'd' });
+	t.deepEqual(two.fencing?.levels, [
+		{ ...level, devices: ['alpha-bmc'] },
+		{ attempts: 2, devices: ['outlet-a', 'outlet-b'], callMs: 20_500, lateMs: 7000 },
+	]);
+});
+
+test('both hosts make the same turns of the two ladders', (t) => {
+	const [alpha, beta] = ['alpha', 'beta'].map((host) =>
+		timingText(configOf(twoLevelText, host))
+			.split('\n')
+			.filter((line) => /fence|late/.test(line)),
+	);
+	t.deepEqual(alpha, beta);
+	t.deepEqual(
+		alpha?.map((line) => line.split(/ {2,}/).slice(0, 2)),
+		[
+			['fence-peer handler', '1m50s'],
+			['fence call, level 1', '5s500ms'],
+			['late off, level 1', '10s'],
+			['fence call, level 2', '20s500ms'],
+			['late off, level 2', '7s'],
+			// 3 x 12 s + 2 x 42 s, 10 s late, 6 x 3 s.
+			['fence turn', '2m28s'],
+		],
+	);
 });
 
 test('without fence devices the engine gets none', (t) => {
@@ -96,7 +122,7 @@ test('a reload says what is taken over at once and what needs a restart', (t) =>
 
 test('every number of the timing table is shown with its reason', (t) => {
 	const lines = timingText(configOf(exampleText)).split('\n');
-	t.is(lines.length, 11);
+	t.is(lines.length, 12);
 	for (const line of lines) t.regex(line, /^\S.* {2,}\S+(s|ms) {2}\S.{10,}$/);
 });
 

@@ -4,7 +4,8 @@ import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
 import { step } from '#src/engine/step.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
-import type { ResourceObservation } from '#src/ports.ts';
+import type { FenceLevel } from '#src/fence/ladder.ts';
+import type { PowerState, ResourceObservation } from '#src/ports.ts';
 import type { Persisted } from '#src/store/record.ts';
 
 /** Helpers for engine tests: two engines, no world; the test says what each one sees. */
@@ -20,6 +21,14 @@ export const vmConfig = (vm: string, change: Partial<EngineVm> = {}): EngineVm =
 	restartsMax: 3,
 	restartWindowMs: 600_000,
 	...change,
+});
+
+/** The one fence device of a host of these tests. */
+export const bmcOf = (host: string): FenceLevel => ({
+	devices: [`bmc-of-${host}`],
+	attempts: 3,
+	callMs: 10_000,
+	lateMs: 30_000,
 });
 
 export const engineConfig = (
@@ -43,7 +52,7 @@ export const engineConfig = (
 		{ link: 'management', switched: true },
 		{ link: 'replication', switched: false },
 	],
-	fencing: { attempts: 3, callMs: 10_000, lateMs: 30_000, perHourMax: 3, afterFence: 'off' },
+	fencing: { levels: [bmcOf(peer)], ownLevels: [bmcOf(self)], perHourMax: 3, afterFence: 'off' },
 	vms,
 	reservedMemoryMib: 0,
 	startsAtOnce: 4,
@@ -190,6 +199,16 @@ export class Host {
 		});
 	}
 
+	/** The open power query of a level ends: every device of it says the same. */
+	readsPower(power: PowerState | null, level = 0): this {
+		const action = this.open('query-power').find((each) => each.level === level);
+		if (action === undefined) throw new Error(`level ${level} is not asked`);
+		const devices = this.state.config.fencing?.levels[level]?.devices ?? [];
+		const value = devices.map((device) => ({ device, power, detail: '' }));
+		const outcome = { result: 'succeeded' as const, value };
+		return this.take({ type: 'action-ended', id: action.id, outcome });
+	}
+
 	sent<Type extends ImmediateAction['type']>(
 		type: Type,
 	): Extract<ImmediateAction, { type: Type }>[] {
@@ -226,8 +245,8 @@ export const pairOf = (vms: readonly EngineVm[] = [vmConfig('web')]): [Host, Hos
 	left.hears(right);
 	right.hears(left);
 	exchange(left, right);
-	left.ends('query-power', 'on');
-	right.ends('query-power', 'on');
+	left.readsPower('on');
+	right.readsPower('on');
 	left.take({
 		type: 'requested',
 		id: 'arm',

@@ -1,8 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { Event } from '#src/engine/event.ts';
+import { devicesAt } from '#src/engine/ladder.ts';
 import { step } from '#src/engine/step.ts';
-import type { DiskState, ResourceObservation, Role } from '#src/ports.ts';
+import type { DiskState, PowerState, ResourceObservation, Role } from '#src/ports.ts';
 import { engineConfig, exchange, Host, healthy, pairOf, vmConfig } from '#test/engine/_pair.ts';
 
 const vms = [vmConfig('web'), vmConfig('db', { priority: 5, after: ['web'] })];
@@ -34,7 +35,7 @@ const resource = (name: string): fc.Arbitrary<ResourceObservation> =>
 
 const presences = fc.constantFrom('running', 'paused', 'stopped', 'dying', 'absent');
 
-type Input = Event | { readonly type: 'end'; readonly how: number; readonly value: unknown };
+type Input = Event | { readonly type: 'end'; readonly how: number; readonly value: PowerState };
 
 const inputs: fc.Arbitrary<Input> = fc.oneof(
 	fc.constant<Event>({ type: 'tick' }),
@@ -87,7 +88,7 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
 	fc.record({
 		type: fc.constant('end' as const),
 		how: fc.nat(3),
-		value: fc.constantFrom('on', 'off'),
+		value: fc.constantFrom<PowerState>('on', 'off'),
 	}),
 );
 
@@ -98,10 +99,12 @@ const feed = (host: Host, input: Input): void => {
 	}
 	const [flight] = Object.values(host.state.inFlight);
 	if (flight === undefined) return;
-	const value = flight.action.type === 'read-generations' ? [] : input.value;
+	const { action } = flight;
+	const devices = 'level' in action ? devicesAt(host.state, action.level) : [];
+	const value = devices.map((device) => ({ device, power: input.value, detail: '' }));
 	host.take({
 		type: 'action-ended',
-		id: flight.action.id,
+		id: action.id,
 		outcome:
 			input.how === 0
 				? { result: 'unknown', detail: 'time-out' }

@@ -19,7 +19,7 @@ test('power that reads off takes a suspect straight to out and the VM over, reco
 	right.nowMs = 5000;
 	right.hears(left, 'suspect');
 	t.is(right.open('query-power').length, 1, 'the power is asked at once');
-	right.ends('query-power', 'off');
+	right.readsPower('off');
 	t.is(right.state.peer.status, 'out');
 	t.deepEqual(right.record(), {
 		generation: 1001,
@@ -36,7 +36,7 @@ test('power that reads off takes a suspect straight to out and the VM over, reco
 test('the handler of the promote that follows a proof is answered 7', (t) => {
 	const [left, right] = pairOf();
 	right.nowMs = 5000;
-	right.hears(left, 'suspect').ends('query-power', 'off');
+	right.hears(left, 'suspect').readsPower('off');
 	right.take({
 		type: 'handler-called',
 		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
@@ -59,7 +59,7 @@ test('silence with replication still connected is a dead agent, not a dead host'
 	right.nowMs = 5000;
 	right.hears(left, 'silent');
 	t.is(right.state.peer.status, 'agent-down');
-	right.ends('query-power', 'on').at(60_000);
+	right.readsPower('on').at(60_000);
 	t.is(right.open('power-off').length, 0);
 });
 
@@ -67,7 +67,7 @@ test('the second in the fencing order waits for the attempts and the latency of 
 	const [left, right] = pairOf();
 	right.nowMs = 10_000;
 	right.sees(unconnected(healthy('web', false, true)));
-	right.hears(left, 'silent').ends('query-power', 'on');
+	right.hears(left, 'silent').readsPower('on');
 	t.is(right.state.peer.status, 'lost');
 	t.is(right.open('power-off').length, 0);
 	t.regex(right.state.fencing.hold ?? '', /waiting 111 s/);
@@ -79,7 +79,7 @@ test('the second in the fencing order waits for the attempts and the latency of 
 test('the first in the order fences a lost peer that froze its VM, and thaws by proof', (t) => {
 	const [left, right] = pairOf();
 	left.nowMs = 10_000;
-	left.hears(right, 'silent').ends('query-power', 'on');
+	left.hears(right, 'silent').readsPower('on');
 	t.is(left.state.peer.status, 'agent-down');
 	left.sees(unconnected(healthy('web', true)));
 	left.take({
@@ -87,7 +87,7 @@ test('the first in the order fences a lost peer that froze its VM, and thaws by 
 		call: { id: 'h', handler: 'fence-peer', resource: 'r-web' },
 	});
 	t.is(left.state.peer.status, 'lost');
-	left.ends('power-off').ends('query-power', 'off');
+	left.ends('power-off').readsPower('off');
 	t.deepEqual(left.record()?.inSync, ['left']);
 	t.is(left.sent('answer-handler')[0]?.exitCode, 7);
 	t.is(left.state.persisted.openFence, null);
@@ -100,7 +100,7 @@ test('a host that an unknown power-off took down after all gets power again wher
 	const config = { ...left.state.config, fencing: { ...fencing, afterFence: 'on' as const } };
 	left.state = { ...left.state, config };
 	left.nowMs = 10_000;
-	left.hears(right, 'silent').ends('query-power', 'on');
+	left.hears(right, 'silent').readsPower('on');
 	left.sees(unconnected(healthy('web', true)));
 	const off = left.open('power-off')[0];
 	left.take({
@@ -109,7 +109,7 @@ test('a host that an unknown power-off took down after all gets power again wher
 		outcome: { result: 'unknown', detail: 'no answer' },
 	});
 	t.is(left.persisted?.openFence?.target, 'right');
-	left.ends('query-power', 'off');
+	left.readsPower('off');
 	t.is(left.persisted?.openFence, null);
 	left.sees(unconnected(healthy('web', true), { suspended: [] }));
 	t.is(left.open('power-on').length, 1);
@@ -145,7 +145,7 @@ test('a host that has not joined neither fences nor takes over', (t) => {
 	const again = new Host(right.state.config, persisted, 'boot-2');
 	again.sees(unconnected(healthy('web'), { volumes: [] })).domains();
 	again.nowMs = 20_000;
-	again.hears(left, 'silent').ends('query-power', 'off');
+	again.hears(left, 'silent').readsPower('off');
 	t.is(again.state.peer.status, 'out');
 	again.at(30_000);
 	t.is(again.open('promote').length, 0);

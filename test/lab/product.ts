@@ -56,13 +56,17 @@ function device(host: LabHost): Record<string, unknown> {
 	};
 }
 
-const hostSettings = (host: LabHost, certificate: string): Record<string, unknown> => ({
+const hostSettings = (
+	host: LabHost,
+	certificate: string,
+	attempts: number,
+): Record<string, unknown> => ({
 	certificate,
 	links: {
 		management: { address: host.management, port: heartbeatPort, device: 'eth0' },
 		replication: { address: host.replication, port: heartbeatPort, device: 'eth1' },
 	},
-	fence: { devices: [device(host)] },
+	fence: { levels: [{ attempts, devices: [device(host)] }] },
 });
 
 /** The text of `vmpair.yaml`, equal on both hosts. `certificates` are fingerprints by host name. */
@@ -92,10 +96,12 @@ function productConfig(
 		detection: `${settings.detectionMs}ms`,
 		links: { management: { switched: true }, replication: { switched: false } },
 		hosts: Object.fromEntries(
-			hosts.map((host) => [host.name, hostSettings(host, certificates.get(host.name) ?? '')]),
+			hosts.map((host) => [
+				host.name,
+				hostSettings(host, certificates.get(host.name) ?? '', settings.attempts),
+			]),
 		),
 		fencing: {
-			attempts: settings.attempts,
 			perHour: settings.perHour,
 			afterFence: settings.afterFence,
 		},

@@ -50,6 +50,7 @@ export const exampleRecord: Persisted = {
 		targetBootId: '5d6c8a90-1111-4222-8333-444455556666',
 		bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11',
 		atMs: 123_456.5,
+		levels: [0, 1],
 	},
 	fences: [{ bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', atMs: 123_456 }],
 };
@@ -93,7 +94,13 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 	deviceWrong: fc.boolean(),
 	contactLost: fc.constantFrom(null, { bootId: 'boot-1', atMs: 5 }),
 	openFence: fc.option(
-		fc.record({ target: name, targetBootId: fc.option(name), bootId: name, atMs: timeMs }),
+		fc.record({
+			target: name,
+			targetBootId: fc.option(name),
+			bootId: name,
+			atMs: timeMs,
+			levels: fc.uniqueArray(fc.nat(7), { minLength: 1, maxLength: 8 }),
+		}),
 	),
 	fences: fc.array(fc.record({ bootId: name, atMs: timeMs }), { maxLength: 4 }),
 });
