@@ -99,8 +99,6 @@ export const levelSuffix = (state: State, level: number): string => {
 	return words === null ? '' : ` (${words})`;
 };
 
-/** `every fence device of level 2 reads off`, with the host it is about left to the reader. */
-export const offBy = (state: State, level: number): string => {
-	const words = levelWords(state, level);
-	return `every fence device of ${words === null ? 'its level' : words} reads off`;
-};
+/** What proves a power-off, as a sentence about the host that is known to the reader. */
+export const offBy = (state: State, level: number): string =>
+	`every fence device of its level${ladderOf(state).length > 1 ? ` ${level + 1}` : ''} reads off`;

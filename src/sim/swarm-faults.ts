@@ -1,6 +1,6 @@
 import type { ScenarioInput } from '#src/sim/scenario.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
-import { randomBehaviour, swarmHosts } from '#src/sim/swarm-world.ts';
+import { randomDeviceFault, swarmHosts } from '#src/sim/swarm-world.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
@@ -155,13 +155,11 @@ const request: Fault = (random, world, atMs) => {
 
 const device =
 	(swarmClass: SwarmClass): Fault =>
-	(random, _world, atMs) => [
-		at(atMs, {
-			do: 'device',
-			host: someHost(random),
-			behaviour: randomBehaviour(random, swarmClass),
-		}),
-	];
+	(random, world, atMs) => {
+		const host = someHost(random);
+		const fault = randomDeviceFault(random, world, host, swarmClass);
+		return [at(atMs, { do: 'device', host, ...fault })];
+	};
 
 const small: Fault = (random, _world, atMs) => {
 	const host = someHost(random);

@@ -35,7 +35,7 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 		shutdown: duration(between(random, 3000, 20_000)),
 		runs: !chance(random, 0.08),
 	}));
-	return {
+	const world: WorldInput = {
 		hosts: [...swarmHosts],
 		arbiter: chance(random, 0.85) ? 'fencing' : 'person',
 		detection: duration(pick(random, [2000, 3000, 5000])),
@@ -63,23 +63,65 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 			guestShutdown: duration(pick(random, [500, 4000])),
 		},
 	};
+	// Drawn last, so that a seed without a second level is the same world as before there was one.
+	return chance(random, 0.3) ? withSecondLevel(random, world, swarmClass) : world;
+};
+
+/** Honest about what they read, but of no use: what a second level is there for. */
+const useless = ['dead', 'stuck', 'late'] as const;
+
+/** Now and then the first level fails, so that the second is needed. */
+const withSecondLevel = (random: Prng, world: WorldInput, swarmClass: SwarmClass): WorldInput => ({
+	...world,
+	devices: Object.fromEntries(
+		swarmHosts.map((host) => {
+			const more = chance(random, 0.5) ? [randomDevice(random, swarmClass)] : [];
+			const first = [...(world.devices?.[host] ?? []), ...more].map((device) =>
+				chance(random, 0.4) ? { ...device, behaviour: pick(random, useless) } : device,
+			);
+			if (chance(random, 0.2)) return [host, first];
+			const second = Array.from({ length: between(random, 1, 2) }, () => ({
+				...randomDevice(random, swarmClass),
+				level: 2,
+				diesWithHost: chance(random, 0.1),
+			}));
+			return [host, [...first, ...second]];
+		}),
+	),
+});
+
+/** One of several devices of a ladder, and what is wrong with it from now on. */
+export const randomDeviceFault = (
+	random: Prng,
+	{ devices = {} }: WorldInput,
+	host: string,
+	swarmClass: SwarmClass,
+) => {
+	const own = devices[host] ?? [];
+	const behaviour = randomBehaviour(random, swarmClass);
+	if (!own.some(({ level }) => level === 2)) return { behaviour };
+	if (chance(random, 0.3)) return { behaviour };
+	const device = below(random, own.length);
+	return { device, behaviour: chance(random, 0.3) ? ('stuck' as const) : behaviour };
 };
 
 const randomDevices = (random: Prng, swarmClass: SwarmClass) => {
 	const amount = chance(random, 0.85) ? 1 : 2;
-	return Array.from({ length: amount }, () => ({
-		behaviour: randomBehaviour(random, swarmClass),
-		latency: duration(pick(random, [50, 300, 1500])),
-		by: duration(
-			swarmClass === 'honest'
-				? between(random, 1000, lateMs - 1000)
-				: between(random, 1000, 6 * lateMs),
-		),
-		diesWithHost: chance(random, 0.25),
-	}));
+	return Array.from({ length: amount }, () => randomDevice(random, swarmClass));
 };
 
-export const randomBehaviour = (random: Prng, swarmClass: SwarmClass) => {
+const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({
+	behaviour: randomBehaviour(random, swarmClass),
+	latency: duration(pick(random, [50, 300, 1500])),
+	by: duration(
+		swarmClass === 'honest'
+			? between(random, 1000, lateMs - 1000)
+			: between(random, 1000, 6 * lateMs),
+	),
+	diesWithHost: chance(random, 0.25),
+});
+
+const randomBehaviour = (random: Prng, swarmClass: SwarmClass) => {
 	if (chance(random, 0.6)) return 'ok' as const;
 	return swarmClass === 'honest'
 		? pick(random, ['dead', 'slow', 'late'] as const)

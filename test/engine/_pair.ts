@@ -235,9 +235,12 @@ export const exchange = (one: Host, other: Host): void => {
 };
 
 /** A healthy, armed pair; the VMs run on `left`. */
-export const pairOf = (vms: readonly EngineVm[] = [vmConfig('web')]): [Host, Host] => {
-	const left = new Host(engineConfig('left', 'right', vms));
-	const right = new Host(engineConfig('right', 'left', vms));
+export const pairOf = (
+	vms: readonly EngineVm[] = [vmConfig('web')],
+	change: Partial<EngineConfig> = {},
+): [Host, Host] => {
+	const left = new Host({ ...engineConfig('left', 'right', vms), ...change });
+	const right = new Host({ ...engineConfig('right', 'left', vms), ...change });
 	for (const host of [left, right]) {
 		host.take({ type: 'preflight-observed', blockers: [], ownDeviceWrong: false });
 		host.sees(...vms.map(({ vm }) => healthy(vm))).domains();
@@ -245,8 +248,8 @@ export const pairOf = (vms: readonly EngineVm[] = [vmConfig('web')]): [Host, Hos
 	left.hears(right);
 	right.hears(left);
 	exchange(left, right);
-	left.readsPower('on');
-	right.readsPower('on');
+	for (const host of [left, right])
+		for (const { level } of host.open('query-power')) host.readsPower('on', level);
 	left.take({
 		type: 'requested',
 		id: 'arm',

@@ -35,6 +35,16 @@ test('a person looks, stops, starts and moves VMs from either host', async (t) =
 	promisesHold(t, stage);
 });
 
+test('a person asks every fence device of both hosts', async (t) => {
+	const stage = await setStage(t);
+	const { exitCode, stdout, stderr } = await vmpair(stage, 'north', 'fence', 'check');
+	t.is(exitCode, 0, stdout + stderr);
+	t.regex(stdout, /north \(this host\) +1 +bmc-of-north +ipmi +on +\d+\.\d s +this host's own BMC/);
+	t.regex(stdout, /south +1 +bmc-of-south +ipmi +on/);
+	t.regex(stdout, /^Every level can be used\.$/m);
+	t.is((await vmpair(stage, 'north', 'fence', 'reset')).exitCode, 64);
+});
+
 test('what is refused for safety has code 2 and says why', async (t) => {
 	const stage = await setStage(t);
 	const takeover = await vmpair(stage, 'south', 'takeover', '--confirm-dead', 'north', '--json');

@@ -29,6 +29,7 @@ test(catches, 'persist-skipped', 'I5');
 test(catches, 'handler-always-fenced', 'I5');
 test(catches, 'handler-guesses', 'I7');
 test(catches, 'resync-backwards', 'I8');
+test(catches, 'any-device', 'I2');
 test(catches, 'fence-both', 'I9');
 test(catches, 'fence-again', 'I9');
 test(catches, 'idle-and-mute', 'I10');
