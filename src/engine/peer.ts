@@ -29,8 +29,7 @@ const anyConnected = (state: State): boolean =>
 	});
 
 /** The peer's kernel refused a connection: it lives, its agent does not. */
-const kernelAnswers = (state: State): boolean =>
-	state.peer.links.some((link) => link.refused);
+const kernelAnswers = (state: State): boolean => state.peer.links.some((link) => link.refused);
 
 /** The fence device of the peer is known to belong to another host: what it reads proves nothing. */
 export const deviceWrong = (state: State): boolean =>
