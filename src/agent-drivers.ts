@@ -62,6 +62,8 @@ export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
 	demote: ({ resource }, limitMs) => drbd.demote(resource, limitMs),
 	outdate: ({ resource }, limitMs) => drbd.outdate(resource, limitMs),
 	'resume-io': ({ resource }, limitMs) => drbd.resumeIo(resource, limitMs),
+	detach: ({ resource }, limitMs) => drbd.detach(resource, limitMs),
+	'fail-io': ({ resource }, limitMs) => drbd.failIo(resource, limitMs),
 	'read-generations': ({ resource }, limitMs) => drbd.readGenerations(resource, limitMs),
 	'create-vm': ({ vm }, limitMs) => xen.create(vm, limitMs),
 	'unpause-vm': ({ vm }, limitMs) => xen.unpause(vm, limitMs),

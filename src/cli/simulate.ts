@@ -7,7 +7,7 @@ import { addResult, emptyTally, reportLines, reproduce, type Tally } from '#src/
 import { runScenario } from '#src/sim/run.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import { runSeed } from '#src/sim/swarm.ts';
-import type { SwarmClass } from '#src/sim/swarm-world.ts';
+import { type SwarmClass, swarmClasses } from '#src/sim/swarm-world.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** An interrupted run loses at most so many seeds. */
@@ -17,7 +17,7 @@ const seedsDefault = 1000;
 const sums = z.record(z.string(), z.number());
 const tallySchema = z.strictObject({
 	format: z.literal(1),
-	class: z.enum(['honest', 'dishonest']),
+	class: z.enum(swarmClasses),
 	firstSeed: z.int().min(0),
 	seeds: z.int().min(0),
 	wallMs: z.number(),
@@ -42,7 +42,7 @@ const wholeNumber = (name: string, text: string | undefined, fallback: number): 
 };
 
 /**
- * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest] [--resume FILE] [--trace] [--json]`
+ * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest|mistaken] [--resume FILE] [--trace] [--json]`
  * or `vmpair simulate --scenario FILE [--json]`: exit 1 when a promise is broken or an expectation fails.
  */
 export const simulate = async (argv: string[], around: Surroundings): Promise<number> => {
@@ -80,10 +80,10 @@ export const simulate = async (argv: string[], around: Surroundings): Promise<nu
 	return tally.violations.length === 0 ? exit.done : exit.failed;
 };
 
-const classNamed = (name: string | undefined): SwarmClass => {
-	if (name === undefined || name === 'honest') return 'honest';
-	if (name === 'dishonest') return 'dishonest';
-	throw usageError(`--class is honest or dishonest, not "${name}"`, 'simulate');
+const classNamed = (name = 'honest'): SwarmClass => {
+	const known = swarmClasses.find((each) => each === name);
+	if (known !== undefined) return known;
+	throw usageError(`--class is ${swarmClasses.join(', ')}, not "${name}"`, 'simulate');
 };
 
 const playSeeds = async (

@@ -38,6 +38,7 @@ const resourceVerbs: Readonly<Record<string, CarriedAction['type']>> = {
 	secondary: 'demote',
 	outdate: 'outdate',
 	'resume-io': 'resume-io',
+	detach: 'detach',
 };
 
 const vmVerbs: Readonly<Record<string, CarriedAction['type']>> = {
@@ -167,7 +168,8 @@ export class HostTools {
 	}
 
 	#drbdadm(call: Call): void {
-		const [verb = '', target = ''] = call.args;
+		const verb = call.args[0] ?? '';
+		const target = call.args.at(-1) ?? '';
 		const [resource = ''] = target.split('/');
 		const vm = this.#simulation.vms.find(({ engine }) => engine.resource === resource);
 		const type = resourceVerbs[verb];

@@ -2,7 +2,15 @@ import { parseSnapshot } from '#src/drbd/events2.ts';
 import { parseGeneration } from '#src/drbd/generation.ts';
 import { observe } from '#src/drbd/observation.ts';
 import { outcomeOf } from '#src/drbd/outcome.ts';
-import { highestDisk, isConnected, isOutdated, lowestDisk, promotable } from '#src/drbd/role.ts';
+import {
+	hasNoDisk,
+	highestDisk,
+	isConnected,
+	isFrozen,
+	isOutdated,
+	lowestDisk,
+	promotable,
+} from '#src/drbd/role.ts';
 import type { ManagedResource } from '#src/drbd/watch.ts';
 import { failed, succeeded, unknown, type Failed, type Unknown } from '#src/ports-outcome.ts';
 import type {
@@ -167,6 +175,41 @@ export class DrbdDriver {
 		return failed('drbd-still-frozen', `resource ${resource} is suspended: ${left.join(',')}`);
 	}
 
+	/**
+	 * Takes the disk away from a frozen Primary: what it holds back can reach it no more. Refused unless it is
+	 * Primary, frozen and not connected at this moment; succeeds only when every volume was read back without disk.
+	 */
+	async detach(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const before = await this.#look(resource, deadline);
+		if ('result' in before) return before;
+		if (before.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
+		if (hasNoDisk(before.resource)) return succeeded(null);
+		const { role } = before.resource;
+		if (role !== 'Primary' || !isFrozen(before.resource) || isConnected(before.resource)) {
+			return failed('drbd-not-frozen', `resource ${resource} is no frozen Primary any more`);
+		}
+		const outcome = await this.#adm('detach', resource, deadline, ['--force']);
+		const after = await this.#look(resource, deadline);
+		if ('result' in after) return after;
+		if (after.resource !== null && hasNoDisk(after.resource)) return succeeded(null);
+		if (outcome.result !== 'succeeded') return outcome;
+		return failed('drbd-not-detached', `resource ${resource} was read back with its disk`);
+	}
+
+	/** Ends the held-back writes of a Primary without disk with errors. Refused while any volume has its disk. */
+	async failIo(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
+		// With a disk they would be written to it, in a data generation of their own: a split brain.
+		if (!hasNoDisk(look.resource)) {
+			return failed('drbd-has-disk', `resource ${resource} still has its disk`);
+		}
+		return this.resumeIo(resource, Math.max(1, deadline - performance.now()));
+	}
+
 	/** The data generation of every volume, in order of their numbers. */
 	async readGenerations(
 		resource: ResourceName,
@@ -249,8 +292,13 @@ export class DrbdDriver {
 		return { resource: observation, volumes };
 	}
 
-	async #adm(verb: string, resource: ResourceName, deadline: number): Promise<Outcome<null>> {
-		return outcomeOf(await this.#run(this.#drbdadm, [verb, resource], deadline));
+	async #adm(
+		verb: string,
+		resource: ResourceName,
+		deadline: number,
+		flags: readonly string[] = [],
+	): Promise<Outcome<null>> {
+		return outcomeOf(await this.#run(this.#drbdadm, [verb, ...flags, resource], deadline));
 	}
 
 	async #run(file: string, args: readonly string[], deadline: number): Promise<ToolEnd> {

@@ -63,6 +63,10 @@ export const isOutdated = (observation: ResourceObservation): boolean =>
 	observation.volumes.length > 0 &&
 	observation.volumes.every(({ disk }) => disk === 'Outdated' || disk === 'Inconsistent');
 
+/** True when no volume has a disk any more: `Failed` is on its way to `Diskless` and takes no I/O either. */
+export const hasNoDisk = (observation: ResourceObservation): boolean =>
+	observation.volumes.every(({ disk }) => disk === 'Diskless' || disk === 'Failed');
+
 const behind: ReadonlySet<DiskState> = new Set([
 	'Diskless',
 	'Detaching',

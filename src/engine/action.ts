@@ -37,7 +37,11 @@ export type CarriedAction =
 	/** Mark the own, unconnected Secondary's disk Outdated; succeeded only when read back as Outdated. */
 	| ({ readonly type: 'outdate' } & ResourceAction)
 	| ({ readonly type: 'resume-io' } & ResourceAction)
-	/** Takes a resource of a leaving host down. */
+	/** Takes the disk away from a frozen Primary that the other host has replaced; succeeded only when seen gone. */
+	| ({ readonly type: 'detach' } & ResourceAction)
+	/** Ends the held-back writes of a Primary without disk with errors; refused while it has one. */
+	| ({ readonly type: 'fail-io' } & ResourceAction)
+	/** Takes a resource down: of a host that leaves, or one whose disk was taken away for its release. */
 	| ({ readonly type: 'resource-down' } & ResourceAction)
 	/** Value of the outcome: `VolumeGeneration[]`. */
 	| ({ readonly type: 'read-generations' } & ResourceAction)

@@ -1,4 +1,9 @@
-import { type Condition, condition, type Severity } from '#src/alert/condition.ts';
+import { type Condition, condition } from '#src/alert/condition.ts';
+import {
+	type Raise,
+	replicationConditions,
+	takeoverCommand,
+} from '#src/engine/conditions-replication.ts';
 import {
 	busy,
 	joined,
@@ -21,27 +26,16 @@ import {
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { runsSomewhere } from '#src/engine/readiness.ts';
-import { startAllowed, superseded } from '#src/engine/resource.ts';
+import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
 import { startBlocker } from '#src/engine/vm.ts';
-import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
+import { isConnected } from '#src/drbd/role.ts';
 
 /** A tool that does not answer for this long is reported, ms. */
 const toolSilentMs = 20_000;
 /** Links and records need a moment after the agent's start before their absence is news, ms. */
 const settleMs = 15_000;
-
-type Raise = (
-	name: string,
-	subject: string | null,
-	severity: Severity,
-	summary: string,
-	next: string,
-) => void;
-
-const takeoverCommand = (state: State): string =>
-	`make sure ${state.config.peer} is off, then: vmpair takeover --confirm-dead ${state.config.peer}`;
 
 const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { peer, config } = state;
@@ -254,7 +248,6 @@ const downCommand = (state: State, vm: EngineVm): string => {
 };
 
 const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
-	const record = recordOf(state, vm.resource);
 	const conflict = conflictOf(state, vm.resource);
 	if (conflict !== null)
 		raise(
@@ -263,14 +256,6 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			'critical',
 			`${vm.vm}: ${conflict}`,
 			'see the runbook record-conflict',
-		);
-	if (superseded(state, vm))
-		raise(
-			'vm-superseded',
-			vm.vm,
-			'critical',
-			`a copy of ${vm.vm} is left on this host although ${record?.owner ?? 'nobody'} owns it: it stays paused`,
-			'see the runbook vm-superseded',
 		);
 	if ((localOf(state, vm.resource)?.selfExcludedAt ?? null) !== null)
 		raise(
@@ -289,57 +274,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			`${vm.vm} shall run and does not: ${down}`,
 			downCommand(state, vm),
 		);
-	replicationConditions(state, vm, raise);
-};
-
-const replicationConditions = (state: State, vm: EngineVm, raise: Raise): void => {
-	const { peer } = state.config;
-	const observed = observedOf(state, vm.resource);
-	const record = recordOf(state, vm.resource);
-	if (observed === undefined) return;
-	if (isFrozen(observed) && observed.role === 'Primary')
-		raise(
-			'vm-frozen',
-			vm.vm,
-			'critical',
-			`the writes of ${vm.vm} are held back until ${peer} is proven out or its copy is outdated`,
-			takeoverCommand(state),
-		);
-	if (record === undefined) return;
-	// StandAlone is passed through while a resource comes up.
-	const alone = observed.role === 'Primary' && !isFrozen(observed) && !isConnected(observed);
-	if (alone && record.owner === state.config.self && record.inSync.includes(peer))
-		raise(
-			'writes-on-one-copy',
-			vm.vm,
-			'critical',
-			`${vm.vm} writes to one copy although the copy on ${peer} still counts: a failover to ${peer} would lose writes`,
-			`drbdadm status ${vm.resource}; see the runbook writes-on-one-copy`,
-		);
-	if (observed.connection === 'StandAlone' && !busy(state, vm.resource, ['resource-up']))
-		raise(
-			'split-brain-suspected',
-			vm.vm,
-			'critical',
-			`DRBD gave up the connection of ${vm.vm}: split brain, or a resync in the wrong direction was refused`,
-			'see the runbook split-brain-suspected',
-		);
-	else if (!isConnected(observed) && state.peer.status !== 'unknown')
-		raise(
-			'replication-down',
-			vm.vm,
-			'warning',
-			`${vm.vm} is not replicated: if its host fails now it stays down until that host is back`,
-			'look at the replication link',
-		);
-	else if (isResyncing(observed))
-		raise(
-			'resync',
-			vm.vm,
-			'info',
-			`the copies of ${vm.vm} are being made equal`,
-			'wait: vmpair status -w',
-		);
+	replicationConditions(state, vm, nowMs, raise);
 };
 
 /**

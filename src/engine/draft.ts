@@ -37,6 +37,8 @@ const limits: Readonly<Record<CarriedAction['type'], MonotonicMs>> = {
 	demote: 20_000,
 	outdate: 10_000,
 	'resume-io': 10_000,
+	detach: 20_000,
+	'fail-io': 20_000,
 	'resource-down': 30_000,
 	'read-generations': 10_000,
 	// Emulated hosts need tens of seconds; a real one two or three.
@@ -225,6 +227,7 @@ export const adoptRecord = (
 		record,
 		selfExcludedAt: countedIn ? null : (before?.selfExcludedAt ?? null),
 		held: before?.held ?? null,
+		detached: before?.detached ?? false,
 	});
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, before?.record, record, why);
@@ -286,7 +289,7 @@ export const writeRecord = (
 
 export const seedRecord = (draft: Draft, resource: ResourceName, record: ResourceRecord): void => {
 	assert(localOf(draft.state, resource) === undefined, 'a record is seeded once');
-	putLocal(draft, resource, { record, selfExcludedAt: null, held: null });
+	putLocal(draft, resource, { record, selfExcludedAt: null, held: null, detached: false });
 	noteRecord(draft, resource, undefined, record, 'both hosts hold the same data: first record');
 };
 
@@ -296,6 +299,13 @@ export const excludeSelf = (draft: Draft, resource: ResourceName, why: string): 
 	if (local === undefined || local.selfExcludedAt !== null) return;
 	putLocal(draft, resource, { ...local, selfExcludedAt: local.record.generation });
 	note(draft, 'warn', 'this host counts its own copy out', { resource, why });
+};
+
+/** Remembers that this host took the disk away by itself, or that it is attached again. */
+export const markDetached = (draft: Draft, resource: ResourceName, detached: boolean): void => {
+	const local = localOf(draft.state, resource);
+	if (local === undefined || local.detached === detached) return;
+	putLocal(draft, resource, { ...local, detached });
 };
 
 /** Remembers, or ends, a conflict of the records of both hosts. */

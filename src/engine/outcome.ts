@@ -200,6 +200,8 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			changeLoss(draft, action.resource, { answeredMs: draft.nowMs });
 			return;
 		case 'unpause-vm':
+		case 'detach':
+		case 'fail-io':
 		case 'resource-up':
 		case 'resource-connect':
 		case 'resource-down':

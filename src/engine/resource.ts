@@ -16,13 +16,7 @@ import {
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
-import {
-	isBehind,
-	isConnected,
-	isEstablishedUpToDate,
-	isFrozen,
-	lowestDisk,
-} from '#src/drbd/role.ts';
+import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
@@ -108,6 +102,7 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 	if (observed.connection !== 'StandAlone' || busy(state, resource, ['resource-up'])) return;
 	if (!inContact(state) || !joined(state)) return;
 	if (conflictOf(state, resource) !== null || state.peer.document?.joined !== true) return;
+	if (wouldDrop(state, resource, observed)) return;
 	const failures = tried?.detail === `${generation}` ? tried.failures : 0;
 	if (failures >= reconnectsMax) return;
 	if (tried !== undefined && nowMs < tried.notBeforeMs) {
@@ -126,6 +121,17 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 			},
 		},
 	};
+};
+
+/** Two Primaries drop each other at once; one that was replaced is released first and connects when it is. */
+const wouldDrop = (
+	state: State,
+	resource: ResourceName,
+	observed: ResourceObservation,
+): boolean => {
+	if (observed.role !== 'Primary') return false;
+	if (recordOf(state, resource)?.owner !== state.config.self) return true;
+	return state.peer.document?.sights[resource]?.role === 'Primary';
 };
 
 const roleActions = ['promote', 'demote', 'resource-up', 'resource-down', 'outdate'] as const;
@@ -153,7 +159,8 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 	const observed = observedOf(state, vm.resource);
 	if (record === undefined || observed === undefined) return false;
 	// A late promote that met the returning peer: in use with a disk that can't be used, and nobody needs it.
-	const useless = isBehind(lowestDisk(observed)) && lowestDisk(observed) !== 'Diskless';
+	const disk = lowestDisk(observed);
+	const useless = disk === 'Inconsistent' || disk === 'Outdated';
 	if (isFrozen(observed) && !useless) return false;
 	if (presenceOf(state, vm.vm) !== 'absent') return false;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return false;
@@ -181,7 +188,7 @@ export const supersededRule = (draft: Draft): void => {
 				});
 			continue;
 		}
-		// While DRBD holds back its writes the domain can't go; it stays paused and a person is told.
+		// While DRBD holds back its writes the domain can't go: `releaseRule` takes the disk away first.
 		if (observed !== undefined && isFrozen(observed)) continue;
 		start(draft, { type: 'destroy-vm', vm, generation: record.generation });
 	}

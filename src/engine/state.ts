@@ -128,6 +128,14 @@ export interface VmState {
 	readonly hold: string | null;
 }
 
+/** How far a superseded Primary is released, and how it goes. */
+export interface Release {
+	readonly step: ReleaseStep;
+	/** When this step became due, and how often it was tried. */
+	readonly sinceMs: MonotonicMs;
+	readonly tries: number;
+}
+
 export interface InFlight {
 	readonly action: CarriedAction;
 	readonly sinceMs: MonotonicMs;
@@ -149,6 +157,9 @@ export interface PendingRequest {
 	readonly at: string;
 	readonly sinceMs: MonotonicMs;
 }
+
+/** The steps that end a frozen Primary which the other host has replaced, in their order (V15). */
+export type ReleaseStep = 'pause' | 'detach' | 'fail-io' | 'destroy' | 'demote' | 'down' | 'up';
 
 interface Observed<Value> {
 	readonly value: Value;
@@ -189,6 +200,7 @@ export interface State {
 	/** Resources that are down here and were outdated in their metadata. */
 	readonly outdatedDown: Readonly<Record<ResourceName, true>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
+	readonly releases: Readonly<Record<ResourceName, Release>>;
 	/** Requests to the peer to outdate its copy, with the record that will follow. */
 	readonly outdateRequests: Readonly<Record<ResourceName, OutdateRequest>>;
 	readonly outdateAnswers: Readonly<Record<ResourceName, OutdateAnswer>>;
@@ -308,6 +320,7 @@ export const initialState = (
 	mirroredAtMs: {},
 	outdatedDown: {},
 	losses: {},
+	releases: {},
 	outdateRequests: {},
 	outdateAnswers: {},
 	verified: {},

@@ -19,6 +19,7 @@ import { observe } from '#src/engine/observe.ts';
 import { mappingRule, peerRule, powerQueryRule } from '#src/engine/peer.ts';
 import { forwardedRule, requestRule } from '#src/engine/request.ts';
 import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
+import { releaseRule } from '#src/engine/release.ts';
 import type { State, Step } from '#src/engine/state.ts';
 import { stretchRule } from '#src/engine/stretch.ts';
 import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
@@ -62,6 +63,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	handlerRule,
 	thawRule,
 	supersededRule,
+	releaseRule,
 	attachRule,
 	roleRule,
 	generationRule,

@@ -66,25 +66,30 @@ export const settle = (simulation: Simulation, vm: SimVm): void => {
 	vm.settledMs = nowMs;
 	for (const host of simulation.hosts) {
 		if (!isWriting(simulation, host, vm)) continue;
-		const replica = replicaOf(host, vm);
-		const target = writeGoesTo(simulation, replica);
-		if (target === null) continue;
-		if (visibleHead(replica) !== vm.acknowledged && !vm.dataDestroyed) {
-			violate(
-				simulation,
-				'no-loss',
-				`${vm.name} on ${host.name} writes to a copy without acknowledged writes`,
-			);
-		}
-		vm.acknowledged += 1;
-		for (const copy of target.copies) {
-			if (simulation.mutation === 'writes-not-mirrored' && copy !== replica) continue;
-			copy.head = vm.acknowledged;
-			if (copy.bitmap !== '') copy.changed = true;
-		}
-		const [only] = target.copies;
-		if (target.alone && only !== undefined) simulation.hooks.loneWrite(replica, only);
+		writeOnce(simulation, replicaOf(host, vm));
 	}
+};
+
+/** One write of this Primary, acknowledged where it goes now; nothing happens when it would wait or fail. */
+export const writeOnce = (simulation: Simulation, replica: Replica): void => {
+	const { host, vm } = replica;
+	const target = writeGoesTo(simulation, replica);
+	if (target === null) return;
+	if (visibleHead(replica) !== vm.acknowledged && !vm.dataDestroyed) {
+		violate(
+			simulation,
+			'no-loss',
+			`${vm.name} on ${host.name} writes to a copy without acknowledged writes`,
+		);
+	}
+	vm.acknowledged += 1;
+	for (const copy of target.copies) {
+		if (simulation.mutation === 'writes-not-mirrored' && copy !== replica) continue;
+		copy.head = vm.acknowledged;
+		if (copy.bitmap !== '') copy.changed = true;
+	}
+	const [only] = target.copies;
+	if (target.alone && only !== undefined) simulation.hooks.loneWrite(replica, only);
 };
 
 export const settleAll = (simulation: Simulation): void => {

@@ -67,6 +67,7 @@ export const down = (simulation: Simulation, replica: Replica, done: Done): void
 	disconnectInOrder(simulation, replica);
 	replica.up = false;
 	replica.frozen = false;
+	replica.pending = false;
 	replica.role = 'Secondary';
 	if (replica.lossTimer !== null) replica.lossTimer.callback = null;
 	replica.lossTimer = null;
@@ -144,8 +145,31 @@ export const resumeIo = (simulation: Simulation, replica: Replica, done: Done): 
 	}
 	settle(simulation, replica.vm);
 	if (replica.frozen) thaw(simulation, replica, false);
+	if (replica.disk === 'Failed') replica.disk = 'Diskless';
 	changed(simulation, replica);
 	done(succeeded());
+};
+
+/** `detach --force` of a frozen Primary: what it holds back has no disk to go to any more. */
+export const detach = (simulation: Simulation, replica: Replica, done: Done): void => {
+	const frozen = replica.role === 'Primary' && replica.frozen && replica.connection !== 'Connected';
+	if (!replica.up) done(failed('drbd-not-up'));
+	else if (atMost(replica.disk, 'Failed')) done(succeeded());
+	else if (!frozen) done(failed('drbd-not-frozen'));
+	else {
+		settle(simulation, replica.vm);
+		replica.disk = 'Failed';
+		replica.newGenerationDue = false;
+		changed(simulation, replica);
+		done(succeeded());
+	}
+};
+
+/** `resume-io` without a disk: the held-back writes end with errors, the data generation stays. */
+export const failIo = (simulation: Simulation, replica: Replica, done: Done): void => {
+	if (!replica.up) done(failed('drbd-not-up'));
+	else if (!atMost(replica.disk, 'Failed')) done(failed('drbd-has-disk'));
+	else resumeIo(simulation, replica, done);
 };
 
 export const readGenerations = (replica: Replica, done: Done): void => {

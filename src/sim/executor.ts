@@ -3,7 +3,9 @@ import type { DeviceReading, Outcome } from '#src/ports.ts';
 import {
 	connectAgain,
 	demote,
+	detach,
 	down,
+	failIo,
 	outdate,
 	promote,
 	readGenerations,
@@ -58,6 +60,8 @@ export const execute = (
 		case 'demote':
 		case 'outdate':
 		case 'resume-io':
+		case 'detach':
+		case 'fail-io':
 		case 'resource-down':
 		case 'read-generations': {
 			const vm = simulation.vms.find((each) => each.engine.resource === action.resource);
@@ -131,6 +135,10 @@ const resourceAction = (
 		if (simulation.mutation === 'outdate-not-done') pretendOutdated(simulation, replica, done);
 		else outdate(simulation, replica, done);
 	} else if (type === 'resume-io') resumeIo(simulation, replica, done);
+	else if (type === 'detach') {
+		if (simulation.mutation === 'resume-before-detach') resumeIo(simulation, replica, () => {});
+		detach(simulation, replica, done);
+	} else if (type === 'fail-io') failIo(simulation, replica, done);
 	else if (type === 'resource-down') down(simulation, replica, done);
 	else readGenerations(replica, done);
 };

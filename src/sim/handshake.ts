@@ -95,7 +95,7 @@ const connect = (simulation: Simulation, vm: SimVm): void => {
 	}
 	one.peerRole = other.role;
 	other.peerRole = one.role;
-	if (one.disk === 'Diskless' || other.disk === 'Diskless') {
+	if (atMost(one.disk, 'Failed') || atMost(other.disk, 'Failed')) {
 		connectDiskless(simulation, one, other);
 		return;
 	}
@@ -121,8 +121,8 @@ const direction = (
 /** A diskless Primary connects only to the very data its users have seen. */
 const refusesData = (replica: Replica, peer: Replica): boolean =>
 	replica.role === 'Primary' &&
-	replica.disk === 'Diskless' &&
-	peer.disk !== 'Diskless' &&
+	atMost(replica.disk, 'Failed') &&
+	!atMost(peer.disk, 'Failed') &&
 	peer.current !== replica.exposed;
 
 const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): void => {
@@ -168,8 +168,8 @@ const established = (simulation: Simulation, one: Replica, other: Replica): void
 		if (!atMost(replica.disk, 'Inconsistent')) replica.disk = 'UpToDate';
 		replica.peerDisk = atMost(peer.disk, 'Inconsistent') ? peer.disk : 'UpToDate';
 		replica.crashedPrimary = false;
-		thaw(simulation, replica, true);
 	}
+	for (const replica of [one, other]) thaw(simulation, replica, true);
 	for (const replica of [one, other]) changed(simulation, replica);
 };
 

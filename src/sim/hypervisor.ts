@@ -157,6 +157,12 @@ export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 	done(succeeded);
 };
 
+/** A guest writes all the time: when its disk is frozen, its last write is in the kernel as it stops. */
+const holdBack = (host: SimHost, vm: SimVm): void => {
+	const replica = replicaOf(host, vm);
+	if (replica.frozen) replica.pending = true;
+};
+
 export const pauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
 	const domain = host.domains.get(vm.name);
 	if (domain === undefined) {
@@ -165,6 +171,7 @@ export const pauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: 
 	}
 	if (domain.presence === 'running') {
 		settle(simulation, vm);
+		holdBack(host, vm);
 		domain.presence = 'paused';
 		changed(simulation, host, vm);
 	}
@@ -221,6 +228,7 @@ export const destroyVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 		return;
 	}
 	settle(simulation, vm);
+	if (domain.presence === 'running') holdBack(host, vm);
 	domain.presence = 'dying';
 	changed(simulation, host, vm);
 	const gone = () => {

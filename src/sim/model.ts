@@ -39,6 +39,8 @@ export interface Replica {
 	replication: ReplicationState;
 	/** I/O is held back because a Primary lost its peer (`suspended:fencing`). */
 	frozen: boolean;
+	/** A guest that was stopped since has a write in the kernel that is held back. */
+	pending: boolean;
 	/** A new data generation begins when the frozen I/O goes on without the peer. */
 	newGenerationDue: boolean;
 	/** Data generations; '' is "none" (DRBD's zero). Survive a crash. */

@@ -20,6 +20,8 @@ export type Mutation =
 	| 'xendomains'
 	/** A Primary that loses its peer does not freeze (`fencing dont-care`). */
 	| 'no-freeze'
+	/** A frozen loser's I/O goes on before its disk is taken away. */
+	| 'resume-before-detach'
 	/** Writes are acknowledged before the peer has them. */
 	| 'writes-not-mirrored'
 	/** Every resync runs in the wrong direction and nobody checks it. */

@@ -52,6 +52,7 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 		replica.connection = 'StandAlone';
 		replica.replication = 'Off';
 		replica.frozen = false;
+		replica.pending = false;
 		replica.newGenerationDue = false;
 		if (wasUp) changed(simulation, replica);
 	}

@@ -1,5 +1,5 @@
 import { diskStates, type DiskState, type ResourceObservation } from '#src/ports.ts';
-import { settle } from '#src/sim/data.ts';
+import { settle, writeOnce } from '#src/sim/data.ts';
 import type { Replica, Simulation } from '#src/sim/model.ts';
 import { count, newUuid, otherReplica, tell } from '#src/sim/model.ts';
 
@@ -61,6 +61,9 @@ export const thaw = (simulation: Simulation, replica: Replica, withPeer: boolean
 	replica.newGenerationDue = false;
 	if (replica.frozen) count(simulation, 'thawed');
 	replica.frozen = false;
+	// A guest that was paused meanwhile does not take it back: what the kernel holds is carried out or fails.
+	if (replica.pending) writeOnce(simulation, replica);
+	replica.pending = false;
 };
 
 /** The peer's copy is lost to a Primary: new generation at once, or when its frozen I/O goes on. */

@@ -44,6 +44,8 @@ const isReplicaSeen = (host: SimHost, vm: SimVm, sight: Sight): boolean => {
 	const replica = replicaOf(host, vm);
 	const record = durableRecord(host, vm);
 	return (
+		(sight.presence === undefined ||
+			(host.domains.get(vm.name)?.presence ?? 'absent') === sight.presence) &&
 		(sight.role === undefined || (replica.up && replica.role === sight.role)) &&
 		(sight.disk === undefined || (replica.up && replica.disk === sight.disk)) &&
 		(sight.connection === undefined || (replica.up && replica.connection === sight.connection)) &&

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { connectionStates, diskStates, roles } from '#src/ports.ts';
+import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
 import { parseDuration } from '#src/std/duration.ts';
 
 /**
@@ -41,6 +41,8 @@ export const sightSchema = z
 		runs: z.boolean().optional(),
 		/** The number of hosts on which the VM's vCPUs run. */
 		copies: z.int().min(0).max(2).optional(),
+		/** The VM's domain on `host`. */
+		presence: z.enum(['absent', ...presences]).optional(),
 		/** DRBD's view of the VM's resource on `host`. */
 		role: z.enum(roles).extract(['Primary', 'Secondary']).optional(),
 		disk: diskSchema.optional(),

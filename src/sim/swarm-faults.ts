@@ -153,6 +153,29 @@ const request: Fault = (random, world, atMs) => {
 	return pick(random, plans);
 };
 
+/** A host is cut off or stands still; a person who did not look says that it is dead; then it comes back. */
+const mistake: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	const other = otherHost(host);
+	const stands = chance(random, 0.4);
+	const endMs = atMs + between(random, 8000, 25_000);
+	const networks = ['management', 'replication'] as const;
+	return [
+		...(stands
+			? [at(atMs, { do: 'hang', host } as const), at(endMs, { do: 'resume', host } as const)]
+			: networks.flatMap((network) => [
+					at(atMs, { do: 'cut', network } as const),
+					at(endMs, { do: 'mend', network } as const),
+				])),
+		at(atMs + between(random, 4000, 7500), {
+			do: 'takeover',
+			host: other,
+			confirmDead: host,
+			checked: false,
+		}),
+	];
+};
+
 const device =
 	(swarmClass: SwarmClass): Fault =>
 	(random, world, atMs) => {
@@ -209,7 +232,7 @@ export const randomSteps = (
 	const long = chance(random, 0.08);
 	const amount = long ? 6 + below(random, 10) : 1 + below(random, 6);
 	const spanMs = long ? longNightMs : lastFaultMs;
-	const timed: Timed[] = [];
+	const timed: Timed[] = swarmClass === 'mistaken' ? mistake(random, world, 8000) : [];
 	let atMs = 4000;
 	for (let index = 0; index < amount; index += 1) {
 		atMs += chance(random, 0.5)

@@ -12,8 +12,12 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * - `honest`: fence devices say the truth within their declared latency: every promise is checked.
  * - `dishonest`: devices lie, are wired to the wrong host or exceed their latency: what rests on
  *   their word is excused.
+ * - `mistaken`: devices are honest, but a person says of a host that lives that it is dead, and takes over from it:
+ *   two copies may be runnable for a while, acknowledged data must hold all the same.
  */
-export type SwarmClass = 'honest' | 'dishonest';
+export type SwarmClass = 'honest' | 'dishonest' | 'mistaken';
+
+export const swarmClasses: readonly SwarmClass[] = ['honest', 'dishonest', 'mistaken'];
 
 export type WorldInput = ScenarioInput['world'];
 
@@ -37,7 +41,8 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 	}));
 	const world: WorldInput = {
 		hosts: [...swarmHosts],
-		arbiter: chance(random, 0.85) ? 'fencing' : 'person',
+		// With a person who errs, a fence device would take the truth away together with the host.
+		arbiter: swarmClass !== 'mistaken' && chance(random, 0.85) ? 'fencing' : 'person',
 		detection: duration(pick(random, [2000, 3000, 5000])),
 		begin: chance(random, 0.85) ? 'settled' : 'cold',
 		networks: [
@@ -114,7 +119,7 @@ const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({
 	behaviour: randomBehaviour(random, swarmClass),
 	latency: duration(pick(random, [50, 300, 1500])),
 	by: duration(
-		swarmClass === 'honest'
+		swarmClass !== 'dishonest'
 			? between(random, 1000, lateMs - 1000)
 			: between(random, 1000, 6 * lateMs),
 	),
@@ -123,7 +128,7 @@ const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({
 
 const randomBehaviour = (random: Prng, swarmClass: SwarmClass) => {
 	if (chance(random, 0.6)) return 'ok' as const;
-	return swarmClass === 'honest'
+	return swarmClass !== 'dishonest'
 		? pick(random, ['dead', 'slow', 'late'] as const)
 		: pick(random, ['dead', 'slow', 'late', 'lying', 'wrong-host'] as const);
 };

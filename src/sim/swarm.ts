@@ -80,7 +80,7 @@ export const runSeed = (
 		...habits,
 		observer: (made) =>
 			createObserver(made, {
-				honestDevices: swarmClass === 'honest',
+				honestDevices: swarmClass !== 'dishonest',
 				strict: options.traced === true,
 				onNote: null,
 				onReply: null,
@@ -107,9 +107,10 @@ export const runSeed = (
 			violate(simulation, 'engine', `more than ${eventsMax} events in one run`);
 			break;
 		}
-		if (simulation.violations.length > 0) break;
+		if (simulation.violations.some((each) => !isExcused(swarmClass, each))) break;
 	}
-	if (simulation.violations.length === 0) checkEnd(simulation, scenario);
+	if (simulation.violations.every((each) => isExcused(swarmClass, each)))
+		checkEnd(simulation, scenario);
 	return {
 		seed,
 		violations: simulation.violations.filter((each) => !isExcused(swarmClass, each)),
@@ -138,9 +139,14 @@ const isCalm = (simulation: Simulation): boolean =>
 		return simulation.hosts.every((host) => durableRecord(host, vm)?.wanted === 'stopped');
 	});
 
-/** A device that lies about power breaks what rests on its word; the records must hold all the same. */
-const isExcused = (swarmClass: SwarmClass, violation: Violation): boolean =>
-	swarmClass === 'dishonest' && !['engine', 'I5', 'I7'].includes(violation.checker);
+/**
+ * A device that lies about power breaks what rests on its word; the records must hold all the same. A person who
+ * is wrong about a host lets two copies run; what was acknowledged must hold all the same.
+ */
+const isExcused = (swarmClass: SwarmClass, { checker }: Violation): boolean => {
+	if (swarmClass === 'mistaken') return ['I1', 'I2', 'I4'].includes(checker);
+	return swarmClass === 'dishonest' && !['engine', 'I5', 'I7'].includes(checker);
+};
 
 /** After these, a VM that stays down with an alert is right: somebody has to decide. */
 const needsPerson: ReadonlySet<StepVerb> = new Set([
@@ -166,6 +172,7 @@ const checkEnd = (simulation: Simulation, scenario: Scenario): void => {
 	for (const vm of simulation.vms) {
 		checkDataAtEnd(simulation, vm, scenario);
 		checkAlive(simulation, vm, excused);
+		checkReleased(simulation, vm);
 	}
 };
 
@@ -173,6 +180,23 @@ const checkDataAtEnd = (simulation: Simulation, vm: SimVm, scenario: Scenario): 
 	if (scenario.steps.some((step) => step.do === 'disk-fail' || step.do === 'disk-replace')) return;
 	if (vm.replicas.some((replica) => replica.head === vm.acknowledged)) return;
 	violate(simulation, 'no-loss', `no copy of ${vm.name} holds every acknowledged write at the end`);
+};
+
+/** A frozen copy that the other host has replaced does not stay, or somebody is told to reboot its host. */
+const checkReleased = (simulation: Simulation, vm: SimVm): void => {
+	for (const replica of vm.replicas) {
+		const { host } = replica;
+		const owner = durableRecord(host, vm)?.owner;
+		if (replica.role !== 'Primary' || !replica.frozen || owner === host.name) continue;
+		if (host.agent?.alive !== true || owner === undefined) continue;
+		const told = conditions(host.agent.loop.state, hostClock(simulation, host));
+		if (told.some((each) => each.name === 'release-stuck' && each.subject === vm.name)) continue;
+		violate(
+			simulation,
+			'liveness',
+			`the frozen copy of ${vm.name} on ${host.name} is not released`,
+		);
+	}
 };
 
 /** Liveness and I10: after one quiet time the VM runs, or somebody is told why not. */

@@ -52,6 +52,8 @@ const localResourceSchema = z.strictObject({
 	 * until both hosts hold the same record again or a person decides (V14). Null when there is no conflict.
 	 */
 	held: z.string().max(1024).nullable(),
+	/** This host took its disk away to release a Primary that the other one replaced; it is attached again. */
+	detached: z.boolean(),
 });
 
 /** The pair's own record. */

@@ -187,6 +187,50 @@ test('resume-io succeeds when the freeze was seen gone', async (t) => {
 	t.is(short(await driver.resumeIo('vm1')), 'succeeded');
 });
 
+test('detach takes the disk from a frozen Primary only, and reads it back', async (t) => {
+	const { fake, driver } = await start(t);
+	const frozen = { role: 'Primary', connection: 'Connecting', suspended: 'fencing' };
+	for (const shown of [
+		{ ...frozen, suspended: 'no' },
+		{ ...frozen, connection: 'Connected' },
+		{ ...frozen, role: 'Secondary' },
+	]) {
+		await fake.show(lines('vm1', shown));
+		t.is(short(await driver.detach('vm1')), 'failed drbd-not-frozen');
+	}
+	t.false((await fake.calls()).some((call) => call.startsWith('drbdadm')));
+	await fake.show(lines('vm1', frozen));
+	t.is(short(await driver.detach('vm1')), 'failed drbd-not-detached');
+	await fake.behave('drbdadm.detach', `sed -i s/disk:UpToDate/disk:Failed/ "$here/state"`);
+	t.is(short(await driver.detach('vm1')), 'succeeded');
+	t.true((await fake.calls()).includes('drbdadm detach --force vm1'));
+	const calls = (await fake.calls()).length;
+	t.is(short(await driver.detach('vm1')), 'succeeded');
+	t.is((await fake.calls()).length, calls + 1, 'a disk that is gone is only looked at');
+});
+
+test('a detach that hangs is unknown', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(
+		lines('vm1', { role: 'Primary', connection: 'Connecting', suspended: 'fencing' }),
+	);
+	await fake.behave('drbdadm.detach', 'sleep 60');
+	t.is(short(await driver.detach('vm1', 300)), 'unknown');
+});
+
+test('held-back writes are ended only where no volume has its disk any more', async (t) => {
+	const { fake, driver } = await start(t);
+	const frozen = { role: 'Primary', connection: 'Connecting', suspended: 'fencing' };
+	await fake.behave('drbdadm.resume-io', `sed -i s/suspended:fencing/suspended:no/ "$here/state"`);
+	await fake.show(lines('vm1', { ...frozen, disks: ['Failed', 'UpToDate'] }));
+	t.is(short(await driver.failIo('vm1')), 'failed drbd-has-disk');
+	t.false((await fake.calls()).some((call) => call.includes('resume-io')));
+	await fake.show(lines('vm1', { ...frozen, disks: ['Failed', 'Diskless'] }));
+	t.is(short(await driver.failIo('vm1')), 'succeeded');
+	await fake.behave('drbdsetup.events2', 'exit 20');
+	t.is(short(await driver.failIo('vm1')), 'unknown', 'not seen is not permitted');
+});
+
 test('up does nothing to what is up, and connects what is StandAlone', async (t) => {
 	const { fake, driver } = await start(t);
 	t.is(short(await driver.up('vm1')), 'succeeded');

@@ -281,6 +281,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 				},
 				selfExcludedAt: null,
 				held: null,
+				detached: false,
 			},
 		]),
 	),

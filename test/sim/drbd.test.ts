@@ -2,9 +2,19 @@ import test from 'ava';
 import type { Outcome } from '#src/ports.ts';
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
-import { connectAgain, demote, down, outdate, promote, resumeIo, up } from '#src/sim/drbdadm.ts';
+import {
+	connectAgain,
+	demote,
+	detach,
+	down,
+	failIo,
+	outdate,
+	promote,
+	resumeIo,
+	up,
+} from '#src/sim/drbdadm.ts';
 import { applyStep } from '#src/sim/fault.ts';
-import { destroyVm } from '#src/sim/hypervisor.ts';
+import { destroyVm, pauseVm } from '#src/sim/hypervisor.ts';
 import type { Replica, SimHost, Simulation } from '#src/sim/model.ts';
 import { runNext } from '#src/sim/queue.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
@@ -189,6 +199,45 @@ test('a frozen loser meets the promoted winner: both StandAlone; after a reboot 
 	run(on, up, on.one, 20_000);
 	t.like(on.one, { disk: 'UpToDate', connection: 'Connected', role: 'Secondary' });
 	t.is(on.one.current, on.other.current);
+});
+
+test('a frozen loser whose disk is taken away first fails its writes and resyncs without a split brain (t9)', (t) => {
+	const on = bench();
+	const { simulation, one, other } = on;
+	cut(on);
+	on.exitCode = 7;
+	t.is(code(run(on, primary, other)), 'succeeded');
+	on.exitCode = 1;
+	mend(on);
+	t.is(one.connection, 'StandAlone');
+	const { acknowledged } = one.vm;
+	const { current, head } = one;
+	run(on, (world, { host, vm }, done) => pauseVm(world, host, vm, done), one);
+	t.is(code(run(on, failIo, one)), 'drbd-has-disk');
+	t.is(code(run(on, detach, one)), 'succeeded');
+	t.like(one, { disk: 'Failed', frozen: true });
+	t.is(code(run(on, failIo, one)), 'succeeded');
+	t.like(one, { disk: 'Diskless', frozen: false, current, head });
+	t.is(one.vm.acknowledged, acknowledged);
+	run(on, (world, { host, vm }, done) => destroyVm(world, host, vm, done), one);
+	t.is(code(run(on, demote, one)), 'succeeded');
+	t.is(code(run(on, down, one)), 'succeeded');
+	t.is(code(run(on, up, one)), 'succeeded');
+	run(on, connectAgain, other, 20_000);
+	t.like(one, { role: 'Secondary', disk: 'UpToDate', connection: 'Connected' });
+	t.is(simulation.counts.get('split brains') ?? 0, 0);
+});
+
+test('a frozen loser that goes on with its disk writes what it held back, in a generation of its own (t4 C2)', (t) => {
+	const on = bench();
+	const { one } = on;
+	cut(on);
+	run(on, (world, { host, vm }, done) => pauseVm(world, host, vm, done), one);
+	const { acknowledged } = one.vm;
+	const { current } = one;
+	t.is(code(run(on, resumeIo, one)), 'succeeded');
+	t.is(one.vm.acknowledged, acknowledged + 1);
+	t.not(one.current, current);
 });
 
 test('after a boot alone a copy is Consistent and only 4 or 7 promotes it, stale or not (t5 E, E2)', (t) => {

@@ -52,6 +52,17 @@ test('fence devices that lie break nothing that does not rest on their word', (t
 	}
 });
 
+test('a person who is wrong about a host costs no acknowledged write, and no frozen copy is left', (t) => {
+	for (let seed = 1; seed <= 40; seed += 1) {
+		const { violations } = runSeed(seed, { swarmClass: 'mistaken' });
+		t.deepEqual(
+			violations,
+			[],
+			`vmpair simulate --seeds 1 --seed ${seed} --class mistaken --trace`,
+		);
+	}
+});
+
 test('every seed is a scenario that can be written down', (t) => {
 	for (let seed = 1; seed <= 200; seed += 1) {
 		const { scenario } = scenarioOfSeed(seed, 'honest');

@@ -29,6 +29,7 @@ export const exampleRecord: Persisted = {
 			},
 			selfExcludedAt: null,
 			held: null,
+			detached: false,
 		},
 		samba: {
 			record: {
@@ -41,6 +42,7 @@ export const exampleRecord: Persisted = {
 			},
 			selfExcludedAt: 8,
 			held: null,
+			detached: false,
 		},
 	},
 	deviceWrong: false,
@@ -79,6 +81,7 @@ const resource = fc.record({
 	}),
 	selfExcludedAt: fc.option(count),
 	held: fc.option(text),
+	detached: fc.boolean(),
 });
 
 /** Any record that fits the format. */

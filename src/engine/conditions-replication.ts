@@ -1,0 +1,108 @@
+import type { Severity } from '#src/alert/condition.ts';
+import { busy, observedOf, recordOf } from '#src/engine/draft.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { stuckRelease } from '#src/engine/release.ts';
+import { superseded } from '#src/engine/resource.ts';
+import type { State } from '#src/engine/state.ts';
+import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
+
+/** What is wrong with the replication of a VM and with copies in the wrong place. */
+
+export type Raise = (
+	name: string,
+	subject: string | null,
+	severity: Severity,
+	summary: string,
+	next: string,
+) => void;
+
+/** What a person does about a peer that cannot be proven out. */
+export const takeoverCommand = (state: State): string =>
+	`make sure ${state.config.peer} is off, then: vmpair takeover --confirm-dead ${state.config.peer}`;
+
+const supersededConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
+	const owner = recordOf(state, vm.resource)?.owner ?? 'nobody';
+	const stuck = stuckRelease(state, vm, nowMs);
+	if (stuck !== null)
+		raise(
+			'release-stuck',
+			vm.vm,
+			'critical',
+			`the copy of ${vm.vm} that ${owner} has replaced is not released: "${stuck}" does not succeed`,
+			`move the other VMs away and reboot ${state.config.self}; see the runbook release-stuck`,
+		);
+	if (superseded(state, vm))
+		raise(
+			'vm-superseded',
+			vm.vm,
+			'critical',
+			`a copy of ${vm.vm} is left on this host although ${owner} owns it: it stays paused`,
+			'vmpair status -w; see the runbook vm-superseded',
+		);
+};
+
+const frozenConditions = (state: State, vm: EngineVm, raise: Raise): void => {
+	const { peer, self } = state.config;
+	const observed = observedOf(state, vm.resource);
+	const record = recordOf(state, vm.resource);
+	if (observed === undefined || observed.role !== 'Primary') return;
+	// A copy that was replaced has its own condition: nobody shall prove anything for it.
+	if (isFrozen(observed) && (record === undefined || record.owner === self))
+		raise(
+			'vm-frozen',
+			vm.vm,
+			'critical',
+			`the writes of ${vm.vm} are held back until ${peer} is proven out or its copy is outdated`,
+			takeoverCommand(state),
+		);
+	// StandAlone is passed through while a resource comes up.
+	const alone = !isFrozen(observed) && !isConnected(observed);
+	if (alone && record?.owner === self && record.inSync.includes(peer))
+		raise(
+			'writes-on-one-copy',
+			vm.vm,
+			'critical',
+			`${vm.vm} writes to one copy although the copy on ${peer} still counts: a failover to ${peer} would lose writes`,
+			`drbdadm status ${vm.resource}; see the runbook writes-on-one-copy`,
+		);
+};
+
+/**
+ * Everything that is wrong with the copies of one VM and with what connects them.
+ * @param nowMs monotonic, ms.
+ */
+export const replicationConditions = (
+	state: State,
+	vm: EngineVm,
+	nowMs: number,
+	raise: Raise,
+): void => {
+	supersededConditions(state, vm, nowMs, raise);
+	frozenConditions(state, vm, raise);
+	const observed = observedOf(state, vm.resource);
+	if (observed === undefined || recordOf(state, vm.resource) === undefined) return;
+	if (observed.connection === 'StandAlone' && !busy(state, vm.resource, ['resource-up']))
+		raise(
+			'split-brain-suspected',
+			vm.vm,
+			'critical',
+			`DRBD gave up the connection of ${vm.vm}: split brain, or a resync in the wrong direction was refused`,
+			'see the runbook split-brain-suspected',
+		);
+	else if (!isConnected(observed) && state.peer.status !== 'unknown')
+		raise(
+			'replication-down',
+			vm.vm,
+			'warning',
+			`${vm.vm} is not replicated: if its host fails now it stays down until that host is back`,
+			'look at the replication link',
+		);
+	else if (isResyncing(observed))
+		raise(
+			'resync',
+			vm.vm,
+			'info',
+			`the copies of ${vm.vm} are being made equal`,
+			'wait: vmpair status -w',
+		);
+};
