@@ -5,14 +5,19 @@ import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
 import type { Status } from '#src/api/view.ts';
 import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
+import { snapshotBacking } from '#src/drbd/driver-snapshot.ts';
 import { DrbdDriver } from '#src/drbd/driver.ts';
+import type { HelperEvent } from '#src/drbd/events2.ts';
+import { helperNote, isSplitBrain } from '#src/drbd/watch.ts';
+import type { Event } from '#src/engine/event.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
 import type { ChannelOptions } from '#src/heartbeat/message.ts';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
+import type { World } from '#src/loop.ts';
 import { unknown } from '#src/ports-outcome.ts';
-import type { MonotonicMs, Outcome } from '#src/ports.ts';
+import type { HypervisorObservation, MonotonicMs, Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
@@ -62,6 +67,10 @@ export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
 	demote: ({ resource }, limitMs) => drbd.demote(resource, limitMs),
 	outdate: ({ resource }, limitMs) => drbd.outdate(resource, limitMs),
 	'resume-io': ({ resource }, limitMs) => drbd.resumeIo(resource, limitMs),
+	'read-evidence': ({ resource }, limitMs) => drbd.readEvidence(resource, limitMs),
+	snapshot: ({ resource }, limitMs) => snapshotBacking(tools, resource, limitMs),
+	'connect-discarding': ({ resource }, limitMs) => drbd.connectDiscarding(resource, limitMs),
+	'resource-reconnect': ({ resource }, limitMs) => drbd.reconnect(resource, limitMs),
 	detach: ({ resource }, limitMs) => drbd.detach(resource, limitMs),
 	'fail-io': ({ resource }, limitMs) => drbd.failIo(resource, limitMs),
 	'read-generations': ({ resource }, limitMs) => drbd.readGenerations(resource, limitMs),
@@ -267,4 +276,21 @@ export const openParts = async (log: Log, config: Config, bootId: string): Promi
 		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
 	});
 	return { store, journal, outbox };
+};
+
+/** What the domains do now, with the time for people. */
+export const hypervisorEvent = (observation: HypervisorObservation | null): Event => ({
+	type: 'hypervisor-observed',
+	observation,
+	at: new Date().toISOString(),
+});
+
+/** Takes a handler call of DRBD: it is noted, and the engine learns of a split brain. */
+export const takeHelper = (
+	helper: HelperEvent,
+	log: Pick<World, 'note'>,
+	post: (event: Event) => void,
+): void => {
+	log.note(helperNote(helper));
+	if (isSplitBrain(helper)) post({ type: 'split-brain-reported', resource: helper.resource });
 };

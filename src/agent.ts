@@ -11,11 +11,13 @@ import {
 	executors,
 	fenceDevicesOf,
 	journaldLevels,
+	hypervisorEvent,
 	logLine,
 	monotonicMs,
 	openParts,
 	resourcesOf,
 	sinksOf,
+	takeHelper,
 	vmsOf,
 	type Drivers,
 	type Executors,
@@ -31,7 +33,6 @@ import { loadConfig, reloadConfig, type LoadedConfig } from '#src/config/driver.
 import { engineConfig } from '#src/config/policy.ts';
 import { HandlerServer } from '#src/drbd/driver-handler.ts';
 import { DrbdWatch } from '#src/drbd/driver-watch.ts';
-import { helperNote } from '#src/drbd/watch.ts';
 import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
@@ -124,7 +125,7 @@ class Agent implements World {
 			resources: resourcesOf(config),
 			onObserved: (resources) => this.#loop.post({ type: 'replication-observed', resources }),
 			onFindings: (findings) => this.#preflight.kernelFound(findings),
-			onHelper: (event) => this.note(helperNote(event)),
+			onHelper: (event) => takeHelper(event, this, (seen) => this.#loop.post(seen)),
 			onNote: (message) => this.#say('warn', message),
 		});
 		this.#handler = new HandlerServer({
@@ -305,9 +306,7 @@ class Agent implements World {
 		await this.#listenToPeer();
 		this.#watch.start();
 		this.#closers.push(
-			this.#drivers.xen.watch((observation) =>
-				this.#loop.post({ type: 'hypervisor-observed', observation }),
-			),
+			this.#drivers.xen.watch((observation) => this.#loop.post(hypervisorEvent(observation))),
 		);
 		const gateways = config.links.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
 		this.#closers.push(

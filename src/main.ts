@@ -21,6 +21,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['move', async () => (await import('#src/cli/move.ts')).move],
 	['reload', async () => (await import('#src/cli/reload.ts')).reload],
 	['simulate', async () => (await import('#src/cli/simulate.ts')).simulate],
+	['split-brain', async () => (await import('#src/cli/split-brain.ts')).splitBrain],
 	['start', async () => (await import('#src/cli/start.ts')).start],
 	['status', async () => (await import('#src/cli/status.ts')).status],
 	['stop', async () => (await import('#src/cli/stop.ts')).stop],

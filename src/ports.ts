@@ -130,6 +130,19 @@ export interface VolumeGeneration {
 	readonly peerOutdated: boolean;
 }
 
+/** Where one copy of a volume stands against the other: what DRBD would compare when they meet. */
+export interface VolumeEvidence {
+	readonly volume: number;
+	/** DRBD's UUIDs as 16 hex digits, lowest bit (role) masked: the present generation, … */
+	readonly current: string;
+	/** … the one that the peer was left behind with, null when none was, … */
+	readonly bitmap: string | null;
+	/** … and older ones, newest first. */
+	readonly history: readonly string[];
+	/** KiB that this host counts as differing; null when DRBD does not say. */
+	readonly outOfSyncKib: number | null;
+}
+
 export type PowerState = 'on' | 'off';
 
 /** What one fence device of a level says; null when it did not answer, or not with a power state. */

@@ -12,6 +12,7 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({ verb: z.literal('arm'), by, reason: z.string().max(1024) }),
 	z.strictObject({ verb: z.literal('disarm'), by, reason: z.string().min(1).max(1024) }),
 	z.strictObject({ verb: z.literal('leave'), by }),
+	z.strictObject({ verb: z.literal('resolve'), vm: name, discard: name, by }),
 ]);
 
 export type Request = Readonly<z.infer<typeof requestSchema>>;

@@ -113,6 +113,40 @@ const sightSchema = z.strictObject({
 	ageMs: ageMs.nullable(),
 });
 
+/** What one host holds of a VM whose copies stand apart. */
+const sideSchema = z.strictObject({
+	host: name,
+	/** Its durable record; null when it has none, or none was heard. */
+	record: z
+		.strictObject({
+			generation: z.int().min(0),
+			owner: name.nullable(),
+			inSync: z.array(name).max(2),
+		})
+		.nullable(),
+	role: z.enum(roles).nullable(),
+	disk: z.string().nullable(),
+	connection: z.string().nullable(),
+	presence: z.enum(['absent', ...presences, 'unknown']),
+	/** DRBD's generations of each volume; null when not read. */
+	volumes: z
+		.array(
+			z.strictObject({
+				volume: z.int().min(0),
+				current: z.string(),
+				bitmap: z.string().nullable(),
+				history: z.array(z.string()),
+				/** What this host counts as differing; null when DRBD does not say. */
+				outOfSyncKib: z.number().min(0).nullable(),
+			}),
+		)
+		.nullable(),
+	/** When the VM last ran there, wall-clock time; `to` is null while it runs or when its end was not seen. */
+	lastRun: z.strictObject({ from: z.string(), to: z.string().nullable() }).nullable(),
+	/** What is lost when this copy is given up, as a sentence. */
+	loses: sentence,
+});
+
 const vmSchema = z.strictObject({
 	vm: name,
 	resource: name,
@@ -149,6 +183,17 @@ const vmSchema = z.strictObject({
 			outOfSyncKib: z.number().min(0).nullable(),
 			/** Of the most that was seen out of sync since it began; null when not known. */
 			donePercent: z.number().min(0).max(100).nullable(),
+		})
+		.nullable(),
+	/** Set while its copies stand apart or its records conflict: what each host holds, for `vmpair split-brain`. */
+	apart: z
+		.strictObject({
+			/** `records`: they conflict, DRBD may be connected. `suspected`: DRBD gave up, not known why. */
+			kind: z.enum(['records', 'split-brain', 'suspected']),
+			/** What is being done about it by a person's order; empty when nothing is. */
+			resolving: sentence,
+			/** This host first, then the peer. */
+			sides: z.array(sideSchema).length(2),
 		})
 		.nullable(),
 	/** Would it run again if its host died now? */
@@ -291,6 +336,7 @@ export type HostView = Readonly<z.infer<typeof hostSchema>>;
 export type LinkView = Readonly<z.infer<typeof linkSchema>>;
 export type FencingView = Readonly<z.infer<typeof fencingSchema>>;
 export type SightView = Readonly<z.infer<typeof sightSchema>>;
+export type SideView = Readonly<z.infer<typeof sideSchema>>;
 export type VmView = Readonly<z.infer<typeof vmSchema>>;
 export type StatusView = Readonly<z.infer<typeof statusViewSchema>>;
 export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;

@@ -59,6 +59,18 @@ export const topics: Readonly<Record<string, Topic>> = {
 		],
 	},
 	stop: { synopsis: 'stop VM', summary: 'shut a VM down, and keep it stopped', details: acting },
+	'split-brain': {
+		synopsis: 'split-brain show [VM] | resolve VM --discard HOST',
+		summary: 'a split brain, or records that conflict: see both sides, give one up',
+		details: [
+			'show           what both hosts hold, side by side, and what would be lost',
+			'resolve        one host gives its copy up and takes over the other; asked on the other',
+			'--discard HOST the host whose copy (and record) goes; its name is asked for again',
+			'--keep HOST    the same, by the host whose copy stays',
+			'--confirm HOST the name of the host whose copy goes, typed beforehand, for scripts',
+			...acting,
+		],
+	},
 	arm: {
 		synopsis: 'arm [--reason TEXT]',
 		summary: 'automatic failover on, for both hosts',

@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { parseSnapshot } from '#src/drbd/events2.ts';
-import { parseGeneration } from '#src/drbd/generation.ts';
-import { observe } from '#src/drbd/observation.ts';
+import { parseEvidence, parseGeneration, parseOutOfSync } from '#src/drbd/generation.ts';
+import { minorsOf, observe } from '#src/drbd/observation.ts';
 import { outcomeOf } from '#src/drbd/outcome.ts';
 import {
 	hasNoDisk,
@@ -18,6 +19,7 @@ import type {
 	Outcome,
 	ResourceName,
 	ResourceObservation,
+	VolumeEvidence,
 	VolumeGeneration,
 } from '#src/ports.ts';
 import type { ToolEnd, Tools } from '#src/std/tool.ts';
@@ -37,6 +39,8 @@ export interface DrbdOptions {
 	readonly resources: readonly ManagedResource[];
 	readonly drbdadm?: string;
 	readonly drbdsetup?: string;
+	/** Where the kernel shows DRBD's state as text. */
+	readonly procFile?: string;
 	readonly timing?: Partial<DrbdTiming>;
 }
 
@@ -51,6 +55,7 @@ const drbdTiming: DrbdTiming = {
 interface Look {
 	readonly resource: ResourceObservation | null;
 	readonly volumes: readonly number[];
+	readonly minors: ReadonlyMap<number, number>;
 }
 
 /** Seen on a real kernel: one refusal after the peer was marked Outdated, then success. */
@@ -60,12 +65,14 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 
 /**
  * Drives DRBD 8.4 and 9 through `drbdadm` and `drbdsetup`. Every method ends within its limit and
- * never rejects; a call that ran out of time is `unknown`. Nothing here ever forces or discards.
+ * never rejects; a call that ran out of time is `unknown`. Data is given up by `connectDiscarding` alone, for a
+ * person's order; `detach` forces nothing but a frozen loser's disk away from its held-back writes.
  */
 export class DrbdDriver {
 	readonly #tools: Tools;
 	readonly #drbdadm: string;
 	readonly #drbdsetup: string;
+	readonly #procFile: string;
 	readonly #timing: DrbdTiming;
 	#managed: ReadonlyMap<ResourceName, HostName> = new Map();
 
@@ -73,6 +80,7 @@ export class DrbdDriver {
 		this.#tools = options.tools;
 		this.#drbdadm = options.drbdadm ?? 'drbdadm';
 		this.#drbdsetup = options.drbdsetup ?? 'drbdsetup';
+		this.#procFile = options.procFile ?? '/proc/drbd';
 		this.#timing = { ...drbdTiming, ...options.timing };
 		this.manage(options.resources);
 	}
@@ -130,6 +138,48 @@ export class DrbdDriver {
 				return this.#undoHalfPromote(resource, look, outcome, deadline);
 			}
 		}
+	}
+
+	/**
+	 * Disconnects and connects again, for a connection that does not get on. Refused on a Primary: there a
+	 * disconnect could hold writes back, or let them go on alone.
+	 */
+	async reconnect(resource: ResourceName, limitMs = this.#timing.actionMs): Promise<Outcome> {
+		return this.#reconnect(resource, performance.now() + limitMs, []);
+	}
+
+	/**
+	 * Connects with the own copy given up, for a person's order alone: DRBD overwrites it when it finds a
+	 * split brain. Refused on a Primary and while connected.
+	 */
+	async connectDiscarding(
+		resource: ResourceName,
+		limitMs = this.#timing.actionMs,
+	): Promise<Outcome> {
+		return this.#reconnect(resource, performance.now() + limitMs, ['--discard-my-data']);
+	}
+
+	async #reconnect(
+		resource: ResourceName,
+		deadline: number,
+		flags: readonly string[],
+	): Promise<Outcome> {
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
+		const { role, connection } = look.resource;
+		if (role !== 'Secondary') {
+			return failed('drbd-primary', `resource ${resource} is ${role} here and stays connected`);
+		}
+		if (flags.length > 0 && connection === 'Connected') {
+			return failed('drbd-connected', `resource ${resource} is connected: nothing is given up`);
+		}
+		if (connection !== 'StandAlone') {
+			const gone = await this.#adm('disconnect', resource, deadline);
+			const noneLeft = gone.result === 'failed' && gone.code === 'drbd-not-connected';
+			if (gone.result !== 'succeeded' && !noneLeft) return gone;
+		}
+		return this.#adm('connect', resource, deadline, flags);
 	}
 
 	/** Makes this host Secondary, with retries while something still holds the device open. */
@@ -239,6 +289,34 @@ export class DrbdDriver {
 		return succeeded(generations);
 	}
 
+	/** What DRBD would compare when the two copies meet, of every volume in order of their numbers. */
+	async readEvidence(
+		resource: ResourceName,
+		limitMs = this.#timing.actionMs,
+	): Promise<Outcome<readonly VolumeEvidence[]>> {
+		const deadline = performance.now() + limitMs;
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
+		// DRBD 8.4 forgets its peer while StandAlone and shows there alone what differs; 9 has no such file content.
+		const shown = await readFile(this.#procFile, 'latin1').catch(() => '');
+		const evidence: VolumeEvidence[] = [];
+		for (const { volume, outOfSyncKib } of look.resource.volumes) {
+			const end = await this.#run(this.#drbdadm, ['get-gi', `${resource}/${volume}`], deadline);
+			const outcome = outcomeOf(end);
+			if (outcome.result !== 'succeeded') return outcome;
+			const stdout = end.end === 'exited' ? end.stdout : '';
+			const minor = look.minors.get(volume);
+			const differs = minor === undefined ? null : parseOutOfSync(shown, minor);
+			const read = parseEvidence(stdout, volume, outOfSyncKib ?? differs);
+			if (read === null) {
+				return failed('drbd-not-understood', `get-gi of ${resource}/${volume}: ${stdout.trim()}`);
+			}
+			evidence.push(read);
+		}
+		return succeeded(evidence);
+	}
+
 	/** DRBD 8.4 promotes volume by volume: a refusal can leave some Primary. All or none. */
 	async #undoHalfPromote(
 		resource: ResourceName,
@@ -289,7 +367,7 @@ export class DrbdDriver {
 		if (problem !== undefined) return unknown(`the state of DRBD is not understood: ${problem}`);
 		const [observation = null] = seen.resources;
 		const volumes = observation?.volumes.map(({ volume }) => volume) ?? [];
-		return { resource: observation, volumes };
+		return { resource: observation, volumes, minors: minorsOf(view, resource) };
 	}
 
 	async #adm(

@@ -161,3 +161,15 @@ export const observe = (view: View, managed: ReadonlyMap<ResourceName, HostName>
 	}
 	return { resources, findings, problems };
 };
+
+/** The minor number of each volume of a resource. */
+export const minorsOf = (view: View, resource: ResourceName): ReadonlyMap<number, number> => {
+	const minors = new Map<number, number>();
+	for (const { object, values } of view.objects.values()) {
+		const volume = numberOf(values.get('volume'));
+		const minor = numberOf(values.get('minor'));
+		if (object !== 'device' || values.get('name') !== resource) continue;
+		if (volume !== null && minor !== null) minors.set(volume, minor);
+	}
+	return minors;
+};

@@ -116,6 +116,13 @@ export const isEstablishedUpToDate = (observation: ResourceObservation): boolean
 export const isResyncing = (observation: ResourceObservation): boolean =>
 	observation.volumes.some((volume) => resyncStates.has(volume.replication));
 
+/** True when every volume is past the first exchange: equal, or its resync runs or waits for its turn. */
+export const isReplicating = (observation: ResourceObservation): boolean =>
+	isConnected(observation) &&
+	observation.volumes.every(
+		({ replication }) => replication !== 'Off' && !replication.startsWith('WF'),
+	);
+
 /** True while DRBD holds back the guest's writes because it does not know that the peer is out. */
 export const isFrozen = (observation: ResourceObservation): boolean =>
 	observation.suspended.includes('fencing');

@@ -60,3 +60,7 @@ export const helperNote = ({ resource, helper, phase, exitCode }: HelperEvent) =
 	message: phase === 'called' ? 'DRBD called a handler' : 'a handler of DRBD answered',
 	fields: { resource, handler: helper, ...(phase === 'called' ? {} : { exitCode }) },
 });
+
+/** The kernel found both copies written on their own, could not settle it, and gives the connection up. */
+export const isSplitBrain = ({ helper, phase }: HelperEvent): boolean =>
+	helper === 'split-brain' && phase === 'called';

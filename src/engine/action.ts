@@ -37,6 +37,14 @@ export type CarriedAction =
 	/** Mark the own, unconnected Secondary's disk Outdated; succeeded only when read back as Outdated. */
 	| ({ readonly type: 'outdate' } & ResourceAction)
 	| ({ readonly type: 'resume-io' } & ResourceAction)
+	/** What DRBD would compare when the copies meet, for people. Value: `VolumeEvidence[]`. */
+	| ({ readonly type: 'read-evidence' } & ResourceAction)
+	/** Snapshot of the backing volumes of a copy that a person gives up. Value: names, or none with the reason. */
+	| ({ readonly type: 'snapshot' } & ResourceAction)
+	/** Connect with this copy given up; only for a person's order. It takes effect when DRBD finds a split brain. */
+	| ({ readonly type: 'connect-discarding' } & ResourceAction)
+	/** Disconnect and connect a Secondary whose connection does not get on. */
+	| ({ readonly type: 'resource-reconnect' } & ResourceAction)
 	/** Takes the disk away from a frozen Primary that the other host has replaced; succeeded only when seen gone. */
 	| ({ readonly type: 'detach' } & ResourceAction)
 	/** Ends the held-back writes of a Primary without disk with errors; refused while it has one. */

@@ -2,11 +2,16 @@ import type { Severity } from '#src/alert/condition.ts';
 import { busy, observedOf, recordOf } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { stuckRelease } from '#src/engine/release.ts';
+import { splitOf } from '#src/engine/split.ts';
 import { superseded } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
+import { stuckFor } from '#src/engine/stuck.ts';
 import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
 
 /** What is wrong with the replication of a VM and with copies in the wrong place. */
+
+/** What is not tried again for this long is not needed any more, ms. */
+const neededMs = 30_000;
 
 export type Raise = (
 	name: string,
@@ -67,6 +72,45 @@ const frozenConditions = (state: State, vm: EngineVm, raise: Raise): void => {
 		);
 };
 
+const stuckConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): void => {
+	const stuck = stuckFor(state, vm, nowMs);
+	if (stuck !== null)
+		raise(
+			'connection-stuck',
+			vm.vm,
+			'warning',
+			stuck.what === 'bitmap'
+				? `the resync of ${vm.vm} does not begin: DRBD has exchanged its bitmaps for minutes`
+				: `DRBD does not connect ${vm.vm} although beats arrive on every link`,
+			'see the runbook connection-stuck',
+		);
+	const hung = hungTool(state, vm, nowMs);
+	if (hung !== null)
+		raise(
+			'tool-stuck',
+			vm.vm,
+			'critical',
+			`"${hung}" of ${vm.vm} did not end in its time, twice: a tool hangs on ${state.config.self}`,
+			'see the runbook tool-stuck',
+		);
+};
+
+/** A tool that ran out of its time for this VM twice in a row, and is still needed; null otherwise. */
+const hungTool = (state: State, { vm, resource }: EngineVm, nowMs: number): string | null => {
+	for (const [key, retry] of Object.entries(state.retries)) {
+		const [type = '', subject] = key.split('/');
+		if (retry.unknowns < 2 || (subject !== vm && subject !== resource)) continue;
+		const tried = Object.values(state.inFlight).some(
+			({ action }) =>
+				action.type === type &&
+				(('resource' in action && action.resource === resource) ||
+					('vm' in action && action.vm === vm)),
+		);
+		if (tried || nowMs - retry.notBeforeMs < neededMs) return type;
+	}
+	return null;
+};
+
 /**
  * Everything that is wrong with the copies of one VM and with what connects them.
  * @param nowMs monotonic, ms.
@@ -79,9 +123,19 @@ export const replicationConditions = (
 ): void => {
 	supersededConditions(state, vm, nowMs, raise);
 	frozenConditions(state, vm, raise);
+	stuckConditions(state, vm, nowMs, raise);
 	const observed = observedOf(state, vm.resource);
-	if (observed === undefined || recordOf(state, vm.resource) === undefined) return;
-	if (observed.connection === 'StandAlone' && !busy(state, vm.resource, ['resource-up']))
+	if (observed === undefined) return;
+	const split = busy(state, vm.resource, ['resource-up']) ? null : splitOf(state, vm.resource);
+	if (split === 'certain')
+		raise(
+			'split-brain',
+			vm.vm,
+			'critical',
+			`both copies of ${vm.vm} were written on their own: DRBD connects them no more until one is given up`,
+			`vmpair split-brain show ${vm.vm}`,
+		);
+	else if (split === 'suspected')
 		raise(
 			'split-brain-suspected',
 			vm.vm,
@@ -89,6 +143,7 @@ export const replicationConditions = (
 			`DRBD gave up the connection of ${vm.vm}: split brain, or a resync in the wrong direction was refused`,
 			'see the runbook split-brain-suspected',
 		);
+	else if (recordOf(state, vm.resource) === undefined) return;
 	else if (!isConnected(observed) && state.peer.status !== 'unknown')
 		raise(
 			'replication-down',

@@ -255,7 +255,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			vm.vm,
 			'critical',
 			`${vm.vm}: ${conflict}`,
-			'see the runbook record-conflict',
+			`vmpair split-brain show ${vm.vm}; see the runbook record-conflict`,
 		);
 	if ((localOf(state, vm.resource)?.selfExcludedAt ?? null) !== null)
 		raise(

@@ -8,6 +8,17 @@ const ownUuids = (state: State, resource: string): string[] | null => {
 	return uuids === undefined || uuids.length === 0 ? null : [...uuids];
 };
 
+const evidenceOf = (state: State, resource: string): Sight['evidence'] =>
+	state.evidence[resource]?.volumes.map(({ history, ...volume }) => ({
+		...volume,
+		history: [...history],
+	})) ?? null;
+
+const givenUpTo = (state: State, resource: string): string | null => {
+	const giveUp = state.giveUps[resource];
+	return giveUp?.connected === true ? giveUp.id : null;
+};
+
 const sights = (state: State): Record<string, Sight> =>
 	Object.fromEntries(
 		state.config.vms.map(({ vm, resource }) => {
@@ -22,6 +33,11 @@ const sights = (state: State): Record<string, Sight> =>
 					frozen: known && isFrozen(observed),
 					uuids: ownUuids(state, resource),
 					excluded: (localOf(state, resource)?.selfExcludedAt ?? null) !== null,
+					held: (localOf(state, resource)?.held ?? null) !== null,
+					connection: known ? observed.connection : null,
+					evidence: evidenceOf(state, resource),
+					givenUp: givenUpTo(state, resource),
+					lastRun: localOf(state, resource)?.lastRun ?? null,
 					presence: presenceOf(state, vm),
 				},
 			];
@@ -58,6 +74,7 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 				},
 	outdateRequests: Object.values(state.outdateRequests),
 	outdateAnswers: Object.values(state.outdateAnswers),
+	resolveOrders: Object.values(state.resolves).map(({ order }) => order),
 	forwarded: [...state.forwarded],
 	forwardedReplies: [...state.forwardedReplies],
 });
@@ -78,6 +95,9 @@ const untouched = (before: State, state: State): boolean =>
 	before.peer.document === state.peer.document &&
 	before.outdateRequests === state.outdateRequests &&
 	before.outdateAnswers === state.outdateAnswers &&
+	before.evidence === state.evidence &&
+	before.resolves === state.resolves &&
+	before.giveUps === state.giveUps &&
 	before.forwarded === state.forwarded &&
 	before.forwardedReplies === state.forwardedReplies &&
 	before.armBlockers === state.armBlockers &&

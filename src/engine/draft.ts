@@ -38,6 +38,10 @@ const limits: Readonly<Record<CarriedAction['type'], MonotonicMs>> = {
 	outdate: 10_000,
 	'resume-io': 10_000,
 	detach: 20_000,
+	'read-evidence': 10_000,
+	snapshot: 120_000,
+	'connect-discarding': 20_000,
+	'resource-reconnect': 20_000,
 	'fail-io': 20_000,
 	'resource-down': 30_000,
 	'read-generations': 10_000,
@@ -228,6 +232,7 @@ export const adoptRecord = (
 		selfExcludedAt: countedIn ? null : (before?.selfExcludedAt ?? null),
 		held: before?.held ?? null,
 		detached: before?.detached ?? false,
+		lastRun: before?.lastRun ?? null,
 	});
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, before?.record, record, why);
@@ -289,7 +294,13 @@ export const writeRecord = (
 
 export const seedRecord = (draft: Draft, resource: ResourceName, record: ResourceRecord): void => {
 	assert(localOf(draft.state, resource) === undefined, 'a record is seeded once');
-	putLocal(draft, resource, { record, selfExcludedAt: null, held: null, detached: false });
+	putLocal(draft, resource, {
+		record,
+		selfExcludedAt: null,
+		held: null,
+		detached: false,
+		lastRun: null,
+	});
 	noteRecord(draft, resource, undefined, record, 'both hosts hold the same data: first record');
 };
 
@@ -306,6 +317,21 @@ export const markDetached = (draft: Draft, resource: ResourceName, detached: boo
 	const local = localOf(draft.state, resource);
 	if (local === undefined || local.detached === detached) return;
 	putLocal(draft, resource, { ...local, detached });
+};
+
+/** Remembers for people when the VM ran here; nothing is decided by it. */
+export const noteRun = (draft: Draft, resource: ResourceName, runs: boolean): void => {
+	const local = localOf(draft.state, resource);
+	const at = draft.state.wallClock;
+	if (local === undefined || at === '') return;
+	const { lastRun } = local;
+	// A run that an earlier run of the agent saw begin and that still lasts.
+	if (runs && lastRun !== null && lastRun.to === null) return;
+	if (!runs && lastRun === null) return;
+	putLocal(draft, resource, {
+		...local,
+		lastRun: runs ? { from: at, to: null } : { from: lastRun?.from ?? at, to: at },
+	});
 };
 
 /** Remembers, or ends, a conflict of the records of both hosts. */

@@ -7,6 +7,7 @@ import type {
 	HypervisorObservation,
 	LinkObservation,
 	Outcome,
+	ResourceName,
 	ResourceObservation,
 } from '#src/ports.ts';
 
@@ -20,7 +21,14 @@ export type Event =
 			readonly type: 'replication-observed';
 			readonly resources: readonly ResourceObservation[] | null;
 	  }
-	| { readonly type: 'hypervisor-observed'; readonly observation: HypervisorObservation | null }
+	/** `at`: wall-clock time, ISO 8601, only for what people read. */
+	| {
+			readonly type: 'hypervisor-observed';
+			readonly observation: HypervisorObservation | null;
+			readonly at?: string;
+	  }
+	/** The kernel called its split-brain handler: DRBD found it and gave the connection up. */
+	| { readonly type: 'split-brain-reported'; readonly resource: ResourceName }
 	| {
 			readonly type: 'links-observed';
 			readonly links: readonly LinkObservation[];

@@ -1,3 +1,6 @@
+import type { CarriedAction } from '#src/engine/action.ts';
+import { hasNoDisk } from '#src/drbd/role.ts';
+import { mayDiscard } from '#src/engine/resolve.ts';
 import type { State } from '#src/engine/state.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -54,10 +57,34 @@ const assertActions = (before: State, after: State): void => {
 				after.persisted.resources[action.resource]?.record.owner === self,
 				`${action.resource} is promoted only by its owner`,
 			);
+		assertData(after, action);
 		if (action.type === 'power-off')
 			assert(
 				after.persisted.openFence?.target === action.host,
 				'an off is durable as an open fence before it is sent',
 			);
 	}
+};
+
+/** Nothing automatic gives data up (I8), and a frozen loser's writes reach no disk (V15). */
+const assertData = (after: State, action: CarriedAction): void => {
+	if (action.type === 'detach' || action.type === 'fail-io') {
+		const local = after.persisted.resources[action.resource];
+		assert(
+			local?.record.owner === after.config.peer && local.selfExcludedAt !== null,
+			`${action.resource} is released only where the record names the other host and this copy is out`,
+		);
+	}
+	if (action.type === 'fail-io') {
+		const observed = after.resources?.value[action.resource];
+		assert(
+			observed !== undefined && hasNoDisk(observed),
+			`${action.resource} has no disk when its held-back writes are ended`,
+		);
+	}
+	if (action.type === 'connect-discarding')
+		assert(
+			mayDiscard(after, action.resource),
+			`${action.resource} is given up only by a person's order`,
+		);
 };

@@ -95,6 +95,12 @@ export const mergeDocument = (draft: Draft): void => {
 	}
 };
 
+/** A person had the peer give its copy up: its own durable record counts only this host. */
+const givesUp = (state: State, mine: ResourceRecord, theirs: ResourceRecord): boolean =>
+	theirs.generation > mine.generation &&
+	theirs.inSync.length === 1 &&
+	theirs.inSync[0] === state.config.self;
+
 /** Judged when a document arrives, and durable: neither an agent restart nor a later write ends a conflict. */
 const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecord): void => {
 	const { state } = draft;
@@ -103,9 +109,16 @@ const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecor
 		adoptRecord(draft, resource, theirs, `${state.config.peer} has a record`);
 		return;
 	}
+	// The order that asked for it adopts it, with all that follows (`resolve.ts`).
+	const awaited = state.resolves[resource]?.order.proposal;
+	if (awaited !== undefined && sameRecord(awaited, theirs)) return;
 	if (sameRecord(mine, theirs)) holdRecord(draft, resource, null);
-	else if (conflictOf(state, resource) !== null) return;
-	else {
+	else if (conflictOf(state, resource) !== null) {
+		if (!givesUp(state, mine, theirs)) return;
+		// Also when the order that asked for it was forgotten in a restart of this agent.
+		holdRecord(draft, resource, null);
+		adoptRecord(draft, resource, theirs, `${state.config.peer} gave its copy up`);
+	} else {
 		const conflict = judge(state, mine, theirs);
 		if (conflict !== null) holdRecord(draft, resource, conflict);
 		else if (theirs.generation > mine.generation)

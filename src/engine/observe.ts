@@ -4,6 +4,7 @@ import { mergeDocument } from '#src/engine/join.ts';
 import { actionEnded } from '#src/engine/outcome.ts';
 import { lossCalled } from '#src/engine/outdate.ts';
 import { changePeer, forgetLadder, targetedFrom } from '#src/engine/peer.ts';
+import { splitReported } from '#src/engine/split.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HandlerCall } from '#src/ports.ts';
@@ -49,6 +50,7 @@ const hypervisorObserved = (
 		...state,
 		vms: { value: keep(before ?? undefined, value), atMs: nowMs },
 		vmsUnknownSinceMs: null,
+		wallClock: event.at ?? state.wallClock,
 		freeMemoryMib: event.observation.freeMemoryMib,
 	};
 	if (draft.state.vms?.value !== before) domainsChanged(draft, before);
@@ -193,6 +195,9 @@ export const observe = (draft: Draft, event: Event): void => {
 			return;
 		case 'hypervisor-observed':
 			hypervisorObserved(draft, event);
+			return;
+		case 'split-brain-reported':
+			splitReported(draft, event.resource);
 			return;
 		case 'links-observed':
 			linksObserved(draft, event);

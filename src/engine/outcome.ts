@@ -14,9 +14,18 @@ import {
 } from '#src/engine/draft.ts';
 import { powerOffEnded } from '#src/engine/fencing.ts';
 import { markDevice, powerRead } from '#src/engine/peer.ts';
+import { discardStarted, snapshotEnded } from '#src/engine/resolve.ts';
+import { evidenceRead } from '#src/engine/split.ts';
 import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
-import type { DeviceReading, MonotonicMs, Outcome, VolumeGeneration } from '#src/ports.ts';
+import type {
+	DeviceReading,
+	MonotonicMs,
+	Outcome,
+	VmName,
+	VolumeEvidence,
+	VolumeGeneration,
+} from '#src/ports.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
@@ -56,12 +65,21 @@ const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void 
 	if (outcome.result === 'succeeded') {
 		const settleMs = settleMsOf(action.type);
 		if (settleMs === 0) clearRetry(draft, key);
-		else putRetry(draft, key, { failures: 0, notBeforeMs: draft.nowMs + settleMs, detail: '' });
+		else
+			putRetry(draft, key, {
+				failures: 0,
+				unknowns: 0,
+				notBeforeMs: draft.nowMs + settleMs,
+				detail: '',
+			});
 		return;
 	}
-	const failures = (draft.state.retries[key]?.failures ?? 0) + 1;
+	const before = draft.state.retries[key];
+	const failures = (before?.failures ?? 0) + 1;
+	const unknowns = outcome.result === 'unknown' ? (before?.unknowns ?? 0) + 1 : 0;
 	putRetry(draft, key, {
 		failures,
+		unknowns,
 		notBeforeMs: draft.nowMs + backoffMs(failures),
 		detail: outcome.detail,
 	});
@@ -95,6 +113,7 @@ const generationsRead = (
 	if (observed !== undefined && isEstablishedUpToDate(observed))
 		putRetry(draft, retryKey('read-generations', resource), {
 			failures: 0,
+			unknowns: 0,
 			notBeforeMs: draft.nowMs + unequalPauseMs,
 			detail: '',
 		});
@@ -127,6 +146,7 @@ const generationsRead = (
 	} else
 		putRetry(draft, retryKey('read-generations', resource), {
 			failures: 0,
+			unknowns: 0,
 			notBeforeMs: draft.nowMs + disagreePauseMs,
 			detail: '',
 		});
@@ -141,6 +161,29 @@ const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void =>
 
 const readingsOf = (outcome: Outcome): readonly DeviceReading[] =>
 	outcome.result === 'succeeded' ? (outcome.value as readonly DeviceReading[]) : [];
+
+const createEnded = (draft: Draft, vm: VmName, outcome: Outcome): void => {
+	// Nothing was started: it does not count against the restart budget.
+	if (outcome.result !== 'failed' || outcome.code !== 'domain-exists') return;
+	const { restartsMs } = vmStateOf(draft.state, vm);
+	changeVmState(draft, vm, { restartsMs: restartsMs.slice(0, -1), restarting: false });
+};
+
+/** What is done with copies that stand apart. */
+const apartEnded = (
+	draft: Draft,
+	type: 'read-evidence' | 'snapshot' | 'connect-discarding',
+	resource: string,
+	outcome: Outcome,
+): void => {
+	const done = outcome.result === 'succeeded';
+	if (type === 'snapshot') {
+		const detail = done ? '' : outcome.detail;
+		snapshotEnded(draft, resource, done ? (outcome.value as readonly string[]) : null, detail);
+	} else if (!done) return;
+	else if (type === 'connect-discarding') discardStarted(draft, resource);
+	else evidenceRead(draft, resource, outcome.value as readonly VolumeEvidence[]);
+};
 
 /** Takes in how an action ended. */
 export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void => {
@@ -188,18 +231,19 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
 			return;
 		case 'create-vm':
-			// Nothing was started: it does not count against the restart budget.
-			if (outcome.result === 'failed' && outcome.code === 'domain-exists')
-				changeVmState(draft, action.vm, {
-					restartsMs: vmStateOf(draft.state, action.vm).restartsMs.slice(0, -1),
-					restarting: false,
-				});
+			createEnded(draft, action.vm, outcome);
 			return;
 		case 'resume-io':
 			// Whatever it said: what is read of the two copies from here on is of after it.
 			changeLoss(draft, action.resource, { answeredMs: draft.nowMs });
 			return;
+		case 'read-evidence':
+		case 'snapshot':
+		case 'connect-discarding':
+			apartEnded(draft, action.type, action.resource, outcome);
+			return;
 		case 'unpause-vm':
+		case 'resource-reconnect':
 		case 'detach':
 		case 'fail-io':
 		case 'resource-up':

@@ -4,6 +4,7 @@ import {
 	dropOutdateRequest,
 	excludeSelf,
 	joined,
+	localOf,
 	proposedGeneration,
 	note,
 	observedOf,
@@ -14,6 +15,7 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
+import { mayDiscard } from '#src/engine/resolve.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
 import {
@@ -191,8 +193,9 @@ const refusal = (state: State, request: OutdateRequest): string | null => {
 	if (state.resources === null || state.resourcesUnknownSinceMs !== null)
 		return 'DRBD does not answer here';
 	if (observed?.role === 'Primary') return 'the resource is Primary here';
-	// The records may come from a restored file; DRBD's own note of who missed writes does not.
+	// The records may come from a restored file; DRBD's own note of who missed writes does not. A person may know better.
 	if (
+		!mayDiscard(state, request.resource) &&
 		observed !== undefined &&
 		lowestDisk(observed) === 'UpToDate' &&
 		isBehind(lowestPeerDisk(observed))
@@ -228,6 +231,8 @@ const consent = (draft: Draft, request: OutdateRequest, session: string): void =
 	const record = recordOf(draft.state, resource);
 	// A copy that is still connected gets every write; DRBD refuses to outdate it.
 	if (record === undefined || (observed !== undefined && isConnected(observed))) return;
+	// A disk that the release took away still carries its mark as current: it is outdated when it is back.
+	if (localOf(draft.state, resource)?.detached === true) return;
 	const outdated =
 		observed === undefined
 			? draft.state.outdatedDown[resource] === true

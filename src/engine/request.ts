@@ -16,6 +16,8 @@ import {
 	vmOf,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import { resolve } from '#src/engine/resolve-request.ts';
+import { accepted, done, refused } from '#src/engine/reply.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
@@ -26,27 +28,6 @@ import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
 type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' }>;
-
-const refused = (code: string, message: string, next: string): Reply => ({
-	status: 'refused',
-	code,
-	message,
-	next,
-});
-
-const accepted = (message: string): Reply => ({
-	status: 'accepted',
-	code: 'accepted',
-	message,
-	next: 'vmpair status -w',
-});
-
-const done = (message: string, next = ''): Reply => ({
-	status: 'done',
-	code: 'done',
-	message,
-	next,
-});
 
 /** Requests wait this long for the peer before they are refused, ms. */
 const patienceMs = 15_000;
@@ -355,6 +336,8 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 			return arm(draft, pending, false);
 		case 'leave':
 			return leave(draft, request.by);
+		case 'resolve':
+			return resolve(draft, request, pending.id);
 	}
 };
 

@@ -14,6 +14,7 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
 import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
@@ -102,6 +103,8 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 	if (observed.connection !== 'StandAlone' || busy(state, resource, ['resource-up'])) return;
 	if (!inContact(state) || !joined(state)) return;
 	if (conflictOf(state, resource) !== null || state.peer.document?.joined !== true) return;
+	// A split brain only repeats itself; whoever gives a copy up connects by that order.
+	if (splitOf(state, resource) === 'certain' || underOrder(state, resource)) return;
 	if (wouldDrop(state, resource, observed)) return;
 	const failures = tried?.detail === `${generation}` ? tried.failures : 0;
 	if (failures >= reconnectsMax) return;
@@ -116,12 +119,18 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 			...draft.state.retries,
 			[key]: {
 				failures: failures + 1,
+				unknowns: 0,
 				notBeforeMs: nowMs + reconnectPauseMs,
 				detail: `${generation}`,
 			},
 		},
 	};
 };
+
+/** A person's order to give up a copy is under way on either side. */
+const underOrder = (state: State, resource: ResourceName): boolean =>
+	state.resolves[resource] !== undefined ||
+	state.peer.document?.resolveOrders.some((each) => each.resource === resource) === true;
 
 /** Two Primaries drop each other at once; one that was replaced is released first and connects when it is. */
 const wouldDrop = (
@@ -148,11 +157,17 @@ export const roleRule = (draft: Draft): void => {
 		if (observed.role === 'Secondary' && startAllowed(state, vm) && !state.leaving) {
 			if (promoteBlocker(state, resource) === null)
 				start(draft, { type: 'promote', resource, generation: record.generation });
+		} else if (observed.role === 'Primary' && keepsPrimary(state, vm)) {
+			continue;
 		} else if (observed.role === 'Primary' && demoteDue(state, vm)) {
 			start(draft, { type: 'demote', resource, generation: record.generation });
 		}
 	}
 };
+
+/** The copy that a person keeps stays in use until the other one is given up. */
+const keepsPrimary = (state: State, { resource }: EngineVm): boolean =>
+	state.resolves[resource] !== undefined && recordOf(state, resource)?.owner === state.config.self;
 
 const demoteDue = (state: State, vm: EngineVm): boolean => {
 	const record = recordOf(state, vm.resource);

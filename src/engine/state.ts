@@ -7,6 +7,7 @@ import type {
 	OutdateAnswer,
 	OutdateRequest,
 	PeerDocument,
+	ResolveOrder,
 } from '#src/heartbeat/document.ts';
 import type { LevelTries } from '#src/fence/ladder.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
 	PowerState,
 	ResourceName,
 	ResourceObservation,
+	VolumeEvidence,
 	VmName,
 	VmObservation,
 } from '#src/ports.ts';
@@ -136,6 +138,34 @@ export interface Release {
 	readonly tries: number;
 }
 
+/** A connection that does not get on. */
+export interface Stuck {
+	/** `bitmap`: the exchange before a resync. `connecting`: both sides look for each other and no cable is out. */
+	readonly what: 'bitmap' | 'connecting';
+	readonly sinceMs: MonotonicMs;
+	/** The one reconnect was tried. */
+	readonly reconnected: boolean;
+}
+
+/** A person's order that the peer's copy is given up, taken on here. */
+interface Resolve {
+	readonly order: ResolveOrder;
+	readonly sinceMs: MonotonicMs;
+}
+
+/** How far this host is with giving its copy up for an order of the peer. */
+export interface GiveUp {
+	/** The order's id. */
+	readonly id: string;
+	/** A snapshot was made, or cannot be. */
+	readonly snapshot: boolean;
+	/** Tries to connect with the data given up; the next one not before this time. */
+	readonly discards: number;
+	readonly notBeforeMs: MonotonicMs;
+	/** The last of them succeeded. */
+	readonly connected: boolean;
+}
+
 export interface InFlight {
 	readonly action: CarriedAction;
 	readonly sinceMs: MonotonicMs;
@@ -143,6 +173,8 @@ export interface InFlight {
 
 export interface Retry {
 	readonly failures: number;
+	/** How many of the last ends in a row were unknown: the tool did not end in its time. */
+	readonly unknowns: number;
 	readonly notBeforeMs: MonotonicMs;
 	readonly detail: string;
 }
@@ -201,6 +233,20 @@ export interface State {
 	readonly outdatedDown: Readonly<Record<ResourceName, true>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
 	readonly releases: Readonly<Record<ResourceName, Release>>;
+	/** What copies that stand apart carry, as read last. */
+	readonly evidence: Readonly<
+		Record<
+			ResourceName,
+			{ readonly volumes: readonly VolumeEvidence[]; readonly atMs: MonotonicMs }
+		>
+	>;
+	/** Resources of which the kernel reported a split brain, until they replicate again. */
+	readonly splitReports: Readonly<Record<ResourceName, true>>;
+	readonly resolves: Readonly<Record<ResourceName, Resolve>>;
+	readonly stuck: Readonly<Record<ResourceName, Stuck>>;
+	readonly giveUps: Readonly<Record<ResourceName, GiveUp>>;
+	/** Wall-clock time of the last look at the domains, ISO 8601, for people; empty before the first. */
+	readonly wallClock: string;
 	/** Requests to the peer to outdate its copy, with the record that will follow. */
 	readonly outdateRequests: Readonly<Record<ResourceName, OutdateRequest>>;
 	readonly outdateAnswers: Readonly<Record<ResourceName, OutdateAnswer>>;
@@ -321,6 +367,12 @@ export const initialState = (
 	outdatedDown: {},
 	losses: {},
 	releases: {},
+	evidence: {},
+	splitReports: {},
+	resolves: {},
+	stuck: {},
+	giveUps: {},
+	wallClock: '',
 	outdateRequests: {},
 	outdateAnswers: {},
 	verified: {},

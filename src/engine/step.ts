@@ -19,8 +19,11 @@ import { observe } from '#src/engine/observe.ts';
 import { mappingRule, peerRule, powerQueryRule } from '#src/engine/peer.ts';
 import { forwardedRule, requestRule } from '#src/engine/request.ts';
 import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
+import { resolveRule } from '#src/engine/resolve.ts';
+import { evidenceRule } from '#src/engine/split.ts';
 import { releaseRule } from '#src/engine/release.ts';
 import type { State, Step } from '#src/engine/state.ts';
+import { stuckRule } from '#src/engine/stuck.ts';
 import { stretchRule } from '#src/engine/stretch.ts';
 import { aloneRule, takeoverRule } from '#src/engine/takeover.ts';
 import {
@@ -58,6 +61,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	compareRule,
 	handoverRule,
 	leaveRule,
+	resolveRule,
 	// Acts, under records that are durable before any of them starts.
 	fenceRule,
 	handlerRule,
@@ -65,7 +69,9 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	supersededRule,
 	releaseRule,
 	attachRule,
+	stuckRule,
 	roleRule,
+	evidenceRule,
 	generationRule,
 	endedRule,
 	disklessRule,

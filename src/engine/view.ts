@@ -8,6 +8,7 @@ import {
 	type Verdict,
 	type VmView,
 } from '#src/api/view.ts';
+import { apartView } from '#src/engine/view-apart.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
@@ -213,6 +214,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		generation: record?.generation ?? 0,
 		activity: activityOf(state, vm),
 		resync: resyncOf(state, vm),
+		apart: apartView(state, vm),
 		failover: { ...readinessOf(state, vm, nowMs) },
 	};
 };

@@ -3,6 +3,7 @@ import {
 	changeVmState,
 	type Draft,
 	note,
+	noteRun,
 	observedOf,
 	presenceOf,
 	recordOf,
@@ -183,8 +184,10 @@ export const sinceRule = (draft: Draft): void => {
 		const runs = presenceOf(state, vm.vm) === 'running';
 		const down = startAllowed(state, vm) && !runs;
 		const { notRunningSinceMs, runsSinceMs } = vmStateOf(state, vm.vm);
-		if (runs !== (runsSinceMs !== null))
+		if (runs !== (runsSinceMs !== null)) {
 			changeVmState(draft, vm.vm, { runsSinceMs: runs ? draft.nowMs : null });
+			noteRun(draft, vm.resource, runs);
+		}
 		if (runs) changeVmState(draft, vm.vm, { restarting: true });
 		if (down !== (notRunningSinceMs !== null))
 			changeVmState(draft, vm.vm, { notRunningSinceMs: down ? draft.nowMs : null });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { diskStates, presences, roles } from '#src/ports.ts';
-import { pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
+import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
+import { lastRunSchema, pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
 
 /**
  * The document each agent publishes to its peer: its durable records, what it sees, what it asks and
@@ -11,6 +11,17 @@ export const protocolVersion = 1;
 
 const name = z.string().min(1).max(128);
 const id = z.string().min(1).max(64);
+
+const uuid = z.string().regex(/^[0-9A-F]{16}$/);
+
+/** Where one copy of a volume stands (`VolumeEvidence` in ports.ts). */
+const evidenceSchema = z.strictObject({
+	volume: z.int().min(0),
+	current: uuid,
+	bitmap: uuid.nullable(),
+	history: z.array(uuid).max(8),
+	outOfSyncKib: z.int().min(0).nullable(),
+});
 
 /** What the sender sees of one VM and its resource right now. */
 const sightSchema = z.strictObject({
@@ -24,6 +35,16 @@ const sightSchema = z.strictObject({
 	uuids: z.array(z.string().max(16)).max(64).nullable(),
 	/** The sender counts its own copy out: its disk failed. */
 	excluded: z.boolean(),
+	/** The sender holds its record of this VM: it and the peer's conflict. */
+	held: z.boolean(),
+	/** Null while the resource is down or unknown on the sender. */
+	connection: z.enum(connectionStates).nullable(),
+	/** What its copy carries while it stands apart; null when not read. */
+	evidence: z.array(evidenceSchema).max(64).nullable(),
+	/** The order by which its copy is given up, once it connects so. */
+	givenUp: id.nullable(),
+	/** When the VM last ran on the sender, wall-clock time for people. */
+	lastRun: lastRunSchema.nullable(),
 	presence: z.enum(['absent', ...presences, 'unknown']),
 });
 
@@ -43,6 +64,14 @@ const outdateAnswerSchema = z.strictObject({
 	/** `outdated`: the disk was read back Outdated and the proposal is durable here. */
 	answer: z.enum(['outdated', 'refused']),
 	reason: z.string().max(512),
+});
+
+/** "A person gives your copy up": with the record that you make durable before I do. */
+const resolveOrderSchema = z.strictObject({
+	resource: name,
+	id,
+	by: z.string().max(256),
+	proposal: resourceRecordSchema,
 });
 
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
@@ -90,6 +119,7 @@ export const peerDocumentSchema = z.strictObject({
 	openFence: z.strictObject({ target: name, targetBootId: id.nullable() }).nullable(),
 	outdateRequests: z.array(outdateRequestSchema).max(1024),
 	outdateAnswers: z.array(outdateAnswerSchema).max(1024),
+	resolveOrders: z.array(resolveOrderSchema).max(1024),
 	forwarded: z.array(forwardedRequestSchema).max(64),
 	forwardedReplies: z.array(forwardedReplySchema).max(64),
 });
@@ -97,6 +127,7 @@ export const peerDocumentSchema = z.strictObject({
 export type Sight = Readonly<z.infer<typeof sightSchema>>;
 export type OutdateRequest = Readonly<z.infer<typeof outdateRequestSchema>>;
 export type OutdateAnswer = Readonly<z.infer<typeof outdateAnswerSchema>>;
+export type ResolveOrder = Readonly<z.infer<typeof resolveOrderSchema>>;
 export type ForwardedRequest = Readonly<z.infer<typeof forwardedRequestSchema>>;
 export type ForwardedReply = Readonly<z.infer<typeof forwardedReplySchema>>;
 export type PeerDocument = Readonly<z.infer<typeof peerDocumentSchema>>;

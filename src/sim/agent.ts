@@ -264,6 +264,15 @@ const askAgent = (
 	});
 };
 
+/** The stream of events shows that the kernel called its split-brain handler. */
+export const reportSplit = (simulation: Simulation, { host, vm }: Replica): void => {
+	const { agent } = host;
+	if (agent?.alive !== true) return;
+	inAgentAfter(simulation, agent, delay(simulation, 1, 40), () => {
+		agent.loop.post({ type: 'split-brain-reported', resource: vm.engine.resource });
+	});
+};
+
 /** DRBD changed: the agent reads it all, a little later, and once more when it changed meanwhile. */
 export const readReplication = (simulation: Simulation, host: SimHost): void => {
 	read(simulation, host, 'replication', (agent, known) => {

@@ -7,6 +7,7 @@ import {
 	dropCalls,
 	readHypervisor,
 	readReplication,
+	reportSplit,
 	startAgentSoon,
 } from '#src/sim/agent.ts';
 import type { Observer } from '#src/sim/checker.ts';
@@ -224,6 +225,8 @@ const createVm = (
 		ignoresShutdown: false,
 		createFails: new Map<string, number>(),
 		staleAccepted: false,
+		forcedOn: new Set<string>(),
+		givenUp: new Set<string>(),
 		dataDestroyed: false,
 		wentOnAloneMs: Number.NEGATIVE_INFINITY,
 	} as unknown as SimVm & { replicas: [Replica, Replica] };
@@ -256,6 +259,9 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	broken: false,
 	connects: 0,
 	lossTimer: null,
+	discards: false,
+	stuck: null,
+	detachFails: 0,
 	shownOutdated: false,
 	latePromoteMs: null,
 });
@@ -328,6 +334,7 @@ const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost
 					selfExcludedAt: null,
 					held: null,
 					detached: false,
+					lastRun: null,
 				},
 			]),
 		),
@@ -363,6 +370,10 @@ const createHooks = (
 	promoted: (replica) => observer()?.promoted(replica),
 	persisted: (host, record) => observer()?.persisted(host, record),
 	handlerAnswered: (replica, exitCode) => observer()?.handlerAnswered(replica, exitCode),
+	splitFound: (replica) => {
+		if (handler === undefined) reportSplit(simulation(), replica);
+	},
+	dataGivenUp: (replica) => observer()?.dataGivenUp(replica),
 	resyncBegins: (source, target) => observer()?.resyncBegins(source, target),
 	fenced: (victim) => observer()?.fenced(victim),
 	loneWrite: (writer, copy) => observer()?.loneWrite(writer, copy),

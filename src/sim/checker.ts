@@ -19,6 +19,7 @@ export interface Observer {
 	promoted(replica: Replica): void;
 	persisted(host: SimHost, record: Persisted): void;
 	handlerAnswered(replica: Replica, exitCode: number): void;
+	dataGivenUp(replica: Replica): void;
 	resyncBegins(source: Replica, target: Replica): void;
 	fenced(victim: SimHost): void;
 	loneWrite(writer: Replica, copy: Replica): void;
@@ -66,6 +67,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
+	dataGivenUp: (replica) => checkGivenUp(simulation, replica),
 	resyncBegins: (source, target) => checkDirection(simulation, source, target),
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
@@ -213,6 +215,7 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	// A failed disk takes no mark; its host's durable record must count it out instead.
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
 	if (peer.broken && counted) return;
+	if (peer.vm.forcedOn.has(peer.host.name)) return;
 	if (outdated) return;
 	violate(
 		simulation,
@@ -224,6 +227,7 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 /** I8: no resync overwrites the only copy of acknowledged data. */
 const checkDirection = (simulation: Simulation, source: Replica, target: Replica): void => {
 	const { vm } = source;
+	if (vm.givenUp.has(target.host.name)) return;
 	if (target.head === vm.acknowledged && source.head !== vm.acknowledged) {
 		violate(
 			simulation,
@@ -231,6 +235,12 @@ const checkDirection = (simulation: Simulation, source: Replica, target: Replica
 			`resync of ${vm.name} overwrites the newest copy, on ${target.host.name}`,
 		);
 	}
+};
+
+/** I8: a copy is given up only by a person, and only the one that the person named. */
+const checkGivenUp = (simulation: Simulation, { host, vm }: Replica): void => {
+	if (vm.givenUp.has(host.name)) return;
+	violate(simulation, 'I8', `${host.name} gives up its copy of ${vm.name} and nobody asked for it`);
 };
 
 /** I3: a write on one disk alone only after the other host was durably taken out of inSync. */

@@ -1,4 +1,4 @@
-import type { Outcome, VolumeGeneration } from '#src/ports.ts';
+import type { Outcome, VolumeEvidence, VolumeGeneration } from '#src/ports.ts';
 import { replicationPath, settle } from '#src/sim/data.ts';
 import { refreshReplication } from '#src/sim/handshake.ts';
 import type { Replica, Simulation } from '#src/sim/model.ts';
@@ -68,6 +68,8 @@ export const down = (simulation: Simulation, replica: Replica, done: Done): void
 	replica.up = false;
 	replica.frozen = false;
 	replica.pending = false;
+	replica.discards = false;
+	replica.stuck = null;
 	replica.role = 'Secondary';
 	if (replica.lossTimer !== null) replica.lossTimer.callback = null;
 	replica.lossTimer = null;
@@ -104,6 +106,27 @@ export const connectAgain = (simulation: Simulation, replica: Replica, done: Don
 		refreshReplication(simulation, replica.vm);
 	}
 	done(succeeded());
+};
+
+/** `disconnect` and `connect` of a Secondary, `discard`: with `--discard-my-data`. */
+export const reconnect = (
+	simulation: Simulation,
+	replica: Replica,
+	options: { discard: boolean },
+	done: Done,
+): void => {
+	if (!replica.up) done(failed('drbd-not-up'));
+	else if (replica.role === 'Primary') done(failed('drbd-primary'));
+	else if (options.discard && replica.connection === 'Connected') done(failed('drbd-connected'));
+	else {
+		settle(simulation, replica.vm);
+		if (replica.connection === 'Connected') disconnectInOrder(simulation, replica);
+		replica.connection = 'StandAlone';
+		for (const each of replica.vm.replicas) each.stuck = null;
+		replica.discards = options.discard;
+		if (options.discard) simulation.hooks.dataGivenUp(replica);
+		connectAgain(simulation, replica, done);
+	}
 };
 
 const isHeldOpen = ({ host, vm }: Replica): boolean =>
@@ -156,7 +179,10 @@ export const detach = (simulation: Simulation, replica: Replica, done: Done): vo
 	if (!replica.up) done(failed('drbd-not-up'));
 	else if (atMost(replica.disk, 'Failed')) done(succeeded());
 	else if (!frozen) done(failed('drbd-not-frozen'));
-	else {
+	else if (replica.detachFails > 0) {
+		replica.detachFails -= 1;
+		done(failed('drbd-refused'));
+	} else {
 		settle(simulation, replica.vm);
 		replica.disk = 'Failed';
 		replica.newGenerationDue = false;
@@ -189,11 +215,28 @@ export const readGenerations = (replica: Replica, done: Done): void => {
 	}
 };
 
+/** `get-gi` and what DRBD counts as out of sync. */
+export const readEvidence = (replica: Replica, done: Done): void => {
+	if (!replica.up || atMost(replica.disk, 'Failed')) done(failed('drbd-no-local-disk'));
+	else {
+		const evidence: readonly VolumeEvidence[] = [
+			{
+				volume: 0,
+				current: replica.current === '' ? '0000000000000004' : replica.current,
+				bitmap: replica.bitmap === '' ? null : replica.bitmap,
+				history: replica.history.filter((uuid) => uuid !== ''),
+				outOfSyncKib: replica.changed ? 4096 : 0,
+			},
+		];
+		done(succeeded(evidence));
+	}
+};
+
 /** `drbdadm primary [--force]`: asks the peer, or the handler, and tries again as the kernel does. */
 export const promote = (
 	simulation: Simulation,
 	replica: Replica,
-	options: { force: boolean },
+	options: { force: boolean; byOperator?: boolean },
 	done: Done,
 ): void => {
 	const late = replica.latePromoteMs;
@@ -208,6 +251,8 @@ export const promote = (
 
 interface Attempt {
 	readonly force: boolean;
+	/** Somebody's own act: no promise of ours. */
+	readonly byOperator?: boolean;
 	readonly tries: number;
 }
 
@@ -234,7 +279,7 @@ const tryPromote = (
 	}
 	if (attempt.force && !atMost(replica.disk, 'Negotiating')) {
 		replica.disk = 'UpToDate';
-		becomePrimary(simulation, replica, true);
+		becomePrimary(simulation, replica, true, attempt.byOperator === true);
 		done(succeeded());
 		return;
 	}
@@ -309,7 +354,12 @@ const promoteConnected = (
 	done(succeeded());
 };
 
-const becomePrimary = (simulation: Simulation, replica: Replica, forced: boolean): void => {
+const becomePrimary = (
+	simulation: Simulation,
+	replica: Replica,
+	forced: boolean,
+	byOperator = false,
+): void => {
 	settle(simulation, replica.vm);
 	replica.role = 'Primary';
 	const peer = otherReplica(replica);
@@ -322,5 +372,6 @@ const becomePrimary = (simulation: Simulation, replica: Replica, forced: boolean
 	}
 	count(simulation, 'promoted');
 	changed(simulation, replica);
-	simulation.hooks.promoted(replica);
+	if (byOperator) replica.vm.forcedOn.add(replica.host.name);
+	else simulation.hooks.promoted(replica);
 };

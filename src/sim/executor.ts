@@ -8,7 +8,9 @@ import {
 	failIo,
 	outdate,
 	promote,
+	readEvidence,
 	readGenerations,
+	reconnect,
 	resumeIo,
 	up,
 } from '#src/sim/drbdadm.ts';
@@ -60,6 +62,10 @@ export const execute = (
 		case 'demote':
 		case 'outdate':
 		case 'resume-io':
+		case 'read-evidence':
+		case 'snapshot':
+		case 'connect-discarding':
+		case 'resource-reconnect':
 		case 'detach':
 		case 'fail-io':
 		case 'resource-down':
@@ -127,7 +133,15 @@ const resourceAction = (
 	done: Done,
 ): void => {
 	if (type === 'resource-up') up(simulation, replica, done);
-	else if (type === 'resource-connect') connectAgain(simulation, replica, done);
+	else if (type === 'resource-connect') {
+		// A real `connect` with the option: it takes the flag along and connects what is StandAlone.
+		if (simulation.mutation === 'reconnect-discards' && replica.role === 'Secondary')
+			reconnect(simulation, replica, { discard: true }, done);
+		else connectAgain(simulation, replica, done);
+	} else if (type === 'resource-reconnect' || type === 'connect-discarding')
+		reconnect(simulation, replica, { discard: type === 'connect-discarding' }, done);
+	else if (type === 'read-evidence') readEvidence(replica, done);
+	else if (type === 'snapshot') done({ result: 'succeeded', value: ['snapshot'] });
 	else if (type === 'promote') {
 		promote(simulation, replica, { force: false }, done);
 	} else if (type === 'demote') demote(simulation, replica, done);

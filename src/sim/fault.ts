@@ -5,7 +5,16 @@ import { promote } from '#src/sim/drbdadm.ts';
 import { refreshAllReplication } from '#src/sim/handshake.ts';
 import { guestEnds } from '#src/sim/hypervisor.ts';
 import type { Network, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
-import { count, hostNamed, inAgent, peerOf, replicaOf, tell, vmNamed } from '#src/sim/model.ts';
+import {
+	count,
+	hostNamed,
+	inAgent,
+	otherReplica,
+	peerOf,
+	replicaOf,
+	tell,
+	vmNamed,
+} from '#src/sim/model.ts';
 import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
 import { changed, failDisk } from '#src/sim/replica.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
@@ -52,6 +61,10 @@ const applyHostStep = (
 			'world',
 			`the person sees that ${step.confirmDead} has power and says nothing`,
 		);
+		return;
+	}
+	if (step.do === 'resolve') {
+		giveUp(simulation, step, label);
 		return;
 	}
 	const request = requestOf(step);
@@ -153,10 +166,13 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 		replicaOf(host, vmNamed(simulation, step.vm)).latePromoteMs = step.by;
 	} else if (step.do === 'operator-promote') {
 		const replica = replicaOf(host, vmNamed(simulation, step.vm));
-		promote(simulation, replica, { force: step.force }, (outcome) => {
+		promote(simulation, replica, { force: step.force, byOperator: true }, (outcome) => {
 			tell(simulation, host.name, `operator's promote of ${step.vm}: ${outcome.result}`);
 		});
 	} else if (step.do === 'xl-hang') host.xlHungUntilMs = nowMs + step.for;
+	else if (step.do === 'detach-fails')
+		replicaOf(host, vmNamed(simulation, step.vm)).detachFails = step.times;
+	else if (step.do === 'drbd-stuck') replicaOf(host, vmNamed(simulation, step.vm)).stuck = step.in;
 	else if (step.do === 'drbd-hang') host.drbdHungUntilMs = nowMs + step.for;
 	else return false;
 	return true;
@@ -213,6 +229,32 @@ const requestOf = (step: HostStep): Request | null => {
 		default:
 			return null;
 	}
+};
+
+/** A person who is not told looks at both copies and gives up the one that misses writes. */
+const lesserCopy = (simulation: Simulation, vm: SimVm): SimHost => {
+	const [one, other] = vm.replicas;
+	const current = [one, other].filter((replica) => replica.head === vm.acknowledged);
+	const [only] = current;
+	if (only !== undefined && current.length === 1) return otherReplica(only).host;
+	const running = simulation.hosts.find((host) => host.domains.has(vm.name));
+	const usable = vm.replicas.find(({ disk }) => disk === 'UpToDate' || disk === 'Consistent');
+	return peerOf(simulation, running ?? usable?.host ?? one.host);
+};
+
+const giveUp = (
+	simulation: Simulation,
+	step: Extract<HostStep, { do: 'resolve' }>,
+	id: string,
+): void => {
+	const vm = vmNamed(simulation, step.vm);
+	const victim =
+		step.discard === null ? lesserCopy(simulation, vm) : hostNamed(simulation, step.discard);
+	const keeper = peerOf(simulation, victim);
+	vm.givenUp.add(victim.name);
+	if (replicaOf(keeper, vm).head !== vm.acknowledged) vm.staleAccepted = true;
+	const request = { verb: 'resolve', vm: vm.name, discard: victim.name, by: 'person' } as const;
+	ask(simulation, step.discard === null ? keeper : hostNamed(simulation, step.host), request, id);
 };
 
 const ask = (simulation: Simulation, host: SimHost, request: Request, id: string): void => {

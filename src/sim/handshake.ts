@@ -40,6 +40,8 @@ export const refreshReplication = (simulation: Simulation, vm: SimVm): void => {
 		path &&
 		one.up &&
 		other.up &&
+		one.stuck !== 'connecting' &&
+		other.stuck !== 'connecting' &&
 		one.connection === 'Connecting' &&
 		other.connection === 'Connecting';
 	if (!looking) {
@@ -195,6 +197,7 @@ const beginResync = (simulation: Simulation, source: Replica, target: Replica): 
 	thaw(simulation, source, true);
 	changed(simulation, source);
 	changed(simulation, target);
+	if (source.stuck === 'bitmap' || target.stuck === 'bitmap') return;
 	const { connects } = target;
 	// The before-resync-target handler runs now, on the target.
 	vm.resyncTimer = onHost(simulation, target.host, delay(simulation, 50, 400), () => {
@@ -227,6 +230,7 @@ const resync = (simulation: Simulation, source: Replica, target: Replica): void 
 	const { vm } = source;
 	settle(simulation, vm);
 	simulation.hooks.resyncBegins(source, target);
+	target.discards = false;
 	target.disk = 'Inconsistent';
 	target.head = -1;
 	target.replication = 'SyncTarget';
@@ -300,10 +304,20 @@ const splitBrain = (
 		beginResync(simulation, one.changed ? one : other, one.changed ? other : one);
 		return;
 	}
+	const [givesUp] = [one, other].filter((each) => each.discards && each.role === 'Secondary');
+	if (verdict === 'split-brain' && givesUp !== undefined && one.discards !== other.discards) {
+		tell(simulation, 'world', `drbd ${vm.name}: ${givesUp.host.name} discards its data`);
+		beginResync(simulation, otherReplica(givesUp), givesUp);
+		return;
+	}
+	for (const replica of vm.replicas) simulation.hooks.splitFound(replica);
 	bothStandAlone(simulation, vm, verdict);
 };
 
 const bothStandAlone = (simulation: Simulation, vm: SimVm, why: string): void => {
 	tell(simulation, 'world', `drbd ${vm.name}: ${why}: both StandAlone`);
-	for (const replica of vm.replicas) dropConnection(simulation, replica, 'StandAlone');
+	for (const replica of vm.replicas) {
+		replica.discards = false;
+		dropConnection(simulation, replica, 'StandAlone');
+	}
 };

@@ -61,6 +61,12 @@ export interface Replica {
 	/** Counts connections: a handler's answer to an older loss is ignored by the kernel. */
 	connects: number;
 	lossTimer: Timer | null;
+	/** It connects with `--discard-my-data`: in a split brain its data is given up. */
+	discards: boolean;
+	/** A connection that hangs until it is made anew: looking for the peer, or exchanging bitmaps. */
+	stuck: 'connecting' | 'bitmap' | null;
+	/** So many of the next detaches fail. */
+	detachFails: number;
 	/** A planted lie: shown as Outdated although it is not. */
 	shownOutdated: boolean;
 	/** Delay of the next promote, and whether it is reported in time. */
@@ -104,6 +110,10 @@ export interface SimVm {
 	createFails: Map<HostName, number>;
 	/** A person accepted the loss of newer writes. */
 	staleAccepted: boolean;
+	/** Hosts on which somebody promoted it by force: what was true of that copy a moment before is not any more. */
+	readonly forcedOn: Set<HostName>;
+	/** Hosts whose copy a person gave up. */
+	readonly givenUp: Set<HostName>;
 	/** The only copy of acknowledged writes was on a disk that was replaced: nobody can keep them. */
 	dataDestroyed: boolean;
 	/** When DRBD last went on alone without a freeze (failed disk, orderly disconnect): the stated exception of I3. */
@@ -232,6 +242,10 @@ export interface Hooks {
 	/** The record of this host changed durably. */
 	persisted(host: SimHost, record: Persisted): void;
 	handlerAnswered(replica: Replica, exitCode: number): void;
+	/** The kernel of this replica calls its split-brain handler. */
+	splitFound(replica: Replica): void;
+	/** A copy is to be overwritten although DRBD found a split brain. */
+	dataGivenUp(replica: Replica): void;
 	resyncBegins(source: Replica, target: Replica): void;
 	fenced(victim: SimHost): void;
 	/** A write was acknowledged by `copy` alone. */

@@ -22,6 +22,8 @@ export type Mutation =
 	| 'no-freeze'
 	/** A frozen loser's I/O goes on before its disk is taken away. */
 	| 'resume-before-detach'
+	/** Every reconnect gives the own data up. */
+	| 'reconnect-discards'
 	/** Writes are acknowledged before the peer has them. */
 	| 'writes-not-mirrored'
 	/** Every resync runs in the wrong direction and nobody checks it. */

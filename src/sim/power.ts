@@ -53,6 +53,8 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 		replica.replication = 'Off';
 		replica.frozen = false;
 		replica.pending = false;
+		replica.discards = false;
+		replica.stuck = null;
 		replica.newGenerationDue = false;
 		if (wasUp) changed(simulation, replica);
 	}

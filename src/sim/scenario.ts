@@ -169,7 +169,7 @@ const namesProblems = (scenario: {
 	};
 	const checkAll = (object: object, path: (string | number)[]) => {
 		const fields = object as Readonly<Record<string, unknown>>;
-		for (const key of ['host', 'runsOn', 'owner', 'to', 'confirmDead'])
+		for (const key of ['host', 'runsOn', 'owner', 'to', 'confirmDead', 'discard'])
 			check(hosts, 'host', fields[key], [...path, key]);
 		check(vms, 'VM', fields['vm'], [...path, 'vm']);
 		check(networks, 'network', fields['network'], [...path, 'network']);

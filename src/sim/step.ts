@@ -152,6 +152,8 @@ export const stepSchema = z.discriminatedUnion('do', [
 		device: z.int().min(0).max(7).optional(),
 	}),
 	action('outlet-off', { ...host, device: z.int().min(0).max(7) }),
+	action('detach-fails', { ...onVm, times: z.int().min(1).max(100).default(1) }),
+	action('drbd-stuck', { ...onVm, in: z.enum(['connecting', 'bitmap']) }),
 	action('operator-promote', { ...onVm, force: z.boolean().default(false) }),
 	action('stale-document', host),
 	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
@@ -166,6 +168,11 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
 	action('leave', host),
+	action('resolve', {
+		...onVm,
+		/** Absent: the copy that misses writes, asked on the host whose copy stays. */
+		discard: nameSchema.nullable().default(null),
+	}),
 	action('nothing', {}),
 ]);
 

@@ -176,6 +176,37 @@ const mistake: Fault = (random, _world, atMs) => {
 	];
 };
 
+/** Somebody promotes a copy by force while replication is cut, and the people put it right. */
+const forced: Fault = (random, world, atMs) => {
+	const host = someHost(random);
+	const vm = someVm(random, world);
+	const endMs = atMs + between(random, 6000, 20_000);
+	return [
+		at(atMs, { do: 'cut', network: 'replication' }),
+		at(atMs + between(random, 500, 5500), { do: 'operator-promote', host, vm, force: true }),
+		at(endMs, { do: 'mend', network: 'replication' }),
+		...(chance(random, 0.5)
+			? [at(endMs + between(random, 1000, 20_000), { do: 'resolve', host, vm } as const)]
+			: []),
+	];
+};
+
+/** DRBD looks for its peer, or exchanges bitmaps, and does not get on. */
+const stuckConnection: Fault = (random, world, atMs) => {
+	const where = { host: someHost(random), vm: someVm(random, world) };
+	return [
+		at(atMs, { do: 'drbd-stuck', ...where, in: pick(random, ['connecting', 'bitmap'] as const) }),
+		at(atMs + 100, { do: 'cut', network: 'replication' }),
+		at(atMs + between(random, 3000, 12_000), { do: 'mend', network: 'replication' }),
+	];
+};
+
+/** After everything is repaired the people look at what is still apart, and once more. */
+const settleCopies = (world: WorldInput, atMs: number): Timed[] =>
+	[30_000, 90_000].flatMap((afterMs) =>
+		world.vms.map(({ name, host }) => at(atMs + afterMs, { do: 'resolve', host, vm: name })),
+	);
+
 const device =
 	(swarmClass: SwarmClass): Fault =>
 	(random, world, atMs) => {
@@ -232,7 +263,9 @@ export const randomSteps = (
 	const long = chance(random, 0.08);
 	const amount = long ? 6 + below(random, 10) : 1 + below(random, 6);
 	const spanMs = long ? longNightMs : lastFaultMs;
-	const timed: Timed[] = swarmClass === 'mistaken' ? mistake(random, world, 8000) : [];
+	const timed: Timed[] = [];
+	if (swarmClass === 'mistaken')
+		timed.push(...pick(random, [mistake, mistake, forced, stuckConnection])(random, world, 8000));
 	let atMs = 4000;
 	for (let index = 0; index < amount; index += 1) {
 		atMs += chance(random, 0.5)
@@ -243,7 +276,9 @@ export const randomSteps = (
 	}
 	// People put everything right; from here on the pair must find its way by itself.
 	const lastMs = Math.max(...timed.map((each) => each.atMs));
-	timed.push(...repairs(lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000)));
+	const repairedMs = lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000);
+	timed.push(...repairs(repairedMs));
+	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
 	return timed
 		.toSorted((one, other) => one.atMs - other.atMs)
 		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));

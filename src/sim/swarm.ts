@@ -173,6 +173,7 @@ const checkEnd = (simulation: Simulation, scenario: Scenario): void => {
 		checkDataAtEnd(simulation, vm, scenario);
 		checkAlive(simulation, vm, excused);
 		checkReleased(simulation, vm);
+		checkTogether(simulation, vm, scenario);
 	}
 };
 
@@ -197,6 +198,37 @@ const checkReleased = (simulation: Simulation, vm: SimVm): void => {
 			`the frozen copy of ${vm.name} on ${host.name} is not released`,
 		);
 	}
+};
+
+/** After these a copy may rightly stay apart although a person has spoken. */
+const keepsApart: ReadonlySet<StepVerb> = new Set([
+	'disk-fail',
+	'state-lose',
+	'state-restore',
+	'leave',
+]);
+
+/** Copies that a person was asked about, and has decided, are connected again; else somebody is told. */
+const checkTogether = (simulation: Simulation, vm: SimVm, scenario: Scenario): void => {
+	const { hosts } = simulation;
+	if (hosts.some((host) => host.agent?.alive !== true)) return;
+	if (!vm.replicas.some(({ up, connection }) => up && connection === 'StandAlone')) return;
+	const told = hosts.flatMap(({ agent }) =>
+		agent === null ? [] : conditions(agent.loop.state, hostClock(simulation, agent.host)),
+	);
+	if (!told.some((each) => each.subject === vm.name && each.name.startsWith('split-brain')))
+		violate(simulation, 'I10', `the copies of ${vm.name} stand apart and nobody is told`);
+	const decided = scenario.steps.some((step) => step.do === 'resolve');
+	// A copy that holds every write, but that DRBD itself calls outdated, takes a force that only a person uses.
+	const usable = vm.replicas.some(
+		({ head, disk }) => head === vm.acknowledged && (disk === 'UpToDate' || disk === 'Consistent'),
+	);
+	if (decided && usable && !scenario.steps.some((step) => keepsApart.has(step.do)))
+		violate(
+			simulation,
+			'liveness',
+			`the copies of ${vm.name} stand apart although a person decided`,
+		);
 };
 
 /** Liveness and I10: after one quiet time the VM runs, or somebody is told why not. */

@@ -39,6 +39,12 @@ export const resourceRecordSchema = z.strictObject({
 	journal: journalSchema.nullable(),
 });
 
+/** When a VM last ran here, wall-clock time for people; `to` is null while it runs, or when its end was not seen. */
+export const lastRunSchema = z.strictObject({
+	from: z.string().max(64),
+	to: z.string().max(64).nullable(),
+});
+
 /** This host's own addition to a resource's record: never sent as truth about the other host. */
 const localResourceSchema = z.strictObject({
 	record: resourceRecordSchema,
@@ -53,7 +59,8 @@ const localResourceSchema = z.strictObject({
 	 */
 	held: z.string().max(1024).nullable(),
 	/** This host took its disk away to release a Primary that the other one replaced; it is attached again. */
-	detached: z.boolean(),
+	detached: z.boolean().default(false),
+	lastRun: lastRunSchema.nullable().default(null),
 });
 
 /** The pair's own record. */

@@ -24,6 +24,7 @@ export const exampleVm = (vm: string, changes: Partial<VmView> = {}): VmView => 
 	generation: 3,
 	activity: '',
 	resync: null,
+	apart: null,
 	failover: { ready: true, to: 'south', blocker: '', next: '' },
 	...changes,
 });

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { DrbdDriver, type DrbdTiming } from '#src/drbd/driver.ts';
 import type { Outcome } from '#src/ports.ts';
@@ -231,6 +234,64 @@ test('held-back writes are ended only where no volume has its disk any more', as
 	t.is(short(await driver.failIo('vm1')), 'unknown', 'not seen is not permitted');
 });
 
+test('a copy is given up only as an unconnected Secondary, and disconnected first', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { role: 'Primary', connection: null }));
+	t.is(short(await driver.connectDiscarding('vm1')), 'failed drbd-primary');
+	await fake.show(lines('vm1'));
+	t.is(short(await driver.connectDiscarding('vm1')), 'failed drbd-connected');
+	t.false((await fake.calls()).some((call) => call.startsWith('drbdadm')));
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	t.is(short(await driver.connectDiscarding('vm1')), 'succeeded');
+	t.deepEqual((await fake.calls()).slice(-2), [
+		'drbdadm disconnect vm1',
+		'drbdadm connect --discard-my-data vm1',
+	]);
+	await fake.show(lines('vm1', { connection: null }));
+	t.is(short(await driver.connectDiscarding('vm1')), 'succeeded');
+	t.is((await fake.calls()).filter((call) => call === 'drbdadm disconnect vm1').length, 1);
+});
+
+test('a connection is made anew on a Secondary only, and nothing is given up by it', async (t) => {
+	const { fake, driver } = await start(t);
+	await fake.show(lines('vm1', { role: 'Primary', connection: 'Connecting' }));
+	t.is(short(await driver.reconnect('vm1')), 'failed drbd-primary');
+	await fake.show(lines('vm1', { connection: 'Connecting' }));
+	const unknownConnection = '0: Failure: (162) Invalid configuration request';
+	await fake.behave('drbdadm.disconnect', says(unknownConnection, 10));
+	t.is(short(await driver.reconnect('vm1')), 'succeeded');
+	t.is((await fake.calls()).at(-1), 'drbdadm connect vm1');
+	await fake.behave('drbdadm.disconnect', says('hangs', 20));
+	t.is(short(await driver.reconnect('vm1')), 'unknown');
+});
+
+test('the evidence of every volume is read with what the kernel counts as out of sync', async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), 'vmpair-proc-'));
+	t.teardown(() => rm(folder, { recursive: true }));
+	const procFile = join(folder, 'drbd');
+	await writeFile(procFile, ' 0: cs:StandAlone ro:Secondary/Unknown\n    ns:0 oos:4096\n');
+	const fake = await createFake(t);
+	const driver = new DrbdDriver({
+		...fake,
+		procFile,
+		resources: [{ resource: 'vm1', peer: 'host2' }],
+	});
+	await fake.show(lines('vm1', { connection: null }));
+	const zero = '0'.repeat(16);
+	await fake.behave(
+		'drbdadm.get-gi',
+		`echo C6D9AA883AA33F83:${zero}:${zero}:${zero}:1:1:1:0:0:1:0`,
+	);
+	t.deepEqual(await driver.readEvidence('vm1'), {
+		result: 'succeeded',
+		value: [
+			{ volume: 0, current: 'C6D9AA883AA33F82', bitmap: null, history: [], outOfSyncKib: 4096 },
+		],
+	});
+	await fake.behave('drbdadm.get-gi', 'echo nonsense');
+	t.is(short(await driver.readEvidence('vm1')), 'failed drbd-not-understood');
+});
+
 test('up does nothing to what is up, and connects what is StandAlone', async (t) => {
 	const { fake, driver } = await start(t);
 	t.is(short(await driver.up('vm1')), 'succeeded');
@@ -297,12 +358,13 @@ test('a tool that is not there is a failure, not a guess', async (t) => {
 	t.is(short(await driver.demote('vm1')), 'failed drbd-tool-missing');
 });
 
-test('nothing ever forces, discards or invalidates', async (t) => {
+test('nothing automatic forces, discards or invalidates', async (t) => {
 	const { fake, driver } = await start(t);
 	for (const shown of [{}, { connection: null }, { role: 'Primary', suspended: 'fencing' }]) {
 		await fake.show(lines('vm1', shown));
 		await driver.up('vm1');
 		await driver.connect('vm1');
+		await driver.reconnect('vm1');
 		await driver.promote('vm1');
 		await driver.outdate('vm1');
 		await driver.resumeIo('vm1');

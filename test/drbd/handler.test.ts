@@ -282,6 +282,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 				selfExcludedAt: null,
 				held: null,
 				detached: false,
+				lastRun: null,
 			},
 		]),
 	),

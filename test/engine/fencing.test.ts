@@ -29,7 +29,7 @@ const knowing = (
 			resources: Object.fromEntries(
 				own.map((record, index) => [
 					`r-${names[index] ?? ''}`,
-					{ record, selfExcludedAt: null, held: null, detached: false },
+					{ record, selfExcludedAt: null, held: null, detached: false, lastRun: null },
 				]),
 			),
 		},

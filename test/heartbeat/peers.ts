@@ -164,6 +164,7 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	openFence: null,
 	outdateRequests: [],
 	outdateAnswers: [],
+	resolveOrders: [],
 	forwarded: [],
 	forwardedReplies: [],
 });

@@ -115,6 +115,14 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	arm: (stage, step) => ask(stage, step, 'arm'),
 	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),
 	leave: (stage, step) => ask(stage, step, 'leave'),
+	resolve: (stage, step) => {
+		if (step.discard === null) throw new Error('the lab must be told which copy goes');
+		return ask(
+			stage,
+			step,
+			`split-brain resolve ${step.vm} --discard ${step.discard} --confirm ${step.discard}`,
+		);
+	},
 	nothing: async () => {},
 };
 

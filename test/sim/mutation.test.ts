@@ -31,6 +31,7 @@ test(catches, 'outdate-not-done', 'I3');
 test(catches, 'xendomains', 'I4');
 test(catches, 'persist-skipped', 'I5');
 test(catches, 'resume-before-detach', 'I3', 'mistaken');
+test(catches, 'reconnect-discards', 'I8', 'mistaken');
 test(catches, 'handler-always-fenced', 'I5');
 test(catches, 'handler-guesses', 'I7');
 test(catches, 'resync-backwards', 'I8');

@@ -30,6 +30,7 @@ export const exampleRecord: Persisted = {
 			selfExcludedAt: null,
 			held: null,
 			detached: false,
+			lastRun: null,
 		},
 		samba: {
 			record: {
@@ -43,6 +44,7 @@ export const exampleRecord: Persisted = {
 			selfExcludedAt: 8,
 			held: null,
 			detached: false,
+			lastRun: null,
 		},
 	},
 	deviceWrong: false,
@@ -82,6 +84,7 @@ const resource = fc.record({
 	selfExcludedAt: fc.option(count),
 	held: fc.option(text),
 	detached: fc.boolean(),
+	lastRun: fc.option(fc.record({ from: text, to: fc.option(text) })),
 });
 
 /** Any record that fits the format. */

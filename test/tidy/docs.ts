@@ -31,7 +31,7 @@ export const checkVerbs = (main: Source, documents: readonly Source[]): Problem[
 	if (verbs.size === 0) return [problemAt(main, 0, 'no verb was found; has the table moved?')];
 	return documents.flatMap((document) =>
 		[...verbs]
-			.filter((verb) => !new RegExp(`(?:vmpair|^\\s+) ?${verb}\\b`, 'm').test(document.text))
+			.filter((verb) => !new RegExp(`(?:vmpair |^\\s+'?)${verb}\\b`, 'm').test(document.text))
 			.map((verb) => problemAt(document, 0, `does not show "vmpair ${verb}"`)),
 	);
 };
