@@ -139,7 +139,7 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: [
 			'--seeds      how many worlds; otherwise 1000',
 			'--seed       the first seed, or the one to repeat; otherwise 1',
-			'--class      honest (devices tell the truth) or dishonest',
+			'--class      honest (devices tell the truth), dishonest, or mistaken (people are wrong)',
 			'--scenario   a written world instead, see docs/scenario-format.md',
 			'--resume     go on after an interrupted run, with its sums in this file',
 			'--trace      every step on stderr',
