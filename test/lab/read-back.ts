@@ -46,7 +46,7 @@ export async function readBack(
 ): Promise<DiskRecord[] | undefined> {
 	const { slot, name } = vm;
 	const primary = watches.find(
-		({ view }) => view.powered && view.drbd.get(slot.minor)?.role === 'Primary',
+		({ view }) => view.powered && !view.hung && view.drbd.get(slot.minor)?.role === 'Primary',
 	);
 	if (primary !== undefined) {
 		const device = `/dev/drbd${slot.minor}`;
@@ -59,9 +59,10 @@ export async function readBack(
 		watches
 			.filter(({ host }) => inSync.has(host.name))
 			.map(async ({ host, view }) => {
-				const bytes = view.powered
-					? await readDevice(place, host, slot.backing, records)
-					: await readImage(place, host, vm);
+				const bytes =
+					view.powered && !view.hung
+						? await readDevice(place, host, slot.backing, records)
+						: await readImage(place, host, vm);
 				return parseDisk(bytes, name);
 			}),
 	);

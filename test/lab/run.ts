@@ -115,7 +115,14 @@ async function playOn(running: Running, options: RunOptions): Promise<Played> {
 	};
 	return play(options.scenario, {
 		look: () => lookAt(running, startMs),
-		act: (step: ScenarioStep) => act(stage, step),
+		act: async (step: ScenarioStep) => {
+			await act(stage, step);
+			for (const { host, view } of running.watches) {
+				if (!('host' in step) || step.host !== host.name) continue;
+				if (step.do === 'hang') view.hung = true;
+				if (step.do === 'resume' || step.do === 'power-cut') view.hung = false;
+			}
+		},
 		signal: options.signal,
 		tell: progress,
 	});
@@ -142,7 +149,7 @@ async function untilSeen(running: Running): Promise<void> {
 	const sinceMs = Date.now();
 	const probe = (): Promise<true | undefined> =>
 		Promise.resolve(
-			running.watches.every(({ view }) => !view.powered || view.seenMs > sinceMs)
+			running.watches.every(({ view }) => !view.powered || view.hung || view.seenMs > sinceMs)
 				? true
 				: undefined,
 		);
@@ -192,8 +199,8 @@ async function keepBundle(place: Place, running: Running | undefined, id: string
 			const target = join(folder, `${host.name}-${log.replace('/', '-')}`);
 			await cp(join(place.folder, host.name, log), target).catch(() => {});
 		}
-		const on = running?.watches.find((watch) => watch.host === host)?.view.powered ?? true;
-		if (!on) continue;
+		const view = running?.watches.find((watch) => watch.host === host)?.view;
+		if (view?.powered === false || view?.hung === true) continue;
 		const told = await ssh(place, host, collect, { anyCode: true, timeoutMs: 120_000 }).catch(
 			() => undefined,
 		);

@@ -30,6 +30,8 @@ type Condition = { readonly name: string; readonly subject: string };
 
 export type HostView = {
 	powered: boolean;
+	/** It has power and stands still: nothing can be asked of it. */
+	hung: boolean;
 	agent: 'running' | 'down';
 	/** By minor number. */
 	drbd: ReadonlyMap<number, Drbd>;
@@ -83,6 +85,7 @@ function parseDrbd(text: string): ReadonlyMap<number, Drbd> {
 export class HostWatch {
 	readonly view: HostView = {
 		powered: true,
+		hung: false,
 		agent: 'down',
 		drbd: new Map(),
 		state: undefined,
