@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { HostName, MonotonicMs, ResourceName } from '#src/ports.ts';
+import type { HostName, MonotonicMs, Outcome, ResourceName } from '#src/ports.ts';
 import { resourceRecordSchema } from '#src/store/record.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
 
@@ -114,6 +114,20 @@ export interface WitnessAnswer {
 	/** `unreadable`: the key holds something that is no record of ours; `detail` names the key. */
 	readonly reply:
 		WitnessReply | { readonly ok: false; readonly refused: 'unreadable'; readonly detail: string };
+}
+
+/** The connection to the witness. Every call ends exactly once and within its limit; none rejects. */
+export interface Witness {
+	/** Value: `WitnessAnswer`, also when it refused; unknown without a connection or an answer in time. */
+	command(command: WitnessCommand, limitMs: number): Promise<Outcome>;
+}
+
+/** What the heartbeat thread needs of the world for votes; made in that thread, on connections of its own. */
+export interface Voter {
+	/** A renewal or a read; null without a connection or an answer in time. Never rejects. */
+	ask(command: WitnessCommand): Promise<WitnessAnswer | null>;
+	/** Lets the feeder feed the watchdog until then, on the monotonic clock that all processes share, ms. */
+	grant(untilMs: MonotonicMs): void;
 }
 
 /** The watchdog of this host as its feeder shows it; null when no feeder answers. */

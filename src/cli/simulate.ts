@@ -17,7 +17,7 @@ const seedsDefault = 1000;
 const sums = z.record(z.string(), z.number());
 const tallySchema = z.strictObject({
 	format: z.literal(1),
-	class: z.enum(['honest', 'dishonest']),
+	class: z.enum(['honest', 'dishonest', 'witness']),
 	firstSeed: z.int().min(0),
 	seeds: z.int().min(0),
 	wallMs: z.number(),
@@ -42,7 +42,7 @@ const wholeNumber = (name: string, text: string | undefined, fallback: number): 
 };
 
 /**
- * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest] [--resume FILE] [--trace] [--json]`
+ * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest|witness] [--resume FILE] [--trace] [--json]`
  * or `vmpair simulate --scenario FILE [--json]`: exit 1 when a promise is broken or an expectation fails.
  */
 export const simulate = async (argv: string[], around: Surroundings): Promise<number> => {
@@ -82,8 +82,8 @@ export const simulate = async (argv: string[], around: Surroundings): Promise<nu
 
 const classNamed = (name: string | undefined): SwarmClass => {
 	if (name === undefined || name === 'honest') return 'honest';
-	if (name === 'dishonest') return 'dishonest';
-	throw usageError(`--class is honest or dishonest, not "${name}"`, 'simulate');
+	if (name === 'dishonest' || name === 'witness') return name;
+	throw usageError(`--class is honest, dishonest or witness, not "${name}"`, 'simulate');
 };
 
 const playSeeds = async (

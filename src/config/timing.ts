@@ -35,6 +35,14 @@ export interface TimingTable {
 	readonly takeMs: number;
 }
 
+/** What of the table votes and claims are reckoned with, as the engine takes it. */
+export const engineWitness = (table: TimingTable) => ({
+	leaseMs: table.leaseMs,
+	pauseLeadMs: leaseMarginMs,
+	watchdogMs: table.watchdogMs,
+	takeMs: table.takeMs,
+});
+
 /** The table that derives from the detection time D (docs/protocol.md, section 5). */
 export const timingTable = (detectionMs: number): TimingTable => {
 	const leaseMs = detectionMs + leaseMarginMs;

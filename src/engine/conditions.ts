@@ -1,4 +1,4 @@
-import { type Condition, condition, type Severity } from '#src/alert/condition.ts';
+import { type Condition, condition } from '#src/alert/condition.ts';
 import {
 	busy,
 	joined,
@@ -8,6 +8,7 @@ import {
 	recordOf,
 	vmStateOf,
 } from '#src/engine/draft.ts';
+import { type Raise, witnessConditions } from '#src/engine/conditions-witness.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import {
@@ -24,6 +25,7 @@ import { runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed, superseded } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
+import { aliveInWitness } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
 
@@ -31,14 +33,6 @@ import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
 const toolSilentMs = 20_000;
 /** Links and records need a moment after the agent's start before their absence is news, ms. */
 const settleMs = 15_000;
-
-type Raise = (
-	name: string,
-	subject: string | null,
-	severity: Severity,
-	summary: string,
-	next: string,
-) => void;
 
 const takeoverCommand = (state: State): string =>
 	`make sure ${state.config.peer} is off, then: vmpair takeover --confirm-dead ${state.config.peer}`;
@@ -240,6 +234,8 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	// DRBD still hears it in use there: it runs, only its agent is silent.
 	if (observed !== undefined && isConnected(observed) && observed.peerRole === 'Primary')
 		return null;
+	// It lives, and says itself what is down there.
+	if (aliveInWitness(state, nowMs)) return null;
 	if (!couldTakeOver(state, vm.resource))
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
@@ -354,6 +350,7 @@ export const conditions = (state: State, nowMs: number): readonly Condition[] =>
 	hostConditions(state, nowMs, raise);
 	peerConditions(state, nowMs, raise);
 	fencingConditions(state, nowMs, raise);
+	witnessConditions(state, nowMs, raise);
 	for (const vm of state.config.vms) vmConditions(state, vm, nowMs, raise);
 	return list;
 };

@@ -91,26 +91,31 @@ export const mergeDocument = (draft: Draft): void => {
 	mergePair(draft, document.pair);
 	for (const { resource } of draft.state.config.vms) {
 		const theirs = peerRecordOf(draft.state, resource);
-		if (theirs !== undefined) mergeRecord(draft, resource, theirs);
+		if (theirs === undefined) continue;
+		const mine = recordOf(draft.state, resource);
+		if (mine !== undefined && sameRecord(mine, theirs)) holdRecord(draft, resource, null);
+		else mergeRecord(draft, resource, theirs, draft.state.config.peer);
 	}
 };
 
-/** Judged when a document arrives, and durable: neither an agent restart nor a later write ends a conflict. */
-const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecord): void => {
+/** Judged when a record arrives, and durable: neither an agent restart nor a later write ends a conflict. */
+export const mergeRecord = (
+	draft: Draft,
+	resource: ResourceName,
+	theirs: ResourceRecord,
+	by: string,
+): void => {
 	const { state } = draft;
 	const mine = recordOf(state, resource);
 	if (mine === undefined) {
-		adoptRecord(draft, resource, theirs, `${state.config.peer} has a record`);
+		adoptRecord(draft, resource, theirs, `${by} has a record`);
 		return;
 	}
-	if (sameRecord(mine, theirs)) holdRecord(draft, resource, null);
-	else if (conflictOf(state, resource) !== null) return;
-	else {
-		const conflict = judge(state, mine, theirs);
-		if (conflict !== null) holdRecord(draft, resource, conflict);
-		else if (theirs.generation > mine.generation)
-			adoptRecord(draft, resource, theirs, `${state.config.peer} has the newer record`);
-	}
+	if (sameRecord(mine, theirs) || conflictOf(state, resource) !== null) return;
+	const conflict = judge(state, mine, theirs);
+	if (conflict !== null) holdRecord(draft, resource, conflict);
+	else if (theirs.generation > mine.generation)
+		adoptRecord(draft, resource, theirs, `${by} has the newer record`);
 };
 
 /** Joined: records went both ways in this boot (V7). It is durable with the boot id, so an agent restart keeps it. */

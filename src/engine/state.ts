@@ -1,4 +1,5 @@
 import type { Request } from '#src/api/request.ts';
+import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
@@ -33,7 +34,7 @@ export type PeerStatus = 'unknown' | 'online' | 'suspect' | 'agent-down' | 'lost
 
 /** A proof that the peer cannot run anything (docs/protocol.md, section 4). */
 export interface Proof {
-	readonly kind: 'left' | 'power-off' | 'person';
+	readonly kind: 'left' | 'power-off' | 'person' | 'self-fenced';
 	/** When the evidence was last seen. */
 	readonly atMs: MonotonicMs;
 	readonly by: string;
@@ -196,6 +197,8 @@ export interface State {
 	readonly verified: Readonly<Record<ResourceName, true>>;
 	/** Resources that this host may start alone in this boot although it has not joined (section 8). */
 	readonly aloneAllowed: Readonly<Record<ResourceName, true>>;
+	/** Resources whose stale data a person accepted in this run: nothing else is asked before they start. */
+	readonly staleAccepted: Readonly<Record<ResourceName, true>>;
 	readonly calls: readonly PendingCall[];
 	readonly requests: readonly PendingRequest[];
 	readonly forwarded: readonly ForwardedRequest[];
@@ -207,6 +210,7 @@ export interface State {
 	readonly ownDeviceWrong: boolean;
 	/** Null before the first preflight. */
 	readonly armBlockers: readonly string[] | null;
+	readonly witness: WitnessState;
 	readonly leaving: boolean;
 	readonly left: boolean;
 	readonly stretched: boolean;
@@ -244,6 +248,8 @@ const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
 	deviceWrong: false,
 	contactLost: null,
 	fences: [],
+	witness: null,
+	arbiter: null,
 });
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
@@ -312,6 +318,7 @@ export const initialState = (
 	outdateAnswers: {},
 	verified: {},
 	aloneAllowed: {},
+	staleAccepted: {},
 	calls: [],
 	requests: [],
 	forwarded: [],
@@ -321,6 +328,7 @@ export const initialState = (
 	retries: {},
 	ownDeviceWrong: false,
 	armBlockers: null,
+	witness: initialWitness(persisted, nowMs),
 	leaving: false,
 	left: false,
 	stretched: false,

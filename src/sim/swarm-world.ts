@@ -12,8 +12,9 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * - `honest`: fence devices say the truth within their declared latency: every promise is checked.
  * - `dishonest`: devices lie, are wired to the wrong host or exceed their latency: what rests on
  *   their word is excused.
+ * - `witness`: honest devices, a witness as the arbiter, and watchdogs.
  */
-export type SwarmClass = 'honest' | 'dishonest';
+export type SwarmClass = 'honest' | 'dishonest' | 'witness';
 
 export type WorldInput = ScenarioInput['world'];
 
@@ -37,7 +38,7 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 	}));
 	const world: WorldInput = {
 		hosts: [...swarmHosts],
-		arbiter: chance(random, 0.85) ? 'fencing' : 'person',
+		...arbiterOf(random, swarmClass),
 		detection: duration(pick(random, [2000, 3000, 5000])),
 		begin: chance(random, 0.85) ? 'settled' : 'cold',
 		networks: [
@@ -105,6 +106,16 @@ export const randomDeviceFault = (
 	return { device, behaviour: chance(random, 0.3) ? ('stuck' as const) : behaviour };
 };
 
+/** Two in three hosts have a watchdog that is armed. */
+const arbiterOf = (
+	random: Prng,
+	swarmClass: SwarmClass,
+): Pick<WorldInput, 'arbiter' | 'witness'> => {
+	if (swarmClass !== 'witness') return { arbiter: chance(random, 0.85) ? 'fencing' : 'person' };
+	const watchdogs = swarmHosts.filter(() => chance(random, 0.67));
+	return { arbiter: 'witness', witness: { watchdogs } };
+};
+
 const randomDevices = (random: Prng, swarmClass: SwarmClass) => {
 	const amount = chance(random, 0.85) ? 1 : 2;
 	return Array.from({ length: amount }, () => randomDevice(random, swarmClass));
@@ -123,7 +134,7 @@ const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({
 
 const randomBehaviour = (random: Prng, swarmClass: SwarmClass) => {
 	if (chance(random, 0.6)) return 'ok' as const;
-	return swarmClass === 'honest'
+	return swarmClass !== 'dishonest'
 		? pick(random, ['dead', 'slow', 'late'] as const)
 		: pick(random, ['dead', 'slow', 'late', 'lying', 'wrong-host'] as const);
 };

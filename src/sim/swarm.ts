@@ -80,7 +80,7 @@ export const runSeed = (
 		...habits,
 		observer: (made) =>
 			createObserver(made, {
-				honestDevices: swarmClass === 'honest',
+				honestDevices: swarmClass !== 'dishonest',
 				strict: options.traced === true,
 				onNote: null,
 				onReply: null,

@@ -23,7 +23,17 @@ export interface Import {
 	readonly offset: number;
 }
 
-const domainFolders = ['alert', 'api', 'config', 'drbd', 'fence', 'heartbeat', 'store', 'witness', 'xen'];
+const domainFolders = [
+	'alert',
+	'api',
+	'config',
+	'drbd',
+	'fence',
+	'heartbeat',
+	'store',
+	'witness',
+	'xen',
+];
 
 const single: Readonly<Record<string, Layer>> = {
 	'src/loop.ts': 'loop',
@@ -36,6 +46,7 @@ const single: Readonly<Record<string, Layer>> = {
 	'src/main.ts': 'main',
 	'src/heartbeat/worker.ts': 'driver',
 	'src/heartbeat/links.ts': 'driver',
+	'src/heartbeat/votes.ts': 'driver',
 };
 
 const whole: Readonly<Record<string, Layer>> = {
