@@ -61,6 +61,7 @@ const open = async (self: 'alpha' | 'beta') => {
 		},
 		timing,
 		knownBootIds: [],
+		voter: null,
 	});
 	channel.onHearing((hearing) => hearings.push(hearing));
 	await channel.start();

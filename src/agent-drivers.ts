@@ -18,6 +18,7 @@ import type { Hypervisor } from '#src/ports-hypervisor.ts';
 import type { World } from '#src/loop.ts';
 import { unknown } from '#src/ports-outcome.ts';
 import type { HypervisorObservation, MonotonicMs, Outcome } from '#src/ports.ts';
+import type { Witness } from '#src/ports-witness.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
@@ -56,10 +57,12 @@ export interface Drivers {
 	readonly drbd: DrbdDriver;
 	readonly xen: Hypervisor & Pick<XenDriver, 'manage'>;
 	readonly fence: FenceDriver;
+	/** Null in a pair without a witness. */
+	readonly witness: Witness | null;
 }
 
 /** One entry for each action that the engine can ask for; a new one does not compile without its own. */
-export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
+export const executors = ({ drbd, xen, fence, witness }: Drivers): Executors => ({
 	'resource-up': ({ resource }, limitMs) => drbd.up(resource, limitMs),
 	'resource-connect': ({ resource }, limitMs) => drbd.connect(resource, limitMs),
 	'resource-down': ({ resource }, limitMs) => drbd.down(resource, limitMs),
@@ -82,6 +85,10 @@ export const executors = ({ drbd, xen, fence }: Drivers): Executors => ({
 	'query-power': ({ host, level }) => fence.query(host, level),
 	'power-off': ({ host, level }) => fence.off(host, level),
 	'power-on': ({ host, level }) => fence.on(host, level),
+	witness: async ({ command }, limitMs) =>
+		witness === null
+			? unknown('this pair has no witness')
+			: await witness.command(command, limitMs),
 });
 
 /** A driver's own account of what happened arrives before the loop gives the action up, ms. */
@@ -182,6 +189,7 @@ export const channelOptions = (
 			peerFingerprint256: other.certificate,
 		},
 		timing,
+		voter: null,
 	};
 };
 
@@ -196,6 +204,7 @@ export const createDrivers = (config: Config, places: Places): Drivers => ({
 		backendFolder: places.xenBackends,
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
+	witness: null,
 });
 
 /** The receivers of alerts. */

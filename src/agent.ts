@@ -98,7 +98,6 @@ class Agent implements World {
 	#state: State;
 	#links: readonly LinkObservation[] = [];
 	#gateway: boolean | null = null;
-	#requestCount = 0;
 	#ended = false;
 	readonly #closers: (() => unknown)[] = [];
 	#end: (exitCode: number) => void = () => {};
@@ -165,8 +164,7 @@ class Agent implements World {
 	perform(action: ImmediateAction): void {
 		switch (action.type) {
 			case 'publish':
-				this.#channel.publish(action.document);
-				return;
+				return this.#channel.publish(action.document);
 			case 'answer-handler':
 				this.#handler.answer(action.call, action.exitCode, action.reason);
 				return;
@@ -175,7 +173,11 @@ class Agent implements World {
 				this.#requests.delete(action.request);
 				return;
 			case 'stretch-detection':
-				this.#channel.stretch(action.factor);
+				return this.#channel.stretch(action.factor);
+			case 'order-lease':
+				return this.#channel.orderLease(action.orders);
+			case 'watch-closely':
+			case 'reset-host':
 				return;
 			case 'leave-complete':
 				void this.#leave();
@@ -234,8 +236,7 @@ class Agent implements World {
 	async request(request: Request): Promise<Reply> {
 		// What was in the way a minute ago may be mended by now.
 		if (request.verb === 'arm') await this.#preflight.look();
-		this.#requestCount += 1;
-		const id = `${this.#identity.session}-${this.#requestCount}`;
+		const id = randomUUID();
 		return await new Promise((resolve) => {
 			this.#requests.set(id, resolve);
 			this.#loop.post({ type: 'requested', id, request, at: new Date().toISOString() });

@@ -219,7 +219,8 @@ const statusViewSchema = z.strictObject({
 	reason: sentence,
 	/** The one next step for the person; empty when there is none. */
 	next: sentence,
-	arbiter: z.enum(['fencing', 'person']),
+	/** The one in force; `changing`: both hosts are on their way to another one. */
+	arbiter: z.enum(['witness', 'fencing', 'person', 'changing']),
 	/** Pair-wide. `at` is wall-clock time, for people. */
 	armed: z.strictObject({
 		armed: z.boolean(),

@@ -54,6 +54,7 @@ export const engineConfig = (
 		self: config.host,
 		peer: config.peer,
 		arbiter: config.arbiter,
+		witness: null,
 		timing: {
 			detectionMs: table.detectionMs,
 			beatIntervalMs: table.beatIntervalMs,

@@ -1,3 +1,5 @@
+import { takeAfterMs } from '#src/witness/lease.ts';
+
 /** Between two beats; small enough that three lost ones are told apart from a loaded network. */
 const beatIntervalMs = 200;
 /** Beats missed on every link before the peer is suspect (docs/protocol.md, section 3). */
@@ -13,9 +15,6 @@ const handlerMs = 110_000;
 export const leaseMarginMs = 2000;
 /** G: what a watchdog needs to reset a host beyond its time-out. */
 export const resetGraceMs = 2000;
-/** r: two clocks may differ by this much in rate, in thousandths. */
-const driftPerMille = 5;
-
 /** The whole timing table, lease terms included. Milliseconds. */
 export interface TimingTable {
 	/** D: silence on every link after which the peer is lost. */
@@ -36,14 +35,19 @@ export interface TimingTable {
 	readonly takeMs: number;
 }
 
+/** What of the table votes and claims are reckoned with, as the engine takes it. */
+export const engineWitness = (table: TimingTable) => ({
+	leaseMs: table.leaseMs,
+	pauseLeadMs: leaseMarginMs,
+	watchdogMs: table.watchdogMs,
+	takeMs: table.takeMs,
+});
+
 /** The table that derives from the detection time D (docs/protocol.md, section 5). */
 export const timingTable = (detectionMs: number): TimingTable => {
 	const leaseMs = detectionMs + leaseMarginMs;
 	const watchdogMs = leaseMs;
-	const silentMs = leaseMs + watchdogMs + resetGraceMs;
-	// (L + T_wd + G)(1 + r)/(1 - r), rounded up to 0.1 s.
-	const takeMs =
-		Math.ceil((silentMs * (1000 + driftPerMille)) / (1000 - driftPerMille) / 100) * 100;
+	const takeMs = takeAfterMs(leaseMs, watchdogMs, resetGraceMs);
 	return {
 		detectionMs,
 		beatIntervalMs,

@@ -1,6 +1,8 @@
 import type { Reply } from '#src/api/request.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
+import type { WitnessCommand } from '#src/ports-witness.ts';
+import type { LeaseOrders } from '#src/witness/lease.ts';
 
 /** Fields of every action that is carried out by a driver and ends exactly once. */
 interface Carried {
@@ -64,7 +66,9 @@ export type CarriedAction =
 	| ({ readonly type: 'query-power' } & LevelAction)
 	/** `off` on every device of the level; the status is asked again afterwards by `query-power`. */
 	| ({ readonly type: 'power-off' } & LevelAction)
-	| ({ readonly type: 'power-on' } & LevelAction);
+	| ({ readonly type: 'power-on' } & LevelAction)
+	/** One command to the witness. Value: `WitnessAnswer`, also when it refused. */
+	| ({ readonly type: 'witness'; readonly command: WitnessCommand } & Carried);
 
 /** Done at once by the loop; they do not end. */
 export type ImmediateAction =
@@ -80,6 +84,12 @@ export type ImmediateAction =
 	| { readonly type: 'reply'; readonly request: string; readonly reply: Reply }
 	/** Stretch the detection time while our own resync or migration loads the links. */
 	| { readonly type: 'stretch-detection'; readonly factor: 1 | 3 }
+	/** What the heartbeat thread needs to know about votes, claims and the watchdog; the newest wins. */
+	| { readonly type: 'order-lease'; readonly orders: LeaseOrders }
+	/** Look at the domains every second, because their pauses must be verified; or as usual. */
+	| { readonly type: 'watch-closely'; readonly closely: boolean }
+	/** The last step of a host whose VMs could not be paused: reset it at once, without a sync. */
+	| { readonly type: 'reset-host'; readonly reason: string }
 	/** Called once after a clean leave: the agent may stop. */
 	| { readonly type: 'leave-complete' };
 

@@ -13,6 +13,7 @@ import {
 	recordOf,
 	vmStateOf,
 } from '#src/engine/draft.ts';
+import { witnessConditions } from '#src/engine/conditions-witness.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour } from '#src/engine/fencing.ts';
 import {
@@ -29,6 +30,7 @@ import { runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
+import { aliveInWitness } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -234,6 +236,8 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	// DRBD still hears it in use there: it runs, only its agent is silent.
 	if (observed !== undefined && isConnected(observed) && observed.peerRole === 'Primary')
 		return null;
+	// It lives, and says itself what is down there.
+	if (aliveInWitness(state, nowMs)) return null;
 	if (!couldTakeOver(state, vm.resource))
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
@@ -289,6 +293,7 @@ export const conditions = (state: State, nowMs: number): readonly Condition[] =>
 	hostConditions(state, nowMs, raise);
 	peerConditions(state, nowMs, raise);
 	fencingConditions(state, nowMs, raise);
+	witnessConditions(state, nowMs, raise);
 	for (const vm of state.config.vms) vmConditions(state, vm, nowMs, raise);
 	return list;
 };

@@ -50,14 +50,29 @@ export interface EngineFencing {
 	readonly afterFence: 'on' | 'off';
 }
 
+/** What votes and claims are reckoned with (docs/protocol.md, section 5). Milliseconds. */
+interface EngineWitness {
+	/** L: how long a vote keeps a VM runnable. */
+	readonly leaseMs: number;
+	/** How long before the vote's end the pauses begin. */
+	readonly pauseLeadMs: number;
+	/** T_wd: a watchdog that takes longer does not count as armed. */
+	readonly watchdogMs: number;
+	/** T_take: silence after which a host with lease and armed watchdog runs nothing any more. */
+	readonly takeMs: number;
+}
+
 /** What the engine needs of the configuration. Equal inputs on both hosts except `self` and `peer`. */
 export interface EngineConfig {
 	readonly pairId: string;
 	readonly self: HostName;
 	readonly peer: HostName;
-	readonly arbiter: 'fencing' | 'person';
+	/** What the people want; which one is in force, both hosts have agreed on (`arbiter.ts`). */
+	readonly arbiter: 'witness' | 'fencing' | 'person';
 	readonly timing: Timing;
 	readonly links: readonly EngineLink[];
+	/** Null when the pair has no witness. */
+	readonly witness: EngineWitness | null;
 	/** Null when no fence device is configured (arbiter person). */
 	readonly fencing: EngineFencing | null;
 	readonly vms: readonly EngineVm[];

@@ -1,5 +1,8 @@
 import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine/draft.ts';
+import { monitored } from '#src/engine/arbiter.ts';
+import { vouchedWatchdogMs } from '#src/engine/lease.ts';
 import type { State } from '#src/engine/state.ts';
+import { memoryOf, misfit } from '#src/engine/voters.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
 
@@ -44,6 +47,25 @@ const sights = (state: State): Record<string, Sight> =>
 		}),
 	);
 
+/** What this host makes of the witness; null when it has none. */
+const witnessSight = (state: State): PeerDocument['witness'] => {
+	if (state.config.witness === null) return null;
+	const { view, usable, settled, round } = state.witness;
+	const memory = memoryOf(state);
+	return {
+		runId: view?.runId ?? null,
+		fits: misfit(state) === null,
+		usable,
+		settled,
+		version: memory.version,
+		claiming: memory.claiming,
+		round,
+		heardRound: state.peer.document?.witness?.round ?? null,
+		watchdogMs: vouchedWatchdogMs(state),
+		monitored: monitored(state),
+	};
+};
+
 /** What is published, less `seq` and what changes without being news. */
 const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemoryMib'> => ({
 	protocolVersion,
@@ -72,6 +94,8 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 					target: state.persisted.openFence.target,
 					targetBootId: state.persisted.openFence.targetBootId,
 				},
+	witness: witnessSight(state),
+	arbiter: state.persisted.arbiter,
 	outdateRequests: Object.values(state.outdateRequests),
 	outdateAnswers: Object.values(state.outdateAnswers),
 	resolveOrders: Object.values(state.resolves).map(({ order }) => order),
@@ -102,6 +126,8 @@ const untouched = (before: State, state: State): boolean =>
 	before.forwardedReplies === state.forwardedReplies &&
 	before.armBlockers === state.armBlockers &&
 	before.ownDeviceWrong === state.ownDeviceWrong &&
+	before.witness === state.witness &&
+	before.peer.power === state.peer.power &&
 	before.ownGenerations === state.ownGenerations &&
 	before.leaving === state.leaving &&
 	before.left === state.left;

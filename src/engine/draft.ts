@@ -54,6 +54,7 @@ const limits: Readonly<Record<CarriedAction['type'], MonotonicMs>> = {
 	'query-power': 30_000,
 	'power-off': 60_000,
 	'power-on': 60_000,
+	witness: 2000,
 };
 
 export const note = (
@@ -75,7 +76,13 @@ type WithoutCarriage<Each> = Each extends CarriedAction ? Omit<Each, 'id' | 'lim
 export type Wish = WithoutCarriage<CarriedAction>;
 
 const subjectOf = (wish: Wish): string =>
-	'resource' in wish ? wish.resource : 'vm' in wish ? wish.vm : wish.host;
+	'resource' in wish
+		? wish.resource
+		: 'vm' in wish
+			? wish.vm
+			: 'host' in wish
+				? wish.host
+				: wish.command.op;
 
 /** True while an action of one of these types on the subject is under way. */
 export const busy = (
@@ -285,7 +292,7 @@ export const writeRecord = (
 	const record: ResourceRecord = {
 		...local.record,
 		...change,
-		generation: local.record.generation + by,
+		generation: Math.max(local.record.generation, draft.state.witness.reserved[resource] ?? 0) + by,
 	};
 	putLocal(draft, resource, { ...local, record });
 	dropOutdateRequest(draft, resource);

@@ -1,11 +1,13 @@
 import type { Request } from '#src/api/request.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
+import type { Vote, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type {
 	HandlerCall,
 	Hearing,
 	HypervisorObservation,
 	LinkObservation,
+	MonotonicMs,
 	Outcome,
 	ResourceName,
 	ResourceObservation,
@@ -26,6 +28,8 @@ export type Event =
 			readonly type: 'hypervisor-observed';
 			readonly observation: HypervisorObservation | null;
 			readonly at?: string;
+			/** When the look began; without it nothing of it counts as verified. */
+			readonly beganMs?: MonotonicMs;
 	  }
 	/** The kernel called its split-brain handler: DRBD found it and gave the connection up. */
 	| { readonly type: 'split-brain-reported'; readonly resource: ResourceName }
@@ -45,6 +49,23 @@ export type Event =
 			/** The peer's main-loop lag as it reports it, ms. */
 			readonly peerLagMs: number;
 	  }
+	/** Answer to a renewal or a read of the heartbeat thread; null: none in time. */
+	| { readonly type: 'witness-observed'; readonly answer: WitnessAnswer | null }
+	/** Sent at each change and every second: a vote that is not told again ends by itself. */
+	| {
+			readonly type: 'vote-observed';
+			readonly vote: Vote;
+			/** Sending time of the youngest vote; null without any. */
+			readonly votedMs: MonotonicMs | null;
+	  }
+	/** The heartbeat thread obeys: from now on it echoes, or does not. */
+	| {
+			readonly type: 'echo-changed';
+			readonly echoing: boolean;
+			/** The last beat of the peer that was received on any path; null: none in this run. */
+			readonly heardMs: MonotonicMs | null;
+	  }
+	| { readonly type: 'watchdog-observed'; readonly watchdog: WatchdogObservation | null }
 	| { readonly type: 'document-received'; readonly document: PeerDocument }
 	| { readonly type: 'handler-called'; readonly call: HandlerCall }
 	/** The handler's client went away; its answer is not awaited any more. */

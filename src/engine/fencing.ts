@@ -13,11 +13,13 @@ import {
 	start,
 	wakeBy,
 } from '#src/engine/draft.ts';
+import { claimGain } from '#src/engine/claim.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladder.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
 import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
+import { aliveInWitness, arbiterOf, claimHeld } from '#src/engine/voters.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
 import {
@@ -187,14 +189,22 @@ export const fencesLastHour = (state: State, nowMs: number): number =>
 const holdReason = (draft: Draft): string | null => {
 	const { state, nowMs } = draft;
 	const { config, fencing: progress } = state;
-	if (config.arbiter !== 'fencing' || config.fencing === null)
+	const arbiter = arbiterOf(state);
+	if (arbiter === 'changing') return 'the arbiter is being changed';
+	if (arbiter === 'person' || config.fencing === null)
 		return 'the arbiter is a person: no host is fenced';
 	if (!joined(state)) return 'this host has not met its peer since it booted';
 	if (!state.persisted.pair.armed) return 'the pair is disarmed';
 	if (deviceWrong(state))
 		return `the fence device of ${config.peer} seems to belong to another host`;
-	if (fenceGain(state) === null) return 'nothing would be won: no VM could run or thaw here';
-	if (isolated(state)) return 'this host itself seems to be cut off from the network';
+	if (arbiter === 'witness' && !claimHeld(state, nowMs))
+		return aliveInWitness(state, nowMs)
+			? `${config.peer} renews its vote in the witness: it is alive`
+			: `${config.peer} is not claimed in the witness`;
+	if ((arbiter === 'witness' ? claimGain(state, nowMs) : fenceGain(state)) === null)
+		return 'nothing would be won: no VM could run or thaw here';
+	if (arbiter === 'fencing' && isolated(state))
+		return 'this host itself seems to be cut off from the network';
 	const through = config.fencing.levels[levelToTry(state) ?? -1];
 	if (through === undefined)
 		return `${attemptsOf(state)} attempts to switch ${config.peer} off did not succeed`;
@@ -206,13 +216,17 @@ const holdReason = (draft: Draft): string | null => {
 		return `waiting ${Math.ceil(ms / 1000)} s: a power-off of this host by ${config.peer} may still land`;
 	}
 	const dueMs = Math.max(
-		nextFenceMs(state, config.fencing, through, nowMs),
+		// Only one host can hold the claim: no turns.
+		arbiter === 'witness' ? nowMs : nextFenceMs(state, config.fencing, through, nowMs),
 		progress.notBeforeMs,
 		state.steadySinceMs + steadyMs,
 	);
 	if (nowMs < dueMs) {
 		wakeBy(draft, dueMs);
-		return `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s for the other host to fence first`;
+		const waited = `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s`;
+		return arbiter === 'witness'
+			? `${waited} before the next attempt`
+			: `${waited} for the other host to fence first`;
 	}
 	return null;
 };
@@ -235,7 +249,7 @@ export const fenceRule = (draft: Draft): void => {
 		changeFencing(draft, { hold });
 		return;
 	}
-	const gain = fenceGain(state);
+	const gain = fenceGain(state) ?? claimGain(state, nowMs);
 	note(draft, 'warn', 'fence', {
 		host,
 		...levelField(state, level),

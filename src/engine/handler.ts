@@ -11,7 +11,8 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import { proofOf } from '#src/engine/peer.ts';
-import type { PendingCall, State } from '#src/engine/state.ts';
+import type { PendingCall, Proof, State } from '#src/engine/state.ts';
+import { arbiterOf, excludedForLoss, leaseInForce } from '#src/engine/voters.ts';
 import { highestPeerDisk, isConnected, isFrozen } from '#src/drbd/role.ts';
 import type { ResourceName } from '#src/ports.ts';
 
@@ -33,12 +34,18 @@ const permission = (state: State, resource: ResourceName, nowMs: number): Answer
 	if (!soleInSync(state, resource)) return null;
 	if (!joined(state) && state.aloneAllowed[resource] !== true) return null;
 	const proof = proofOf(state, nowMs);
-	if (proof !== null)
+	if (proof !== null && proofSuffices(state, resource, proof))
 		return { exitCode: 7, reason: `${state.config.peer} is out (${proof.kind}): ${proof.by}` };
-	return outdatedForThisLoss(state, resource)
-		? { exitCode: 4, reason: `${state.config.peer} outdated its copy for this loss` }
+	if (outdatedForThisLoss(state, resource))
+		return { exitCode: 4, reason: `${state.config.peer} outdated its copy for this loss` };
+	return arbiterOf(state) === 'witness' && excludedForLoss(state, resource)
+		? { exitCode: 4, reason: `${state.config.peer} is out in the witness for this loss` }
 		: null;
 };
+
+/** Under a third voter a proof alone is none: the peer may have acted through the witness before it died. */
+const proofSuffices = (state: State, resource: ResourceName, proof: Proof): boolean =>
+	!leaseInForce(state) || proof.kind === 'left' || state.staleAccepted[resource] === true;
 
 const outdatedForThisLoss = (state: State, resource: ResourceName): boolean => {
 	const loss = state.losses[resource];

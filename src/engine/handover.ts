@@ -70,6 +70,11 @@ const giveRule = (draft: Draft, vm: EngineVm): void => {
 			cancel(draft, vm, 'the peer is not in contact any more');
 		return;
 	}
+	if (!record.inSync.includes(record.journal.to)) {
+		// Replication was lost under way, and the other host let itself be counted out.
+		cancel(draft, vm, 'the copy there is not current any more');
+		return;
+	}
 	if (observed === undefined || presenceOf(state, vm.vm) !== 'absent') return;
 	if (observed.role !== 'Secondary' || busy(state, vm.resource, ['promote', 'demote'])) return;
 	writeRecord(

@@ -91,7 +91,10 @@ export const mergeDocument = (draft: Draft): void => {
 	mergePair(draft, document.pair);
 	for (const { resource } of draft.state.config.vms) {
 		const theirs = peerRecordOf(draft.state, resource);
-		if (theirs !== undefined) mergeRecord(draft, resource, theirs);
+		if (theirs === undefined) continue;
+		const mine = recordOf(draft.state, resource);
+		if (mine !== undefined && sameRecord(mine, theirs)) holdRecord(draft, resource, null);
+		else mergeRecord(draft, resource, theirs, draft.state.config.peer);
 	}
 };
 
@@ -101,12 +104,17 @@ const givesUp = (state: State, mine: ResourceRecord, theirs: ResourceRecord): bo
 	theirs.inSync.length === 1 &&
 	theirs.inSync[0] === state.config.self;
 
-/** Judged when a document arrives, and durable: neither an agent restart nor a later write ends a conflict. */
-const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecord): void => {
+/** Judged when a record arrives, and durable: neither an agent restart nor a later write ends a conflict. */
+export const mergeRecord = (
+	draft: Draft,
+	resource: ResourceName,
+	theirs: ResourceRecord,
+	by: string,
+): void => {
 	const { state } = draft;
 	const mine = recordOf(state, resource);
 	if (mine === undefined) {
-		adoptRecord(draft, resource, theirs, `${state.config.peer} has a record`);
+		adoptRecord(draft, resource, theirs, `${by} has a record`);
 		return;
 	}
 	// The order that asked for it adopts it, with all that follows (`resolve.ts`).
@@ -117,12 +125,12 @@ const mergeRecord = (draft: Draft, resource: ResourceName, theirs: ResourceRecor
 		if (!givesUp(state, mine, theirs)) return;
 		// Also when the order that asked for it was forgotten in a restart of this agent.
 		holdRecord(draft, resource, null);
-		adoptRecord(draft, resource, theirs, `${state.config.peer} gave its copy up`);
+		adoptRecord(draft, resource, theirs, `${by} gave its copy up`);
 	} else {
 		const conflict = judge(state, mine, theirs);
 		if (conflict !== null) holdRecord(draft, resource, conflict);
 		else if (theirs.generation > mine.generation)
-			adoptRecord(draft, resource, theirs, `${state.config.peer} has the newer record`);
+			adoptRecord(draft, resource, theirs, `${by} has the newer record`);
 	}
 };
 

@@ -6,6 +6,7 @@ import { lossCalled } from '#src/engine/outdate.ts';
 import { changePeer, forgetLadder, targetedFrom } from '#src/engine/peer.ts';
 import { splitReported } from '#src/engine/split.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
+import { changeWitness, takeAnswer } from '#src/engine/witness.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HandlerCall } from '#src/ports.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
@@ -53,6 +54,7 @@ const hypervisorObserved = (
 		wallClock: event.at ?? state.wallClock,
 		freeMemoryMib: event.observation.freeMemoryMib,
 	};
+	if (state.config.witness !== null) changeWitness(draft, { looked: event.beganMs ?? null });
 	if (draft.state.vms?.value !== before) domainsChanged(draft, before);
 };
 
@@ -204,6 +206,18 @@ export const observe = (draft: Draft, event: Event): void => {
 			return;
 		case 'hearing-changed':
 			hearingChanged(draft, event);
+			return;
+		case 'witness-observed':
+			if (event.answer !== null) takeAnswer(draft, event.answer);
+			return;
+		case 'vote-observed':
+			changeWitness(draft, { vote: event.vote, votedMs: event.votedMs });
+			return;
+		case 'echo-changed':
+			changeWitness(draft, { echo: { echoing: event.echoing, heardMs: event.heardMs } });
+			return;
+		case 'watchdog-observed':
+			changeWitness(draft, { watchdog: event.watchdog });
 			return;
 		case 'document-received':
 			documentReceived(draft, event.document);

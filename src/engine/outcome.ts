@@ -12,12 +12,15 @@ import {
 	vmStateOf,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import { claimWithdrawn } from '#src/engine/claim.ts';
+import { takeoverLanded } from '#src/engine/exclude.ts';
 import { powerOffEnded } from '#src/engine/fencing.ts';
 import { markDevice, powerRead } from '#src/engine/peer.ts';
 import { discardStarted, snapshotEnded } from '#src/engine/resolve.ts';
 import { evidenceRead } from '#src/engine/split.ts';
 import type { InFlight, Retry } from '#src/engine/state.ts';
 import { metadataAgrees, soleRecord } from '#src/engine/takeover.ts';
+import { changeWitness, commandEnded } from '#src/engine/witness.ts';
 import type {
 	DeviceReading,
 	MonotonicMs,
@@ -26,6 +29,7 @@ import type {
 	VolumeEvidence,
 	VolumeGeneration,
 } from '#src/ports.ts';
+import type { WitnessCommand } from '#src/ports-witness.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
@@ -36,7 +40,13 @@ const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 
  */
 const settleMsOf = (type: CarriedAction['type']): number => {
 	if (type === 'create-vm') return 5000;
-	if (type === 'read-generations' || type.endsWith('power') || type.startsWith('power')) return 0;
+	if (
+		type === 'read-generations' ||
+		type === 'witness' ||
+		type.endsWith('power') ||
+		type.startsWith('power')
+	)
+		return 0;
 	return 2000;
 };
 
@@ -57,7 +67,13 @@ const clearRetry = (draft: Draft, key: string): void => {
 };
 
 const subjectOf = (action: CarriedAction): string =>
-	'resource' in action ? action.resource : 'vm' in action ? action.vm : action.host;
+	'resource' in action
+		? action.resource
+		: 'vm' in action
+			? action.vm
+			: 'host' in action
+				? action.host
+				: action.command.op;
 
 /** What failed waits before it is tried again; what is unknown waits too, for it may still take effect. */
 const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void => {
@@ -161,6 +177,52 @@ const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void =>
 
 const readingsOf = (outcome: Outcome): readonly DeviceReading[] =>
 	outcome.result === 'succeeded' ? (outcome.value as readonly DeviceReading[]) : [];
+/** A resource that is down was outdated in its metadata: no observation will show it. */
+const outdateEnded = (draft: Draft, resource: string): void => {
+	if (observedOf(draft.state, resource) !== undefined) return;
+	const { outdatedDown } = draft.state;
+	draft.state = { ...draft.state, outdatedDown: { ...outdatedDown, [resource]: true } };
+};
+
+const seedPauseMs = 3000;
+
+/** A pause that ended unknown may still come. */
+const latePauseMs = 30_000;
+
+const pauseEnded = (draft: Draft, { result }: Outcome): void => {
+	if (draft.state.config.witness === null) return;
+	const lateMs = result === 'unknown' ? latePauseMs : 0;
+	const pausesUntilMs = Math.max(draft.state.witness.pausesUntilMs, draft.nowMs + lateMs);
+	changeWitness(draft, { pausesUntilMs });
+};
+
+/** A command to the witness ended: what it said is taken in, also when it refused. */
+const witnessEnded = (draft: Draft, command: WitnessCommand, outcome: Outcome): void => {
+	const done = commandEnded(draft, command, outcome);
+	// A record that is gone holds no claim, and nothing of it can land there.
+	const gone = outcome.result === 'succeeded' && draft.state.witness.view?.record === null;
+	if (command.op === 'withdraw' && (done || gone)) claimWithdrawn(draft);
+	if (!done) {
+		const key = retryKey('witness', command.op);
+		const failures = (draft.state.retries[key]?.failures ?? 0) + 1;
+		putRetry(draft, key, {
+			failures,
+			unknowns: 0,
+			notBeforeMs: draft.nowMs + backoffMs(failures),
+			detail: '',
+		});
+		return;
+	}
+	// The peer has to read it, and to say so.
+	if (command.op === 'seed')
+		putRetry(draft, retryKey('witness', 'seed'), {
+			failures: 0,
+			unknowns: 0,
+			notBeforeMs: draft.nowMs + seedPauseMs,
+			detail: '',
+		});
+	if (command.op === 'takeover') takeoverLanded(draft, command.resource);
+};
 
 const createEnded = (draft: Draft, vm: VmName, outcome: Outcome): void => {
 	// Nothing was started: it does not count against the restart budget.
@@ -216,11 +278,7 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 				);
 			return;
 		case 'outdate':
-			if (outcome.result === 'succeeded' && observedOf(draft.state, action.resource) === undefined)
-				draft.state = {
-					...draft.state,
-					outdatedDown: { ...draft.state.outdatedDown, [action.resource]: true },
-				};
+			if (outcome.result === 'succeeded') outdateEnded(draft, action.resource);
 			return;
 		case 'promote':
 			promoteEnded(draft, action.resource, outcome);
@@ -242,6 +300,12 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 		case 'connect-discarding':
 			apartEnded(draft, action.type, action.resource, outcome);
 			return;
+		case 'pause-vm':
+			pauseEnded(draft, outcome);
+			return;
+		case 'witness':
+			witnessEnded(draft, action.command, outcome);
+			return;
 		case 'unpause-vm':
 		case 'resource-reconnect':
 		case 'detach':
@@ -250,7 +314,6 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 		case 'resource-connect':
 		case 'resource-down':
 		case 'demote':
-		case 'pause-vm':
 		case 'destroy-vm':
 		case 'power-on':
 	}

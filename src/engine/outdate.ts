@@ -17,6 +17,7 @@ import {
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { mayDiscard } from '#src/engine/resolve.ts';
 import type { State } from '#src/engine/state.ts';
+import { memoryOf } from '#src/engine/voters.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
 import {
 	highestDisk,
@@ -84,7 +85,11 @@ const called = (state: State, resource: ResourceName): boolean =>
 	state.calls.some((call) => call.resource === resource);
 
 /** True when the VM can't go on (or start) here before the peer is taken out of inSync. */
-const needsExclusion = (state: State, resource: ResourceName, observed: ResourceObservation) => {
+export const needsExclusion = (
+	state: State,
+	resource: ResourceName,
+	observed: ResourceObservation,
+) => {
 	if (isFrozen(observed)) return true;
 	if (called(state, resource)) return true;
 	// In use and not frozen: whoever thawed it, its writes go to one copy while the record counts both.
@@ -188,6 +193,8 @@ const refusal = (state: State, request: OutdateRequest): string | null => {
 	const observed = observedOf(state, request.resource);
 	if (request.proposal.owner !== peer) return 'only the owner may ask';
 	if (record?.owner === self) return `${self} owns the VM`;
+	// A takeover of ours may be on its way: a consent is a promise not to act, as an echo is (V2).
+	if (memoryOf(state).claiming) return `${self} claims ${peer} and has not withdrawn it yet`;
 	if (record !== undefined && record.generation > request.proposal.generation)
 		return `${self} has a newer record`;
 	if (state.resources === null || state.resourcesUnknownSinceMs !== null)

@@ -2,6 +2,7 @@ import type { DeviceReading, MonotonicMs } from '#src/ports.ts';
 import { busy, changePersisted, type Draft, note, start, wakeBy } from '#src/engine/draft.ts';
 import { devicesAt, levelField, offBy, powerOf } from '#src/engine/ladder.ts';
 import type { LevelPower, PeerStatus, Proof, State } from '#src/engine/state.ts';
+import { aliveInWitness, arbiterOf, selfFenced } from '#src/engine/voters.ts';
 import { isConnected } from '#src/drbd/role.ts';
 import { landingMs, longestLateMs, triesAt, withTries } from '#src/fence/ladder.ts';
 import { powerOfLevel } from '#src/fence/level.ts';
@@ -42,11 +43,13 @@ const freshMs = (power: LevelPower | null | undefined): number =>
 /** The proof in force, or null: one that is too old does not count. */
 export const proofOf = (state: State, nowMs: number): Proof | null => {
 	const { proof } = state.peer;
-	if (proof?.kind !== 'power-off') return proof;
+	if (proof === null) return selfFenced(state, nowMs);
+	if (proof.kind !== 'power-off') return proof;
 	// With a person as the arbiter a reading is evidence for that person, never a proof by itself.
-	if (state.config.arbiter !== 'fencing' || deviceWrong(state)) return null;
-	if (nowMs - proof.atMs > freshMs(state.peer.power[proof.level ?? 0])) return null;
-	return proof;
+	const arbiter = arbiterOf(state);
+	if (arbiter === 'person' || arbiter === 'changing') return null;
+	const fresh = nowMs - proof.atMs <= freshMs(state.peer.power[proof.level ?? 0]);
+	return fresh && !deviceWrong(state) ? proof : selfFenced(state, nowMs);
 };
 
 const statusOf = (state: State, nowMs: number): PeerStatus => {
@@ -383,6 +386,8 @@ export const signOfLife = (state: State, nowMs: number): string | null => {
 		return 'DRBD on this host does not answer, so it cannot be seen whether the hosts are connected';
 	if (anyConnected(state)) return `DRBD is connected to ${config.peer}: its kernel is alive`;
 	if (kernelAnswers(state)) return `the kernel of ${config.peer} refuses connections: it is alive`;
+	if (aliveInWitness(state, nowMs))
+		return `${config.peer} renews its vote in the witness: it is alive`;
 	const power = powerOf(state);
 	const read = power?.state === 'on' && nowMs - power.atMs <= freshMs(power);
 	if (read && !deviceWrong(state))

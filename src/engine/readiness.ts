@@ -4,6 +4,7 @@ import type { EngineVm } from '#src/engine/config.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
 import { deviceWrong } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
+import { arbiterOf, leaseInForce } from '#src/engine/voters.ts';
 import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
 import type { HostName } from '#src/ports.ts';
 
@@ -41,7 +42,7 @@ export const pairBlocker = (
 			blocker: 'the configurations of the two hosts differ',
 			next: 'vmpair config check on both hosts',
 		};
-	if (config.arbiter === 'person')
+	if (arbiterOf(state) === 'person')
 		return {
 			blocker: 'the arbiter is a person: nothing fails over by itself',
 			next: `after a death: vmpair takeover --confirm-dead HOST`,
@@ -51,15 +52,24 @@ export const pairBlocker = (
 			blocker: `the fence device of ${config.peer} belongs to another host`,
 			next: 'correct hosts.*.fence in vmpair.yaml',
 		};
+	if (arbiterOf(state) === 'changing')
+		return { blocker: 'the arbiter is being changed', next: 'wait: vmpair status' };
+	const silenceProves = (peer.document.witness?.watchdogMs ?? null) !== null;
+	if (leaseInForce(state) && !state.witness.usable)
+		return { blocker: 'the witness grants nothing', next: 'see the runbook witness-unusable' };
+	if (leaseInForce(state) && silenceProves) return openFenceBlocker(state);
 	if (!someLevelWorks(state, nowMs))
 		return {
 			blocker: `the fence devices of ${config.peer} do not answer`,
 			next: `look at the management network and the BMC of ${config.peer}`,
 		};
-	const open = persisted.openFence ?? peer.document.openFence;
-	if (open !== null)
-		return { blocker: `a power-off of ${open.target} may still land`, next: 'wait: vmpair status' };
-	return null;
+	return openFenceBlocker(state);
+};
+
+const openFenceBlocker = ({ persisted, peer }: State): { blocker: string; next: string } | null => {
+	const open = persisted.openFence ?? peer.document?.openFence ?? null;
+	if (open === null) return null;
+	return { blocker: `a power-off of ${open.target} may still land`, next: 'wait: vmpair status' };
 };
 
 const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: string } | null => {

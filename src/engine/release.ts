@@ -12,7 +12,8 @@ import {
 	type Wish,
 } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import type { Release, ReleaseStep, State } from '#src/engine/state.ts';
+import type { State } from '#src/engine/state.ts';
+import type { Release, ReleaseStep } from '#src/engine/state-apart.ts';
 import { hasNoDisk, isConnected, isFrozen } from '#src/drbd/role.ts';
 import type { ResourceObservation } from '#src/ports.ts';
 

@@ -24,6 +24,7 @@ import { someLevelWorks } from '#src/engine/ladder.ts';
 import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { PendingRequest, State } from '#src/engine/state.ts';
+import { leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -115,6 +116,7 @@ const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	draft.state = {
 		...draft.state,
 		aloneAllowed: { ...draft.state.aloneAllowed, [vm.resource]: true },
+		staleAccepted: { ...draft.state.staleAccepted, [vm.resource]: true },
 	};
 	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, restartsMs: [], restarting: false });
 	note(draft, 'warn', 'a person accepted stale data', { vm: vm.vm, by });
@@ -243,6 +245,10 @@ const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
 		);
 	changePeer(draft, { proof: { kind: 'person', atMs: draft.nowMs, by: `${by} confirmed it` } });
 	note(draft, 'warn', 'a person confirmed that the peer is dead', { host: peer, by });
+	if (leaseInForce(draft.state) && !witnessGrants(draft.state, draft.nowMs))
+		return accepted(
+			`${peer} counts as dead, but the witness grants nothing: only it knows which copy is the newest; to start a VM all the same: vmpair start VM --accept-stale`,
+		);
 	return accepted(`${peer} counts as dead: what can run here with current data is started`);
 };
 

@@ -17,6 +17,7 @@ import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
+import { arbiterOf, witnessed } from '#src/engine/voters.ts';
 import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
@@ -45,6 +46,8 @@ export const promoteBlocker = (state: State, resource: ResourceName): string | n
 	if (!currentDisk(state, resource)) return `a disk of it on ${self} is not usable`;
 	if (!joined(state) && state.aloneAllowed[resource] !== true)
 		return `${self} has not met ${peer} since it booted`;
+	const voter = voterBlocker(state, resource);
+	if (voter !== null) return voter;
 	if (isConnected(observed)) {
 		if (observed.peerRole === 'Primary' && state.peer.status !== 'out')
 			return `it is still Primary on ${peer}`;
@@ -55,6 +58,15 @@ export const promoteBlocker = (state: State, resource: ResourceName): string | n
 	if (!soleInSync(state, resource))
 		return `replication to ${peer} is down and ${peer} is not yet counted out of the data`;
 	return null;
+};
+
+/** With a third voter the witness stands between the one that loses a VM and the one that gains it (V8). */
+const voterBlocker = (state: State, resource: ResourceName): string | null => {
+	if (state.staleAccepted[resource] === true) return null;
+	const arbiter = arbiterOf(state);
+	if (arbiter === 'changing' && !together(state, resource)) return 'the arbiter is being changed';
+	if (arbiter !== 'witness' || witnessed(state, resource, state.steppedAtMs)) return null;
+	return 'the witness does not hold this record yet';
 };
 
 /** Connected: the disks must be what the record says before a guest writes, or it would write to one copy only. */
@@ -203,6 +215,8 @@ export const supersededRule = (draft: Draft): void => {
 				});
 			continue;
 		}
+		// Let go for want of a vote: whoever takes the VM decides about the paused domain.
+		if (record.owner === null) continue;
 		// While DRBD holds back its writes the domain can't go: `releaseRule` takes the disk away first.
 		if (observed !== undefined && isFrozen(observed)) continue;
 		start(draft, { type: 'destroy-vm', vm, generation: record.generation });

@@ -1,4 +1,6 @@
 import type { Request } from '#src/api/request.ts';
+import type { GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
+import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
@@ -7,7 +9,6 @@ import type {
 	OutdateAnswer,
 	OutdateRequest,
 	PeerDocument,
-	ResolveOrder,
 } from '#src/heartbeat/document.ts';
 import type { LevelTries } from '#src/fence/ladder.ts';
 import type {
@@ -35,7 +36,7 @@ export type PeerStatus = 'unknown' | 'online' | 'suspect' | 'agent-down' | 'lost
 
 /** A proof that the peer cannot run anything (docs/protocol.md, section 4). */
 export interface Proof {
-	readonly kind: 'left' | 'power-off' | 'person';
+	readonly kind: 'left' | 'power-off' | 'person' | 'self-fenced';
 	/** When the evidence was last seen. */
 	readonly atMs: MonotonicMs;
 	readonly by: string;
@@ -130,42 +131,6 @@ export interface VmState {
 	readonly hold: string | null;
 }
 
-/** How far a superseded Primary is released, and how it goes. */
-export interface Release {
-	readonly step: ReleaseStep;
-	/** When this step became due, and how often it was tried. */
-	readonly sinceMs: MonotonicMs;
-	readonly tries: number;
-}
-
-/** A connection that does not get on. */
-export interface Stuck {
-	/** `bitmap`: the exchange before a resync. `connecting`: both sides look for each other and no cable is out. */
-	readonly what: 'bitmap' | 'connecting';
-	readonly sinceMs: MonotonicMs;
-	/** The one reconnect was tried. */
-	readonly reconnected: boolean;
-}
-
-/** A person's order that the peer's copy is given up, taken on here. */
-interface Resolve {
-	readonly order: ResolveOrder;
-	readonly sinceMs: MonotonicMs;
-}
-
-/** How far this host is with giving its copy up for an order of the peer. */
-export interface GiveUp {
-	/** The order's id. */
-	readonly id: string;
-	/** A snapshot was made, or cannot be. */
-	readonly snapshot: boolean;
-	/** Tries to connect with the data given up; the next one not before this time. */
-	readonly discards: number;
-	readonly notBeforeMs: MonotonicMs;
-	/** The last of them succeeded. */
-	readonly connected: boolean;
-}
-
 export interface InFlight {
 	readonly action: CarriedAction;
 	readonly sinceMs: MonotonicMs;
@@ -189,9 +154,6 @@ export interface PendingRequest {
 	readonly at: string;
 	readonly sinceMs: MonotonicMs;
 }
-
-/** The steps that end a frozen Primary which the other host has replaced, in their order (V15). */
-export type ReleaseStep = 'pause' | 'detach' | 'fail-io' | 'destroy' | 'demote' | 'down' | 'up';
 
 interface Observed<Value> {
 	readonly value: Value;
@@ -254,6 +216,8 @@ export interface State {
 	readonly verified: Readonly<Record<ResourceName, true>>;
 	/** Resources that this host may start alone in this boot although it has not joined (section 8). */
 	readonly aloneAllowed: Readonly<Record<ResourceName, true>>;
+	/** Resources whose stale data a person accepted in this run: nothing else is asked before they start. */
+	readonly staleAccepted: Readonly<Record<ResourceName, true>>;
 	readonly calls: readonly PendingCall[];
 	readonly requests: readonly PendingRequest[];
 	readonly forwarded: readonly ForwardedRequest[];
@@ -265,6 +229,7 @@ export interface State {
 	readonly ownDeviceWrong: boolean;
 	/** Null before the first preflight. */
 	readonly armBlockers: readonly string[] | null;
+	readonly witness: WitnessState;
 	readonly leaving: boolean;
 	readonly left: boolean;
 	readonly stretched: boolean;
@@ -302,6 +267,8 @@ const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
 	deviceWrong: false,
 	contactLost: null,
 	fences: [],
+	witness: null,
+	arbiter: null,
 });
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
@@ -377,6 +344,7 @@ export const initialState = (
 	outdateAnswers: {},
 	verified: {},
 	aloneAllowed: {},
+	staleAccepted: {},
 	calls: [],
 	requests: [],
 	forwarded: [],
@@ -386,6 +354,7 @@ export const initialState = (
 	retries: {},
 	ownDeviceWrong: false,
 	armBlockers: null,
+	witness: initialWitness(persisted, nowMs),
 	leaving: false,
 	left: false,
 	stretched: false,

@@ -1,6 +1,9 @@
+import { arbiterRule } from '#src/engine/arbiter.ts';
+import { claimRule } from '#src/engine/claim.ts';
 import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
 import { type Draft, note } from '#src/engine/draft.ts';
+import { excludeRule } from '#src/engine/exclude.ts';
 import { compareRule, generationRule } from '#src/engine/generation.ts';
 import { comparedRule, growRule, shrinkRule } from '#src/engine/in-sync.ts';
 import {
@@ -14,6 +17,7 @@ import { handlerRule, thawRule } from '#src/engine/handler.ts';
 import { handoverRule } from '#src/engine/handover.ts';
 import { assertInvariants } from '#src/engine/invariants.ts';
 import { joinRule, seedRule } from '#src/engine/join.ts';
+import { leaseOrdersRule, leaseRule } from '#src/engine/lease.ts';
 import { leaveRule } from '#src/engine/leave.ts';
 import { observe } from '#src/engine/observe.ts';
 import { mappingRule, peerRule, powerQueryRule } from '#src/engine/peer.ts';
@@ -34,6 +38,7 @@ import {
 	stopRule,
 	unpauseRule,
 } from '#src/engine/vm.ts';
+import { witnessPushRule, witnessRule } from '#src/engine/witness.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 
 /**
@@ -44,6 +49,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	peerRule,
 	mappingRule,
 	joinRule,
+	witnessRule,
 	seedRule,
 	lossRule,
 	requestRule,
@@ -62,6 +68,11 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	handoverRule,
 	leaveRule,
 	resolveRule,
+	arbiterRule,
+	claimRule,
+	excludeRule,
+	witnessPushRule,
+	leaseRule,
 	// Acts, under records that are durable before any of them starts.
 	fenceRule,
 	handlerRule,
@@ -81,6 +92,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	sinceRule,
 	powerOnRule,
 	stretchRule,
+	leaseOrdersRule,
 	publishRule,
 ];
 

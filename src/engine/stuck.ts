@@ -11,7 +11,8 @@ import {
 } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
-import type { State, Stuck } from '#src/engine/state.ts';
+import type { State } from '#src/engine/state.ts';
+import type { Stuck } from '#src/engine/state-apart.ts';
 import type { ResourceName } from '#src/ports.ts';
 
 /**

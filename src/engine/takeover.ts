@@ -14,6 +14,7 @@ import {
 import { conflictOf } from '#src/engine/join.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { Proof, State } from '#src/engine/state.ts';
+import { leaseInForce } from '#src/engine/voters.ts';
 import { lowestDisk } from '#src/drbd/role.ts';
 import type { ResourceName, VolumeGeneration } from '#src/ports.ts';
 
@@ -52,6 +53,8 @@ export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
 export const takeoverRule = (draft: Draft): void => {
 	const proof = proofOf(draft.state, draft.nowMs);
 	if (proof === null || !joined(draft.state)) return;
+	// A third voter: nothing is taken before it is written there (`exclude.ts`).
+	if (leaseInForce(draft.state)) return;
 	const { self, peer } = draft.state.config;
 	const by = `${peer} is proven out (${proof.kind}): ${proof.by}`;
 	for (const { vm, resource } of draft.state.config.vms) {
@@ -121,6 +124,7 @@ export const soleRecord = (state: State, resource: ResourceName): boolean => {
 /** Reads the metadata of what could be started alone, once a proof is there. */
 export const aloneRule = (draft: Draft): void => {
 	if (joined(draft.state) || proofOf(draft.state, draft.nowMs) === null) return;
+	if (leaseInForce(draft.state)) return;
 	for (const { resource } of draft.state.config.vms) {
 		const { state } = draft;
 		const record = recordOf(state, resource);

@@ -19,6 +19,7 @@ import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
+import { arbiterOf } from '#src/engine/voters.ts';
 import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
 
 const selfHost = (state: State, nowMs: number): HostView => ({
@@ -298,7 +299,7 @@ export const statusView = (state: State, nowMs: number): StatusView => {
 		self: config.self,
 		peer: config.peer,
 		...judge(state, vms, nowMs),
-		arbiter: config.arbiter,
+		arbiter: arbiterOf(state),
 		armed: {
 			armed: persisted.pair.armed,
 			by: persisted.pair.by,

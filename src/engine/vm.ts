@@ -15,6 +15,7 @@ import {
 	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import { voteBlocker } from '#src/engine/lease.ts';
 import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
@@ -62,6 +63,8 @@ export const startBlocker = (state: State, vm: EngineVm, nowMs: number): string 
 	const observed = observedOf(state, vm.resource);
 	if (blocker !== null) return blocker;
 	if (!freshSight(state)) return 'this agent was stalled: it looks again first';
+	const vote = voteBlocker(state, vm.resource, nowMs);
+	if (vote !== null) return vote;
 	if (observed?.role !== 'Primary') return 'its resource is being promoted';
 	if (isFrozen(observed)) return 'DRBD holds back its writes';
 	const first = awaited(state, vm, nowMs);
@@ -140,6 +143,7 @@ export const unpauseRule = (draft: Draft): void => {
 		if (!domain.neverRan && !unpauseOrdered) continue;
 		if (record === undefined || !startAllowed(state, vm) || state.leaving) continue;
 		if (promoteBlocker(state, vm.resource) !== null || !freshSight(state)) continue;
+		if (voteBlocker(state, vm.resource, draft.nowMs) !== null) continue;
 		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;
 		if (busy(state, vm.vm, ['create-vm', 'destroy-vm'])) continue;
 		start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });

@@ -43,6 +43,8 @@ const beatSchema = z.strictObject({
 	seq: z.int().min(1),
 	/** The last seq received on this connection; null before the first. */
 	echo: z.int().min(1).nullable(),
+	/** The echo is a promise not to act before T_take: only then it is a vote (V2). */
+	promises: z.boolean(),
 	/** How long the sender held that seq before it echoed it here, ms. */
 	heldMs: milliseconds,
 	/** How far the sender's main loop is behind, ms. */

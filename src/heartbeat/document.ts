@@ -1,6 +1,11 @@
 import * as z from 'zod';
 import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
-import { lastRunSchema, pairRecordSchema, resourceRecordSchema } from '#src/store/record.ts';
+import {
+	arbiterRecordSchema,
+	lastRunSchema,
+	pairRecordSchema,
+	resourceRecordSchema,
+} from '#src/store/record.ts';
 
 /**
  * The document each agent publishes to its peer: its durable records, what it sees, what it asks and
@@ -90,6 +95,29 @@ const forwardedReplySchema = z.strictObject({
 	reason: z.string().max(1024),
 });
 
+/** What the sender makes of the witness, and what it asks and promises about votes. */
+const witnessSightSchema = z.strictObject({
+	/** The run it last read; null before the first answer. */
+	runId: z.string().max(128).nullable(),
+	/** Nothing there is below what it has seen before: it would confirm that run (V6). */
+	fits: z.boolean(),
+	/** It answers, is confirmed and grants. */
+	usable: z.boolean(),
+	/** Unusable for long enough to change the arbiter; or usable for long enough to change back. */
+	settled: z.enum(['usable', 'unusable']).nullable(),
+	/** High-water mark of the record's version. */
+	version: z.int().min(0),
+	/** A claim of the sender may be under way: it echoes nothing and promises nothing. */
+	claiming: z.boolean(),
+	/** Counts the returns of the sender's vote; `heardRound` repeats the receiver's (V3). */
+	round: z.int().min(0),
+	heardRound: z.int().min(0).nullable(),
+	/** Time-out of the sender's armed watchdog, ms; null: silence proves nothing. */
+	watchdogMs: z.number().min(0).nullable(),
+	/** The receiver's fence devices answer the sender. */
+	monitored: z.boolean(),
+});
+
 export const peerDocumentSchema = z.strictObject({
 	protocolVersion: z.int().min(1),
 	pairId: z.string().min(1).max(128),
@@ -117,6 +145,8 @@ export const peerDocumentSchema = z.strictObject({
 	sights: z.record(name, sightSchema),
 	/** The target of a power-off whose outcome the sender does not know. */
 	openFence: z.strictObject({ target: name, targetBootId: id.nullable() }).nullable(),
+	witness: witnessSightSchema.nullable().default(null),
+	arbiter: arbiterRecordSchema.nullable().default(null),
 	outdateRequests: z.array(outdateRequestSchema).max(1024),
 	outdateAnswers: z.array(outdateAnswerSchema).max(1024),
 	resolveOrders: z.array(resolveOrderSchema).max(1024),

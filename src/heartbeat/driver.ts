@@ -19,6 +19,7 @@ import type {
 } from '#src/heartbeat/message.ts';
 import { noCounts } from '#src/heartbeat/tally.ts';
 import type { LinkObservation } from '#src/ports.ts';
+import type { LeaseOrders } from '#src/witness/lease.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** Generous: on a slow processor a thread takes seconds to load. */
@@ -42,6 +43,9 @@ export class PeerChannel {
 	#hearing: (hearing: HearingReport) => void = () => {};
 	#links: (links: readonly LinkObservation[]) => void = () => {};
 	#document: (document: PeerDocument) => void = () => {};
+	#witness: (answer: Report['witness']) => void = () => {};
+	#vote: (vote: Report['vote']) => void = () => {};
+	#echo: (echo: Report['echo']) => void = () => {};
 	#notice: (notice: ChannelNotice) => void = () => {};
 	#failed: (error: VmpairError) => void;
 
@@ -69,6 +73,17 @@ export class PeerChannel {
 	/** A new document of the peer's present session, validated. */
 	onDocument(callback: (document: PeerDocument) => void): void {
 		this.#document = callback;
+	}
+
+	/** Answers of the witness, what the votes are worth (each second), and that an order about echoes is obeyed. */
+	onVotes(callbacks: {
+		readonly witness: (answer: Report['witness']) => void;
+		readonly vote: (vote: Report['vote']) => void;
+		readonly echo: (echo: Report['echo']) => void;
+	}): void {
+		this.#witness = callbacks.witness;
+		this.#vote = callbacks.vote;
+		this.#echo = callbacks.echo;
 	}
 
 	/** Something an admin should read, each at most once a minute. */
@@ -129,6 +144,11 @@ export class PeerChannel {
 		this.#mailbox.update((waiting) => ({ ...waiting, document: text }));
 	}
 
+	/** What votes, claims and the watchdog rest on; obeyed in order, also while this loop hangs afterwards. */
+	orderLease(orders: LeaseOrders): void {
+		this.#post({ type: 'lease', orders });
+	}
+
 	/** Stretches the detection time D, and only that, while our own work loads the links. */
 	stretch(factor: 1 | 3): void {
 		this.#mailbox.update((waiting) => ({ ...waiting, factor }));
@@ -186,6 +206,9 @@ export class PeerChannel {
 			this.#hearing(report.hearing);
 		}
 		if (report.links !== undefined) this.#links(report.links);
+		if (report.witness !== undefined) this.#witness(report.witness);
+		if (report.vote !== undefined) this.#vote(report.vote);
+		if (report.echo !== undefined) this.#echo(report.echo);
 		if (report.document !== undefined) this.#check(report.document);
 	}
 

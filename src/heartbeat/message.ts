@@ -1,6 +1,8 @@
 import type { DetectorTiming } from '#src/heartbeat/detector.ts';
 import type { DropReason } from '#src/heartbeat/beat.ts';
-import type { Hearing, HostName, LinkObservation } from '#src/ports.ts';
+import type { Hearing, HostName, LinkObservation, MonotonicMs } from '#src/ports.ts';
+import type { Vote, WitnessAnswer } from '#src/ports-witness.ts';
+import type { LeaseOrders, LeaseTiming } from '#src/witness/lease.ts';
 
 /** One network between the hosts. Addresses are IP addresses: a name would need a resolver to answer. */
 export interface ChannelLink {
@@ -32,6 +34,20 @@ export interface ChannelOptions {
 	readonly timing: DetectorTiming;
 	/** Boot ids of the peer ever seen, oldest first; all but the last are refused (V13). */
 	readonly knownBootIds: readonly string[];
+	/** Null in a pair without a witness. */
+	readonly voter: VoterOptions | null;
+}
+
+/** What the thread needs to count votes. */
+export interface VoterOptions {
+	readonly host: HostName;
+	readonly bootId: string;
+	readonly timing: LeaseTiming;
+	/** False: an earlier run of the agent may have a claim under way (V2). */
+	readonly echoing: boolean;
+	/** URL of the module whose `openVoter(settings)` makes the thread's connections, and what it is given. */
+	readonly module: string;
+	readonly settings: unknown;
 }
 
 /** The fields of the engine's `hearing-changed`. */
@@ -75,6 +91,10 @@ export interface Orders {
 
 /** What the heartbeat thread found; whole values, the newest wins. */
 export interface Report {
+	/** Answer to the last renewal or read; null: none in time. */
+	readonly witness: WitnessAnswer | null;
+	readonly vote: { readonly vote: Vote; readonly votedMs: MonotonicMs | null };
+	readonly echo: { readonly echoing: boolean; readonly heardMs: MonotonicMs | null };
 	readonly hearing: HearingReport;
 	readonly links: readonly LinkObservation[];
 	/** The JSON of the peer's newest document. */
@@ -92,6 +112,8 @@ export interface WorkerInput {
 
 export type ToWorker =
 	| { readonly type: 'orders'; readonly orders: Partial<Orders> }
+	/** Not in the mailbox: it must arrive although this loop may hang right after. */
+	| { readonly type: 'lease'; readonly orders: LeaseOrders }
 	| { readonly type: 'taken' }
 	| { readonly type: 'stop' };
 

@@ -30,6 +30,8 @@ import type {
 } from '#src/heartbeat/message.ts';
 import { createReporter } from '#src/heartbeat/reporter.ts';
 import type { Reporter } from '#src/heartbeat/reporter.ts';
+import { openVotes } from '#src/heartbeat/votes.ts';
+import type { Votes } from '#src/heartbeat/votes.ts';
 import { createTally } from '#src/heartbeat/tally.ts';
 import type { Tally } from '#src/heartbeat/tally.ts';
 import { assert } from '#src/std/assert.ts';
@@ -97,6 +99,7 @@ class HeartbeatThread {
 	#peerDocumentSeq = 0;
 	#revision = 0;
 	#document = '';
+	#votes: Votes | null = null;
 	#deadline: { readonly timer: NodeJS.Timeout; readonly atMs: number } | null = null;
 
 	constructor(input: WorkerInput, post: (message: FromWorker) => void) {
@@ -119,6 +122,7 @@ class HeartbeatThread {
 	}
 
 	async start(): Promise<void> {
+		this.#votes = await openVotes(this.#options.voter, this.#mailbox, monotonicMs);
 		await Promise.all(this.#links.map((link) => link.start()));
 	}
 
@@ -129,6 +133,9 @@ class HeartbeatThread {
 				return;
 			case 'stop':
 				this.#stop();
+				return;
+			case 'lease':
+				this.#votes?.obey(message.orders);
 				return;
 			case 'orders':
 				post({ type: 'taken' });
@@ -270,7 +277,9 @@ class HeartbeatThread {
 		this.#peerLagMs = beat.lagMs;
 		const echoedSentMs = beat.echo === null ? null : (this.#sentMs.get(beat.echo) ?? null);
 		const rttMs = echoedSentMs === null ? null : Math.max(0, nowMs - echoedSentMs - beat.heldMs);
-		this.#detect({ type: 'beat', link: session.link, echoedSentMs, rttMs });
+		const promisedMs = beat.promises ? echoedSentMs : null;
+		this.#detect({ type: 'beat', link: session.link, echoedSentMs: promisedMs, rttMs });
+		this.#votes?.heard(promisedMs);
 		return null;
 	}
 
@@ -336,6 +345,7 @@ class HeartbeatThread {
 				session: mySession,
 				seq: this.#seq,
 				echo: session.received?.seq ?? null,
+				promises: this.#votes?.promises ?? true,
 				heldMs: session.received === null ? 0 : nowMs - session.received.atMs,
 				lagMs: Math.max(0, Math.round(lagMs - timing.beatIntervalMs)),
 			}),

@@ -4,13 +4,7 @@ import type { World } from '#src/loop.ts';
 import { Loop } from '#src/loop.ts';
 import type { Outcome } from '#src/ports.ts';
 import { execute } from '#src/sim/executor.ts';
-import {
-	armDetector,
-	createEars,
-	deliver,
-	refreshHearing,
-	restartDetector,
-} from '#src/sim/hearing.ts';
+import { armDetector, createEars, deliver, restartDetector } from '#src/sim/hearing.ts';
 import { observeHypervisor } from '#src/sim/hypervisor.ts';
 import type { Replica, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import {
@@ -25,8 +19,12 @@ import {
 	trueTime,
 } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
+import { panic } from '#src/sim/power.ts';
 import { observeReplica } from '#src/sim/replica.ts';
 import { settleAll } from '#src/sim/data.ts';
+import { orderVotes, startVotes, watchClosely } from '#src/sim/votes.ts';
+import { disarmWatchdog } from '#src/sim/watchdog.ts';
+import type { Persisted } from '#src/store/record.ts';
 import { messageOf } from '#src/std/error.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -56,7 +54,7 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 	};
 	const state = initialState(
 		host.config,
-		host.store.content,
+		remembered(simulation, host.store.content),
 		{ bootId: host.bootId, session },
 		hostClock(simulation, host),
 	);
@@ -75,11 +73,19 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 		linksShown: '',
 		linksShownMs: 0,
 		failure: null,
+		votes: null,
+		threadStalled: false,
+		loopStalled: false,
 	};
 	host.agent = agent;
 	simulation.changes += 1;
 	firstLook(simulation, agent);
 };
+
+const remembered = ({ mutation }: Simulation, content: Persisted | null): Persisted | null =>
+	mutation !== 'arbiter-forgotten' || content === null || content.arbiter === null
+		? content
+		: { ...content, arbiter: { ...content.arbiter, now: 'fencing', next: null } };
 
 /** What the drivers do at the start: look at everything once, then poll, and listen to the peer. */
 const firstLook = (simulation: Simulation, agent: SimAgent): void => {
@@ -93,7 +99,8 @@ const firstLook = (simulation: Simulation, agent: SimAgent): void => {
 	});
 	agent.ears.lastBeatMs = simulation.queue.nowMs;
 	armDetector(simulation, agent);
-	refreshHearing(simulation);
+	startVotes(simulation, agent);
+	simulation.hooks.hearingMayChange();
 	poll(simulation, agent, replicationPollMs, () => {
 		readReplication(simulation, host);
 		simulation.hooks.hearingMayChange();
@@ -186,8 +193,19 @@ const perform = (simulation: Simulation, agent: SimAgent, action: ImmediateActio
 			agent.ears.stretch = action.factor;
 			armDetector(simulation, agent);
 			return;
+		case 'order-lease':
+			orderVotes(simulation, agent, action.orders);
+			return;
+		case 'watch-closely':
+			watchClosely(simulation, agent, action.closely, () => readHypervisor(simulation, agent.host));
+			return;
+		case 'reset-host':
+			tell(simulation, agent.host.name, `resets itself: ${action.reason}`);
+			panic(simulation, agent.host);
+			return;
 		case 'leave-complete':
 			tell(simulation, agent.host.name, 'agent has left and stops');
+			disarmWatchdog(agent.host);
 			endAgent(simulation, agent);
 			return;
 	}
@@ -234,8 +252,12 @@ export const callHandler = (
 	count(simulation, 'handler calls');
 	onHost(simulation, host, delay(simulation, 20, 300), () => {
 		const { agent } = host;
-		if (simulation.mutation === 'handler-always-fenced') answer(7);
-		else if (simulation.mutation === 'handler-guesses') answer(5);
+		const { mutation, witness } = simulation;
+		const held = witness?.record?.resources[replica.vm.engine.resource]?.inSync;
+		const alone = held?.length === 1 && held[0] === host.name;
+		if (mutation === 'handler-always-fenced') answer(7);
+		else if (mutation === 'exclusion-reused' && alone) answer(4);
+		else if (mutation === 'handler-guesses') answer(5);
 		else if (agent?.alive !== true) answer(1);
 		else askAgent(simulation, replica, agent, answer);
 	});
@@ -289,8 +311,13 @@ export const readReplication = (simulation: Simulation, host: SimHost): void => 
 export const readHypervisor = (simulation: Simulation, host: SimHost): void => {
 	read(simulation, host, 'hypervisor', (agent, known) => {
 		const observation = observeHypervisor(simulation, host, simulation.timings.memoryMib);
+		const beganMs = hostClock(simulation, host);
 		return () => {
-			agent.loop.post({ type: 'hypervisor-observed', observation: known ? observation : null });
+			agent.loop.post({
+				type: 'hypervisor-observed',
+				observation: known ? observation : null,
+				beganMs,
+			});
 		};
 	});
 };
@@ -327,7 +354,7 @@ const read = (
 /** SIGCONT, or the machine goes on: what waited happens now, the detector starts over. */
 export const agentGoesOn = (simulation: Simulation, host: SimHost): void => {
 	const { agent } = host;
-	if (agent?.alive !== true || agent.stopped || host.hung) return;
+	if (agent?.alive !== true || agent.stopped || agent.loopStalled || host.hung) return;
 	host.agentSinceMs = simulation.queue.nowMs;
 	restartDetector(simulation, agent);
 	const work = agent.waiting.splice(0);

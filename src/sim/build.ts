@@ -1,6 +1,6 @@
 import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import type { Ladder } from '#src/fence/ladder.ts';
-import { timingTable } from '#src/config/timing.ts';
+import { engineWitness, timingTable } from '#src/config/timing.ts';
 import {
 	agentGoesOn,
 	callHandler,
@@ -25,10 +25,14 @@ import type {
 import { newUuid, replicaOf } from '#src/sim/model.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { fenceAgain, startAll } from '#src/sim/planted.ts';
+import { panic } from '#src/sim/power.ts';
+import { firstRecord, firstWitnessed } from '#src/sim/build-record.ts';
 import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
 import type { ScenarioDevice, ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
-import { type Persisted, stateFormat } from '#src/store/record.ts';
+import { createWitness } from '#src/sim/third.ts';
+import { refreshVotes } from '#src/sim/votes.ts';
+import { createWatchdog } from '#src/sim/watchdog.ts';
 import { prng } from '#src/std/prng.ts';
 
 /** Puts a world together from its description: hosts, networks, VMs, devices, and where they start. */
@@ -61,6 +65,7 @@ export const createSimulation = (options: BuildOptions): Simulation => {
 		hosts,
 		networks: world.networks.map(createNetwork),
 		vms,
+		witness: createWitness(world),
 		timings: timingsOf(options),
 		hooks: createHooks(
 			() => simulation,
@@ -135,6 +140,7 @@ const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineC
 		peer,
 		arbiter: world.arbiter,
 		timing: table,
+		witness: world.witness === undefined ? null : engineWitness(table),
 		links: world.networks.map(({ name, switched }) => ({ link: name, switched })),
 		fencing: {
 			levels: ladderOf(world, peer),
@@ -162,12 +168,19 @@ const createDevices = (world: ScenarioWorld, host: string): Device[] =>
 		offAsked: false,
 	}));
 
-const createHost = ({ world, clockRates }: BuildOptions, index: 0 | 1): SimHost => {
+const configOf = ({ world, mutation }: BuildOptions, self: string, peer: string): EngineConfig => {
+	const config = engineConfig(world, self, peer);
+	if (mutation !== 'taken-early' || config.witness === null) return config;
+	return { ...config, witness: { ...config.witness, takeMs: config.witness.leaseMs } };
+};
+
+const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
+	const { world, clockRates } = options;
 	const name = world.hosts[index];
 	return {
 		name,
 		index,
-		config: engineConfig(world, name, world.hosts[index === 0 ? 1 : 0]),
+		config: configOf(options, name, world.hosts[index === 0 ? 1 : 0]),
 		devices: createDevices(world, name),
 		mains: true,
 		powered: true,
@@ -185,6 +198,8 @@ const createHost = ({ world, clockRates }: BuildOptions, index: 0 | 1): SimHost 
 		store: { content: null, full: false },
 		saved: new Map(),
 		domains: new Map(),
+		watchdog: createWatchdog(world, name),
+		votedMs: 0,
 		creating: new Map(),
 		xlHungUntilMs: 0,
 		drbdHungUntilMs: 0,
@@ -273,6 +288,8 @@ const begin = (simulation: Simulation, world: ScenarioWorld, agents: boolean): v
 		const described = world.vms[index];
 		if (world.begin === 'settled' && described !== undefined) settled(simulation, vm, described);
 	}
+	if (simulation.witness !== null && world.begin !== 'fresh')
+		simulation.witness.record = firstWitnessed(simulation, world);
 	for (const host of simulation.hosts) {
 		if (world.begin !== 'fresh') host.store.content = firstRecord(simulation, world, host);
 		if (!agents) continue;
@@ -302,47 +319,11 @@ const settled = (simulation: Simulation, vm: SimVm, described: ScenarioVm): void
 				reason: null,
 				instance: `${vm.name}-${simulation.nextInstance}`,
 				shutdownDue: false,
+				shownPaused: false,
 			});
 		}
 	}
 	for (const replica of vm.replicas) writeMetadata(replica);
-};
-
-const firstRecord = (simulation: Simulation, world: ScenarioWorld, host: SimHost): Persisted => {
-	const peer = simulation.hosts[host.index === 0 ? 1 : 0];
-	const before = world.begin === 'settled' ? '' : 'earlier-';
-	return {
-		format: stateFormat,
-		pairId: 'pair',
-		host: host.name,
-		bootId: before + host.bootId,
-		joinedBootId: before + host.bootId,
-		peerBootIds: [before + peer.bootId],
-		pair: { generation: 1, armed: true, by: 'admin', reason: 'set up', at: '' },
-		resources: Object.fromEntries(
-			world.vms.map((vm, index) => [
-				vm.name,
-				{
-					record: {
-						generation: 1,
-						owner: vm.host,
-						inSync: [...world.hosts].toSorted(),
-						uuids: [simulation.vms[index]?.replicas[0].current ?? ''],
-						wanted: vm.runs ? 'running' : 'stopped',
-						journal: null,
-					},
-					selfExcludedAt: null,
-					held: null,
-					detached: false,
-					lastRun: null,
-				},
-			]),
-		),
-		openFence: null,
-		deviceWrong: false,
-		contactLost: null,
-		fences: [],
-	};
 };
 
 const createHooks = (
@@ -356,7 +337,10 @@ const createHooks = (
 		if (handler === undefined) callHandler(simulation(), replica, answer);
 		else handler(replica, answer);
 	},
-	hearingMayChange: () => refreshHearing(simulation()),
+	hearingMayChange: () => {
+		refreshHearing(simulation());
+		refreshVotes(simulation());
+	},
 	agentDied: (agent) => dropCalls(agent),
 	agentGoesOn: (host) => agentGoesOn(simulation(), host),
 	booted: (host) => {
@@ -375,6 +359,8 @@ const createHooks = (
 	},
 	dataGivenUp: (replica) => observer()?.dataGivenUp(replica),
 	resyncBegins: (source, target) => observer()?.resyncBegins(source, target),
+	tookOver: (taker, bySilence) => observer()?.tookOver(taker, bySilence),
+	watchdogFires: (host) => panic(simulation(), host),
 	fenced: (victim) => observer()?.fenced(victim),
 	loneWrite: (writer, copy) => observer()?.loneWrite(writer, copy),
 	stepped: (agent, event) => observer()?.stepped(agent, event),

@@ -1,6 +1,7 @@
 import type { Reply } from '#src/api/request.ts';
 import type { Note } from '#src/engine/action.ts';
 import type { Event } from '#src/engine/event.ts';
+import { resetGraceMs } from '#src/config/timing.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
@@ -21,6 +22,7 @@ export interface Observer {
 	handlerAnswered(replica: Replica, exitCode: number): void;
 	dataGivenUp(replica: Replica): void;
 	resyncBegins(source: Replica, target: Replica): void;
+	tookOver(taker: SimHost, bySilence: boolean): void;
 	fenced(victim: SimHost): void;
 	loneWrite(writer: Replica, copy: Replica): void;
 	stepped(agent: SimAgent, event: Event): void;
@@ -31,6 +33,8 @@ export interface Observer {
 }
 
 const hourMs = 3_600_000;
+/** Clocks of hosts may be slow by so much. */
+const clockSlack = 1.006;
 /** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
 const diskReactionMs = 5000;
 
@@ -69,11 +73,18 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
 	dataGivenUp: (replica) => checkGivenUp(simulation, replica),
 	resyncBegins: (source, target) => checkDirection(simulation, source, target),
+	tookOver: (taker, bySilence) => {
+		if (bySilence) checkSilence(simulation, taker);
+	},
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
 	},
 	loneWrite: (writer, copy) => checkLoneWrite(simulation, writer, copy),
-	stepped: (agent, event) => options.onStep?.(agent, event),
+	stepped: (agent, event) => {
+		if (event.type === 'witness-observed')
+			for (const host of simulation.hosts) checkLease(simulation, host);
+		options.onStep?.(agent, event);
+	},
 	noted: (host, note) => {
 		if (note.level !== 'debug') tellNote(simulation, host, note);
 		options.onNote?.(host, note);
@@ -216,12 +227,49 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
 	if (peer.broken && counted) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
+	// Or a third voter holds that it misses writes: nobody promotes it without asking there.
+	const witnessed = simulation.witness?.record?.resources[replica.vm.engine.resource];
+	if (witnessed?.inSync.includes(peer.host.name) === false) return;
 	if (outdated) return;
 	violate(
 		simulation,
 		'I3',
 		`the handler on ${replica.host.name} answers 4, but ${replica.vm.name} on ${peer.host.name} is ${peer.disk}`,
 	);
+};
+
+/** P3: silence is a proof only when lease, watchdog and reset of the other host are over, in true time. */
+const checkSilence = (simulation: Simulation, taker: SimHost): void => {
+	const victim = peerOf(simulation, taker);
+	const { witness } = victim.config;
+	if (witness === null) return;
+	const dueMs = victim.votedMs + witness.leaseMs + witness.watchdogMs + resetGraceMs;
+	if (simulation.queue.nowMs >= dueMs) return;
+	violate(
+		simulation,
+		'P3',
+		`${taker.name} takes over ${Math.ceil(dueMs - simulation.queue.nowMs)} ms before ${victim.name} is sure to be out`,
+	);
+};
+
+/** I6: a host without a vote runs nothing that needs one, or its watchdog has reset it. */
+const checkLease = (simulation: Simulation, host: SimHost): void => {
+	const { witness } = host.config;
+	const { content } = host.store;
+	if (witness === null || host.watchdog?.armed !== true || !host.kernelUp) return;
+	if (content === null || content === 'corrupt') return;
+	const arbiter = content.arbiter?.next === null ? content.arbiter.now : 'witness';
+	if (arbiter !== 'witness') return;
+	const sinceMs = Math.max(host.votedMs, host.bootedMs);
+	const dueMs = sinceMs + (witness.leaseMs + witness.watchdogMs + resetGraceMs) * clockSlack;
+	if (simulation.queue.nowMs < dueMs) return;
+	for (const vm of simulation.vms) {
+		const record = durableRecord(host, vm);
+		const needed =
+			record?.owner === host.name && record.inSync.includes(peerOf(simulation, host).name);
+		if (!needed || !isRunnable(host, vm)) continue;
+		violate(simulation, 'I6', `${vm.name} runs on ${host.name}, whose last vote is long over`);
+	}
 };
 
 /** I8: no resync overwrites the only copy of acknowledged data. */

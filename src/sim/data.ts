@@ -55,7 +55,8 @@ export const isWriting = (simulation: Simulation, host: SimHost, vm: SimVm): boo
 /** The data that a guest on this host sees: its own disk's, or the peer's when its own is not usable. */
 export const visibleHead = (replica: Replica): number => {
 	if (replica.disk === 'UpToDate') return replica.head;
-	return replica.connection === 'Connected' ? otherReplica(replica).head : -1;
+	const peer = otherReplica(replica);
+	return replica.connection === 'Connected' && peer.disk !== 'Diskless' ? peer.head : -1;
 };
 
 /** Counts the writes since the last change. Call it before anything changes that decides about writes. */

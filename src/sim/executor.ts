@@ -26,6 +26,8 @@ import {
 	vmNamed,
 } from '#src/sim/model.ts';
 import { queryPower, switchPower } from '#src/sim/power.ts';
+import { askWitness } from '#src/sim/third.ts';
+import { succeeded, unknown } from '#src/ports-outcome.ts';
 import { assert } from '#src/std/assert.ts';
 
 /** The executor table of the simulated world: one entry per action type, as in the real agent. */
@@ -55,6 +57,11 @@ export const execute = (
 		case 'power-off':
 		case 'power-on':
 			fenceSwitch(simulation, hostNamed(simulation, action.host), action, done);
+			return;
+		case 'witness':
+			askWitness(simulation, host, action.command, (answer) => {
+				done(answer === null ? unknown('the witness does not answer') : succeeded(answer));
+			});
 			return;
 		case 'resource-up':
 		case 'resource-connect':

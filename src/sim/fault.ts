@@ -2,6 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import { endAgent, startAgent, startAgentSoon } from '#src/sim/agent.ts';
 import { settleAll } from '#src/sim/data.ts';
 import { promote } from '#src/sim/drbdadm.ts';
+import { stallStep, witnessStep } from '#src/sim/fault-witness.ts';
 import { refreshAllReplication } from '#src/sim/handshake.ts';
 import { guestEnds } from '#src/sim/hypervisor.ts';
 import type { Network, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
@@ -27,6 +28,7 @@ export const applyStep = (simulation: Simulation, step: ScenarioStep, label: str
 	simulation.changes += 1;
 	settleAll(simulation);
 	if (step.do === 'cut' || step.do === 'mend') cutOrMend(simulation, step);
+	else if (witnessStep(simulation, step)) return;
 	else if ('host' in step) applyHostStep(simulation, hostNamed(simulation, step.host), step, label);
 	else if (step.do === 'guest') applyGuest(simulation, vmNamed(simulation, step.vm), step.does);
 	else if (step.do === 'guest-ignores-shutdown') {
@@ -52,6 +54,7 @@ const applyHostStep = (
 ): void => {
 	if (powerStep(simulation, host, step)) return;
 	if (agentStep(simulation, host, step)) return;
+	if (stallStep(simulation, host, step)) return;
 	if (storeStep(simulation, host, step)) return;
 	if (resourceStep(simulation, host, step)) return;
 	if (deviceStep(simulation, host, step)) return;

@@ -28,7 +28,7 @@ export const createEars = (): Ears => ({
 const isAlive = (agent: SimAgent | null): agent is SimAgent => agent?.alive === true;
 
 const beats = (agent: SimAgent | null): agent is SimAgent =>
-	isAlive(agent) && !agent.stopped && kernelAnswers(agent.host);
+	isAlive(agent) && !agent.stopped && kernelAnswers(agent.host) && !agent.threadStalled;
 
 const bothWays = (network: Network): boolean =>
 	pathOpen(network, 0, 'heartbeat') && pathOpen(network, 1, 'heartbeat');
@@ -51,7 +51,7 @@ const refreshLink = (simulation: Simulation, network: Network): void => {
 		network.breakTimer ??= schedule(simulation.queue, simulation.queue.nowMs + giveUpMs, () => {
 			network.breakTimer = null;
 			network.connected = false;
-			refreshHearing(simulation);
+			simulation.hooks.hearingMayChange();
 		});
 	} else if (network.breakTimer !== null) {
 		network.breakTimer.callback = null;
@@ -68,13 +68,13 @@ const refreshLink = (simulation: Simulation, network: Network): void => {
 		() => {
 			network.connectTimer = null;
 			network.connected = true;
-			refreshHearing(simulation);
+			simulation.hooks.hearingMayChange();
 		},
 	);
 };
 
 /** True while this host's beats arrive at the other one. */
-const flowsFrom = (simulation: Simulation, sender: SimHost): boolean =>
+export const flowsFrom = (simulation: Simulation, sender: SimHost): boolean =>
 	beats(sender.agent) &&
 	kernelAnswers(peerOf(simulation, sender)) &&
 	simulation.networks.some(
@@ -87,7 +87,7 @@ const refreshEars = (simulation: Simulation, host: SimHost): void => {
 	const peer = peerOf(simulation, host);
 	const { ears } = agent;
 	const flows = flowsFrom(simulation, peer);
-	const echoed = flows && flowsFrom(simulation, host);
+	const echoed = flows && flowsFrom(simulation, host) && peer.agent?.votes?.echoing !== false;
 	observeLinks(simulation, host);
 	if (flows && !ears.flowing) {
 		ears.flowing = true;

@@ -36,7 +36,12 @@ export const observeHypervisor = (
 	vms: [...host.domains].map(([vm, domain]) => ({
 		vm,
 		// The driver sees the unit of a create that is still under way.
-		presence: domain.presence === 'paused' && host.creating.has(vm) ? 'creating' : domain.presence,
+		presence:
+			domain.presence === 'paused' && host.creating.has(vm)
+				? 'creating'
+				: domain.shownPaused
+					? 'paused'
+					: domain.presence,
 		reason: domain.presence === 'stopped' ? domain.reason : null,
 		neverRan: domain.neverRan,
 		instance: domain.instance,
@@ -93,6 +98,7 @@ const appear = (simulation: Simulation, host: SimHost, vm: SimVm): Domain => {
 		reason: null,
 		instance: `${vm.name}-${simulation.nextInstance}`,
 		shutdownDue: false,
+		shownPaused: false,
 	};
 	host.domains.set(vm.name, domain);
 	changed(simulation, host, vm);
@@ -169,7 +175,8 @@ export const pauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done: 
 		done(failed('xl-absent'));
 		return;
 	}
-	if (domain.presence === 'running') {
+	if (simulation.mutation === 'pause-shown') domain.shownPaused = true;
+	else if (domain.presence === 'running') {
 		settle(simulation, vm);
 		holdBack(host, vm);
 		domain.presence = 'paused';

@@ -4,6 +4,7 @@ import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Loop } from '#src/loop.ts';
+import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import type { Queue, Timer } from '#src/sim/queue.ts';
 import { schedule } from '#src/sim/queue.ts';
@@ -80,6 +81,8 @@ export interface Domain {
 	neverRan: boolean;
 	/** Asked to shut down; it will when it can run. */
 	shutdownDue: boolean;
+	/** A planted lie: shown as paused although it runs. */
+	shownPaused: boolean;
 }
 
 export interface Device {
@@ -153,6 +156,12 @@ export interface SimAgent {
 	linksShown: string;
 	linksShownMs: number;
 	failure: Error | null;
+	/** Null in a pair without a witness. */
+	votes: SimVotes | null;
+	/** Only the heartbeat thread stands still. */
+	threadStalled: boolean;
+	/** Only the main loop stands still. */
+	loopStalled: boolean;
 }
 
 export interface SimHost {
@@ -182,6 +191,9 @@ export interface SimHost {
 	readonly store: { content: Persisted | 'corrupt' | null; full: boolean };
 	readonly saved: Map<string, Persisted | 'corrupt' | null>;
 	readonly domains: Map<VmName, Domain>;
+	readonly watchdog: SimWatchdog | null;
+	/** When the youngest message was sent that gave this host a vote, in true time. */
+	votedMs: number;
 	/** Creates under way, by VM. */
 	readonly creating: Map<VmName, { opened: boolean }>;
 	xlHungUntilMs: number;
@@ -246,7 +258,10 @@ export interface Hooks {
 	splitFound(replica: Replica): void;
 	/** A copy is to be overwritten although DRBD found a split brain. */
 	dataGivenUp(replica: Replica): void;
+	/** A takeover was written to the witness. */
+	tookOver(taker: SimHost, bySilence: boolean): void;
 	resyncBegins(source: Replica, target: Replica): void;
+	watchdogFires(host: SimHost): void;
 	fenced(victim: SimHost): void;
 	/** A write was acknowledged by `copy` alone. */
 	loneWrite(writer: Replica, copy: Replica): void;
@@ -271,6 +286,8 @@ export interface Simulation {
 	readonly hosts: readonly [SimHost, SimHost];
 	readonly networks: readonly Network[];
 	readonly vms: readonly SimVm[];
+	/** Null in a pair without one. */
+	readonly witness: SimWitness | null;
 	readonly timings: Timings;
 	readonly hooks: Hooks;
 	readonly mutation: Mutation;
@@ -321,7 +338,7 @@ export const violate = (simulation: Simulation, checker: string, message: string
 /** Runs in an agent's process: dropped when it is dead, put off while it is stopped. */
 export const inAgent = (agent: SimAgent, callback: () => void): void => {
 	if (!agent.alive) return;
-	if (agent.stopped || agent.host.hung) agent.waiting.push(callback);
+	if (agent.stopped || agent.loopStalled || agent.host.hung) agent.waiting.push(callback);
 	else callback();
 };
 

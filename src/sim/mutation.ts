@@ -37,4 +37,24 @@ export type Mutation =
 	/** Promotes, creates and unpauses are taken but never done. */
 	| 'idle'
 	/** The same, and no condition is ever raised. */
-	| 'idle-and-mute';
+	| 'idle-and-mute'
+	/** V1: the beats that were heard do not count for the takeover by silence. */
+	| 'beats-forgotten'
+	/** V2: beats are echoed although a claim is on its way. */
+	| 'echo-while-claiming'
+	/** V3, V4: the witness lets a claimed host write, and a claimer take over whatever it holds there. */
+	| 'script-unchecked'
+	/** V5: the handler is let through by an exclusion in the witness, of whatever loss. */
+	| 'exclusion-reused'
+	/** V6: a restarted witness looks like the one before. */
+	| 'run-unseen'
+	/** V10: an agent that restarts takes fencing for the arbiter, whatever both hosts agreed on. */
+	| 'arbiter-forgotten'
+	/** L3: the claim of a dead host is never voided. */
+	| 'claim-for-ever'
+	/** P3: T_take is as short as the lease alone. */
+	| 'taken-early'
+	/** I6: VMs are shown as paused and run on. */
+	| 'pause-shown'
+	/** I6: the watchdog is fed whatever is granted. */
+	| 'fed-for-ever';

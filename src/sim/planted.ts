@@ -20,6 +20,7 @@ export const startAll = (simulation: Simulation, host: SimHost): void => {
 			reason: null,
 			instance: `${vm.name}-${simulation.nextInstance}`,
 			shutdownDue: false,
+			shownPaused: false,
 		});
 		simulation.hooks.vmRuns(host, vm);
 	}

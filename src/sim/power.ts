@@ -5,6 +5,7 @@ import type { Device, SimHost, Simulation } from '#src/sim/model.ts';
 import { count, delay, peerOf, replicaOf, tell } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { changed } from '#src/sim/replica.ts';
+import { disarmWatchdog, feedWatchdog, starveWatchdog } from '#src/sim/watchdog.ts';
 
 /** Power of the hosts, their boots, and the fence devices that switch it. */
 
@@ -32,6 +33,7 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 	host.frozenWork.length = 0;
 	host.xlHungUntilMs = 0;
 	host.drbdHungUntilMs = 0;
+	disarmWatchdog(host);
 	if (host.agent !== null) {
 		host.oldDocument = host.agent.outbox ?? host.oldDocument;
 		host.agent.alive = false;
@@ -114,6 +116,7 @@ export const hangHost = (simulation: Simulation, host: SimHost): void => {
 	if (!host.kernelUp || host.hung) return;
 	settleAll(simulation);
 	host.hung = true;
+	starveWatchdog(simulation, host);
 	tell(simulation, host.name, 'hangs');
 	simulation.changes += 1;
 	refreshAllReplication(simulation);
@@ -124,6 +127,7 @@ export const resumeHost = (simulation: Simulation, host: SimHost): void => {
 	if (!host.hung) return;
 	settleAll(simulation);
 	host.hung = false;
+	feedWatchdog(simulation, host);
 	tell(simulation, host.name, 'goes on');
 	simulation.changes += 1;
 	const work = host.frozenWork.splice(0);

@@ -49,7 +49,14 @@ const deviceSchema = z.strictObject({
 
 const worldSchema = z.strictObject({
 	hosts: z.tuple([nameSchema, nameSchema]),
-	arbiter: z.enum(['fencing', 'person']).default('fencing'),
+	arbiter: z.enum(['witness', 'fencing', 'person']).default('fencing'),
+	/** The third place; required by the arbiter `witness`. */
+	witness: z
+		.strictObject({
+			/** Hosts whose watchdog is armed; the others have none. Default: both. */
+			watchdogs: z.array(nameSchema).max(2).optional(),
+		})
+		.optional(),
 	/** The detection time D. */
 	detection: durationSchema.default(3000),
 	/**
@@ -180,7 +187,7 @@ const namesProblems = (scenario: {
 	scenario.steps.forEach((step, index) => {
 		checkAll(step, ['steps', index]);
 		if (step.when !== undefined) checkAll(step.when, ['steps', index, 'when']);
-		if (step.do === 'cut' || step.do === 'mend')
+		if (/^(witness-)?(cut|mend)$/.test(step.do) && 'from' in step)
 			check(hosts, 'host', step.from, ['steps', index, 'from']);
 	});
 	scenario.expect.forEach((expectation, index) => {
@@ -201,6 +208,13 @@ const namesProblems = (scenario: {
 			path: ['world', 'networks'],
 		});
 	}
+	if ((scenario.world.arbiter === 'witness') !== (scenario.world.witness !== undefined))
+		problems.push({
+			message: 'a witness belongs to the arbiter witness',
+			path: ['world', 'witness'],
+		});
+	for (const host of scenario.world.witness?.watchdogs ?? [])
+		check(hosts, 'host', host, ['world', 'witness', 'watchdogs']);
 	for (const [host, devices] of Object.entries(scenario.world.devices)) {
 		check(hosts, 'host', host, ['world', 'devices', host]);
 		const levels = new Set(devices.map(({ level }) => level));

@@ -21,6 +21,7 @@ export const isSeen = (simulation: Simulation, gathered: Gathered, sight: Sight)
 		(host === null || isHostSeen(host, sight)) &&
 		(vm === null || host === null || isReplicaSeen(host, vm, sight)) &&
 		isGathered(gathered, sight) &&
+		(sight.claim === undefined || claimant(simulation) === sight.claim) &&
 		(sight.ledger === undefined || isLedgerIntact(simulation, vm))
 	);
 };
@@ -38,7 +39,18 @@ const isVmSeen = (simulation: Simulation, vm: SimVm, sight: Sight): boolean => {
 
 const isHostSeen = (host: SimHost, sight: Sight): boolean =>
 	(sight.power === undefined || (sight.power === 'on') === host.powered) &&
+	(sight.arbiter === undefined || arbiterSeen(host) === sight.arbiter) &&
 	(sight.agent === undefined || (sight.agent === 'running') === (host.agent?.alive === true));
+
+const claimant = (simulation: Simulation): string | null =>
+	simulation.witness?.record?.claim?.by ?? null;
+
+const arbiterSeen = (host: SimHost): string | null => {
+	const { content } = host.store;
+	if (content === null || content === 'corrupt') return null;
+	if (content.arbiter === null) return host.config.arbiter;
+	return content.arbiter.next === null ? content.arbiter.now : 'changing';
+};
 
 const isReplicaSeen = (host: SimHost, vm: SimVm, sight: Sight): boolean => {
 	const replica = replicaOf(host, vm);
@@ -50,6 +62,8 @@ const isReplicaSeen = (host: SimHost, vm: SimVm, sight: Sight): boolean => {
 		(sight.disk === undefined || (replica.up && replica.disk === sight.disk)) &&
 		(sight.connection === undefined || (replica.up && replica.connection === sight.connection)) &&
 		(sight.frozen === undefined || replica.frozen === sight.frozen) &&
+		(sight.paused === undefined ||
+			(host.domains.get(vm.name)?.presence === 'paused') === sight.paused) &&
 		(sight.owner === undefined || record?.owner === sight.owner) &&
 		(sight.inSync === undefined ||
 			record?.inSync.toSorted().join() === sight.inSync.toSorted().join())

@@ -54,6 +54,12 @@ export const sightSchema = z
 		frozen: z.boolean().optional(),
 		/** The guest's writes are being acknowledged. */
 		writing: z.boolean().optional(),
+		/** The VM's domain on `host` is paused. */
+		paused: z.boolean().optional(),
+		/** The arbiter that is in force by the durable record of `host`. */
+		arbiter: z.enum(['witness', 'fencing', 'person', 'changing']).optional(),
+		/** The host that claims the other one in the witness; null for none. */
+		claim: nameSchema.nullable().optional(),
 		/** The in-sync set of the VM's durable record on `host`. */
 		inSync: z.array(nameSchema).max(2).optional(),
 		/** The owner in the VM's durable record on `host`; null for none. */
@@ -173,6 +179,16 @@ export const stepSchema = z.discriminatedUnion('do', [
 		/** Absent: the copy that misses writes, asked on the host whose copy stays. */
 		discard: nameSchema.nullable().default(null),
 	}),
+	action('witness-stop', {}),
+	action('witness-start', {}),
+	action('witness-cut', { from: nameSchema.optional() }),
+	action('witness-mend', { from: nameSchema.optional() }),
+	action('witness-slow', { for: durationSchema }),
+	action('witness-save', { as: nameSchema }),
+	action('witness-restore', { from: nameSchema }),
+	action('witness-empty', {}),
+	action('thread-stall', { ...host, for: durationSchema }),
+	action('loop-stall', { ...host, for: durationSchema }),
 	action('nothing', {}),
 ]);
 

@@ -234,6 +234,60 @@ const small: Fault = (random, _world, atMs) => {
 	return pick(random, plans);
 };
 
+const witnessCut: Fault = (random, _world, atMs) => {
+	const from = chance(random, 0.75) ? { from: someHost(random) } : {};
+	const endMs = later(random, atMs, 300, 40_000);
+	return [at(atMs, { do: 'witness-cut', ...from }), at(endMs, { do: 'witness-mend', ...from })];
+};
+
+const witnessRestart: Fault = (random, _world, atMs) => {
+	const endMs = later(random, atMs, 100, 40_000);
+	if (chance(random, 0.3)) return [at(atMs, { do: 'witness-slow', for: duration(endMs - atMs) })];
+	if (chance(random, 0.2)) return [at(atMs, { do: 'witness-empty' })];
+	if (chance(random, 0.6))
+		return [at(atMs, { do: 'witness-stop' }), at(endMs, { do: 'witness-start' })];
+	const as = `witness-${atMs}`;
+	return [
+		at(below(random, Math.max(1, atMs)), { do: 'witness-save', as }),
+		at(atMs, { do: 'witness-stop' }),
+		at(endMs, { do: 'witness-restore', from: as }),
+	];
+};
+
+/** The hosts lose each other, and one of them the witness too, a little earlier or later. */
+const isolation: Fault = (random, _world, atMs) => {
+	const from = someHost(random);
+	const endMs = later(random, atMs, 2000, 40_000);
+	const skewMs = between(random, -6000, 3000);
+	const networks = ['management', 'replication'] as const;
+	return [
+		at(Math.max(0, atMs + skewMs), { do: 'witness-cut', from }),
+		at(endMs + below(random, 6000), { do: 'witness-mend', from }),
+		...networks.map((network) => at(atMs, { do: 'cut', network })),
+		...networks.map((network) => at(endMs, { do: 'mend', network })),
+	];
+};
+
+const stall: Fault = (random, _world, atMs) => {
+	const host = someHost(random);
+	const by = duration(between(random, 500, 20_000));
+	return [
+		at(
+			atMs,
+			chance(random, 0.5)
+				? { do: 'thread-stall', host, for: by }
+				: { do: 'loop-stall', host, for: by },
+		),
+	];
+};
+
+const witnessFaults: readonly (readonly [number, Fault])[] = [
+	[4, witnessCut],
+	[3, witnessRestart],
+	[4, isolation],
+	[2, stall],
+];
+
 /** Weighted kinds; every seed forgets some of them, so that the others meet more often. */
 export const randomSteps = (
 	random: Prng,
@@ -254,6 +308,7 @@ export const randomSteps = (
 		[3, request],
 		[2, device(swarmClass)],
 		[2, small],
+		...(swarmClass === 'witness' ? witnessFaults : []),
 	];
 	const drawn = kinds.filter(() => chance(random, 0.6));
 	const bag = (drawn.length > 0 ? drawn : kinds).flatMap(([weight, fault]) =>
@@ -277,15 +332,16 @@ export const randomSteps = (
 	// People put everything right; from here on the pair must find its way by itself.
 	const lastMs = Math.max(...timed.map((each) => each.atMs));
 	const repairedMs = lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000);
-	timed.push(...repairs(repairedMs));
+	timed.push(...repairs(swarmClass, repairedMs));
 	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
 	return timed
 		.toSorted((one, other) => one.atMs - other.atMs)
 		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
 };
 
-const repairs = (atMs: number): Timed[] => {
-	const steps: StepInput[] = [];
+const repairs = (swarmClass: SwarmClass, atMs: number): Timed[] => {
+	const steps: StepInput[] =
+		swarmClass === 'witness' ? [{ do: 'witness-start' }, { do: 'witness-mend' }] : [];
 	for (const network of ['management', 'replication']) {
 		for (const traffic of ['all', 'replication', 'heartbeat'] as const) {
 			steps.push({ do: 'mend', network, traffic });

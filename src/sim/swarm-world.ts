@@ -14,10 +14,11 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  *   their word is excused.
  * - `mistaken`: devices are honest, but a person says of a host that lives that it is dead, and takes over from it:
  *   two copies may be runnable for a while, acknowledged data must hold all the same.
+ * - `witness`: honest devices, a witness as the arbiter, and watchdogs.
  */
-export type SwarmClass = 'honest' | 'dishonest' | 'mistaken';
+export type SwarmClass = 'honest' | 'dishonest' | 'mistaken' | 'witness';
 
-export const swarmClasses: readonly SwarmClass[] = ['honest', 'dishonest', 'mistaken'];
+export const swarmClasses: readonly SwarmClass[] = ['honest', 'dishonest', 'mistaken', 'witness'];
 
 export type WorldInput = ScenarioInput['world'];
 
@@ -41,8 +42,7 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 	}));
 	const world: WorldInput = {
 		hosts: [...swarmHosts],
-		// With a person who errs, a fence device would take the truth away together with the host.
-		arbiter: swarmClass !== 'mistaken' && chance(random, 0.85) ? 'fencing' : 'person',
+		...arbiterOf(random, swarmClass),
 		detection: duration(pick(random, [2000, 3000, 5000])),
 		begin: chance(random, 0.85) ? 'settled' : 'cold',
 		networks: [
@@ -108,6 +108,18 @@ export const randomDeviceFault = (
 	if (chance(random, 0.3)) return { behaviour };
 	const device = below(random, own.length);
 	return { device, behaviour: chance(random, 0.3) ? ('stuck' as const) : behaviour };
+};
+
+/** Two in three hosts have a watchdog that is armed. */
+const arbiterOf = (
+	random: Prng,
+	swarmClass: SwarmClass,
+): Pick<WorldInput, 'arbiter' | 'witness'> => {
+	// With a person who errs, a fence device would take the truth away together with the host.
+	if (swarmClass === 'mistaken') return { arbiter: 'person' };
+	if (swarmClass !== 'witness') return { arbiter: chance(random, 0.85) ? 'fencing' : 'person' };
+	const watchdogs = swarmHosts.filter(() => chance(random, 0.67));
+	return { arbiter: 'witness', witness: { watchdogs } };
 };
 
 const randomDevices = (random: Prng, swarmClass: SwarmClass) => {

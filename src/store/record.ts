@@ -89,6 +89,27 @@ const openFenceSchema = z.strictObject({
 	levels: z.array(z.int().min(0)).min(1).max(8).default([0]),
 });
 
+/** What this host remembers of the witness; null while it never had one. */
+const witnessMemorySchema = z.strictObject({
+	/** The run of the witness that both hosts confirmed; null: none grants anything (V6). */
+	confirmedRunId: z.string().max(128).nullable(),
+	/** High-water marks: what was seen there in a confirmed run. Less than that was restored. */
+	version: z.int().min(0),
+	generations: z.record(name, z.int().min(1)),
+	/** A claim was or will be sent, and its withdrawal is not known to have landed (V2). */
+	claiming: z.boolean(),
+	/** Domains that this host paused for want of a vote, by VM; the instance names the very domain. */
+	paused: z.record(name, z.string().max(256)),
+});
+
+/** The arbiter in force and the one that both hosts are changing to (V10). */
+export const arbiterRecordSchema = z.strictObject({
+	/** Grows with every change; the higher one is the later. */
+	round: z.int().min(1),
+	now: z.enum(['witness', 'fencing', 'person']),
+	next: z.enum(['witness', 'fencing', 'person']).nullable(),
+});
+
 export const persistedSchema = z.strictObject({
 	format: z.literal(stateFormat),
 	pairId: z.string().min(1).max(128),
@@ -108,9 +129,14 @@ export const persistedSchema = z.strictObject({
 	contactLost: z.strictObject({ bootId, atMs: z.number().min(0) }).nullable(),
 	/** `off` commands sent, newest last, for the hourly limit. */
 	fences: z.array(z.strictObject({ bootId, atMs: z.number().min(0) })).max(64),
+	witness: witnessMemorySchema.nullable().default(null),
+	/** Null: the configured one, unless that is a witness that the hosts have not agreed on yet. */
+	arbiter: arbiterRecordSchema.nullable().default(null),
 });
 
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;
 export type LocalResource = Readonly<z.infer<typeof localResourceSchema>>;
 export type PairRecord = Readonly<z.infer<typeof pairRecordSchema>>;
+export type WitnessMemory = Readonly<z.infer<typeof witnessMemorySchema>>;
+export type ArbiterRecord = Readonly<z.infer<typeof arbiterRecordSchema>>;
 export type Persisted = Readonly<z.infer<typeof persistedSchema>>;

@@ -290,6 +290,8 @@ const record = (inSync: readonly string[]): Persisted => ({
 	deviceWrong: false,
 	contactLost: null,
 	fences: [],
+	witness: null,
+	arbiter: null,
 });
 
 const beforeResync = async (

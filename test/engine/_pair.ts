@@ -40,6 +40,7 @@ export const engineConfig = (
 	self,
 	peer,
 	arbiter: 'fencing',
+	witness: null,
 	timing: {
 		detectionMs: 3000,
 		beatIntervalMs: 200,

@@ -21,6 +21,7 @@ const anyBeat: fc.Arbitrary<Beat> = fc.record({
 	session: id,
 	seq: count,
 	echo: fc.option(count),
+	promises: fc.boolean(),
 	heldMs: milliseconds,
 	lagMs: milliseconds,
 });

@@ -244,6 +244,7 @@ const beat: Beat = {
 	session: 'session-1',
 	seq: 1,
 	echo: null,
+	promises: true,
 	heldMs: 0,
 	lagMs: 0,
 };

@@ -101,6 +101,7 @@ export const createOptions = (
 		},
 		timing,
 		knownBootIds: [],
+		voter: null,
 		...change,
 	};
 };
@@ -167,6 +168,8 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	resolveOrders: [],
 	forwarded: [],
 	forwardedReplies: [],
+	witness: null,
+	arbiter: null,
 });
 
 /** A cable that can go dead: nothing is forwarded, and nothing is closed either. */

@@ -54,8 +54,10 @@ function settingsOf(scenario: Scenario): ProductSettings {
 		return { name, slot, host, priority, after, shutdownMs: vm.shutdown };
 	});
 	const { attempts, perHourMax, afterFence } = world.fencing;
+	const { arbiter } = world;
+	if (arbiter === 'witness') throw new Error('the lab has no witness: run it in the simulator');
 	return {
-		arbiter: world.arbiter,
+		arbiter,
 		detectionMs: world.detection,
 		afterFence,
 		attempts,

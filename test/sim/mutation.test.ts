@@ -1,17 +1,22 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
-import type { SwarmClass } from '#src/sim/swarm-world.ts';
+import { parse } from 'yaml';
 import type { Mutation } from '#src/sim/mutation.ts';
+import { runScenario } from '#src/sim/run.ts';
+import { parseScenario } from '#src/sim/scenario.ts';
+import type { SwarmClass } from '#src/sim/swarm-world.ts';
 import { runSeed } from '#src/sim/swarm.ts';
 
 /** A checker that never fires proves nothing: each must catch a bug that was planted for it. */
 const seedsMax = 300;
 
-const caught = (mutation: Mutation, checker: string, swarmClass?: SwarmClass): number | null => {
+const caught = (
+	mutation: Mutation,
+	checker: string,
+	swarmClass: SwarmClass = 'honest',
+): number | null => {
 	for (let seed = 2000; seed < 2000 + seedsMax; seed += 1) {
-		const { violations } = runSeed(seed, {
-			mutation,
-			...(swarmClass === undefined ? {} : { swarmClass }),
-		});
+		const { violations } = runSeed(seed, { mutation, swarmClass });
 		if (violations.some((violation) => violation.checker === checker)) return seed;
 	}
 	return null;
@@ -42,3 +47,35 @@ test(catches, 'idle-and-mute', 'I10');
 test(catches, 'idle', 'liveness');
 test(catches, 'writes-not-mirrored', 'no-loss');
 test(catches, 'writes-not-mirrored', 'silent-divergence');
+
+const catchesWithWitness = test.macro<[Mutation, string]>({
+	exec: (t, mutation, checker) => {
+		t.not(caught(mutation, checker, 'witness'), null);
+	},
+	title: (_, mutation, checker) =>
+		`with a witness the checker of ${checker} catches the planted bug ${mutation}`,
+});
+
+test(catchesWithWitness, 'beats-forgotten', 'P3');
+test(catchesWithWitness, 'taken-early', 'P3');
+test(catchesWithWitness, 'exclusion-reused', 'I5');
+test(catchesWithWitness, 'pause-shown', 'I6');
+test(catchesWithWitness, 'fed-for-ever', 'I6');
+
+/** Needs a sequence that random faults rarely meet: the rule's own story fails when the rule is off. */
+const storyNeedsRule = test.macro<[string, Mutation]>({
+	exec: (t, name, mutation) => {
+		const document: unknown = parse(readFileSync(`test/scenario/${name}/scenario.yaml`, 'utf8'));
+		const { failures, violations } = runScenario(parseScenario(document), { mutation });
+		t.true(failures.length + violations.length > 0);
+	},
+	title: (_, name, mutation) => `the story of ${name} ends badly under the planted bug ${mutation}`,
+});
+
+test(storyNeedsRule, 'v02-no-echo-under-claim', 'echo-while-claiming');
+test(storyNeedsRule, 'v04-claimed-host-may-not-exclude', 'script-unchecked');
+test(storyNeedsRule, 'v06-witness-restored-data', 'run-unseen');
+test(storyNeedsRule, 'v06-witness-restored-owner', 'run-unseen');
+test(storyNeedsRule, 'v10-arbiter-is-remembered', 'arbiter-forgotten');
+test(storyNeedsRule, 'v21-release-by-witness', 'script-unchecked');
+test(storyNeedsRule, 'l03-claim-of-a-dead-host', 'claim-for-ever');

@@ -29,6 +29,20 @@ test('random faults break no promise', (t) => {
 	}
 });
 
+test('random faults of witness, votes and watchdogs break no promise', (t) => {
+	for (let seed = 1; seed <= 40; seed += 1) {
+		const { violations } = runSeed(seed, { swarmClass: 'witness' });
+		t.deepEqual(violations, [], `vmpair simulate --seeds 1 --seed ${seed} --class witness --trace`);
+	}
+});
+
+test('seeds with a witness that once broke a promise keep it', (t) => {
+	for (const seed of [43, 175, 267, 2006, 10_074, 22_574, 23_139, 23_265, 33_609, 33_912]) {
+		const { violations } = runSeed(seed, { swarmClass: 'witness' });
+		t.deepEqual(violations, [], `vmpair simulate --seeds 1 --seed ${seed} --class witness --trace`);
+	}
+});
+
 /** Each of these once broke a promise; they stay, whatever the seeds of the day are. */
 const onceBroken: readonly number[] = [
 	517, 3389, 9672, 14_424, 16_485, 27_620, 27_720, 49_897, 65_785, 131_766, 146_444, 500_748,

@@ -57,6 +57,14 @@ export const exampleRecord: Persisted = {
 		levels: [0, 1],
 	},
 	fences: [{ bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', atMs: 123_456 }],
+	witness: {
+		confirmedRunId: '7f3c',
+		version: 40,
+		generations: { ldap: 3 },
+		claiming: true,
+		paused: { ldap: '17' },
+	},
+	arbiter: { round: 2, now: 'witness', next: 'fencing' },
 };
 
 const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,20}$/);
@@ -109,4 +117,20 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 		}),
 	),
 	fences: fc.array(fc.record({ bootId: name, atMs: timeMs }), { maxLength: 4 }),
+	witness: fc.option(
+		fc.record({
+			confirmedRunId: fc.option(name),
+			version: timeMs,
+			generations: fc.dictionary(name, count, { maxKeys: 3, noNullPrototype: true }),
+			claiming: fc.boolean(),
+			paused: fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true }),
+		}),
+	),
+	arbiter: fc.option(
+		fc.record({
+			round: count,
+			now: fc.constantFrom('witness' as const, 'fencing' as const, 'person' as const),
+			next: fc.constantFrom(null, 'witness' as const, 'person' as const),
+		}),
+	),
 });

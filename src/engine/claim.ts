@@ -1,0 +1,155 @@
+import { type Draft, joined, note, observedOf, recordOf, wakeBy } from '#src/engine/draft.ts';
+import { proofOf } from '#src/engine/peer.ts';
+import type { State } from '#src/engine/state.ts';
+import { couldTakeOver } from '#src/engine/takeover.ts';
+import {
+	arbiterOf,
+	claimHeld,
+	memoryOf,
+	selfFencedAtMs,
+	silentInWitnessMs,
+	witnessGrants,
+	witnessRecord,
+} from '#src/engine/voters.ts';
+import { changeMemory, changeWitness, send } from '#src/engine/witness.ts';
+import { isConnected } from '#src/drbd/role.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { renewMs } from '#src/witness/lease.ts';
+
+/** A claim that found no proof for so long is given back, so that a peer that only lost its links may renew, ms. */
+const patienceMs = 60_000;
+/** ... and is not made again before, ms. */
+const restMs = 30_000;
+
+/** The peer's kernel still holds the resource in use: only a power-off lifts that veto. */
+const vetoed = (state: State, resource: string, nowMs: number): boolean => {
+	const observed = observedOf(state, resource);
+	return (
+		observed !== undefined &&
+		isConnected(observed) &&
+		observed.peerRole === 'Primary' &&
+		proofOf(state, nowMs)?.kind !== 'power-off'
+	);
+};
+
+/** The VM could run here with every acknowledged write if the peer were out. */
+export const takeable = (state: State, vm: EngineVm, nowMs: number): boolean => {
+	const record = recordOf(state, vm.resource);
+	return (
+		record?.owner === state.config.peer &&
+		record.wanted === 'running' &&
+		couldTakeOver(state, vm.resource) &&
+		!vetoed(state, vm.resource, nowMs)
+	);
+};
+
+/** A claim must win something: a VM of the peer that can run here (L5). */
+export const claimGain = (state: State, nowMs: number): string | null => {
+	const person = state.peer.proof?.kind === 'person';
+	if (!state.persisted.pair.armed && !person) return null;
+	const vm = state.config.vms.find((each) => takeable(state, each, nowMs));
+	return vm === undefined ? null : `${vm.vm} can run here`;
+};
+
+/**
+ * The peer renews no more: unchanged for two intervals since the first read, or for T_take when this run of the
+ * agent has not met it: it may be on its way up (section 8). Its power-off says as much.
+ */
+const renewsNoMore = (draft: Draft): boolean => {
+	const { state, nowMs } = draft;
+	if (state.peer.proof?.kind === 'power-off') return true;
+	const silentMs = silentInWitnessMs(state, nowMs);
+	if (silentMs === null) return false;
+	const neededMs = state.peer.met ? 2 * renewMs : (state.config.witness?.takeMs ?? 0);
+	if (silentMs >= neededMs) return true;
+	wakeBy(draft, nowMs + neededMs - silentMs);
+	return false;
+};
+
+const claimWanted = (draft: Draft): boolean => {
+	const { state, nowMs } = draft;
+	const { status } = state.peer;
+	if (arbiterOf(state) !== 'witness' || !joined(state) || state.leaving) return false;
+	if (status !== 'lost' && status !== 'out') return false;
+	if (claimGain(state, nowMs) === null) return false;
+	const { claimSinceMs, claimRestUntilMs } = state.witness;
+	if (memoryOf(state).claiming) {
+		// Unknown is no reason to give up: what was claimed is claimed until the witness says otherwise.
+		if (!witnessGrants(state, nowMs)) return true;
+		if (witnessRecord(state, nowMs)?.claim?.by === state.config.peer) return false;
+		return nowMs - (claimSinceMs ?? nowMs) < patienceMs || proofOf(state, nowMs) !== null;
+	}
+	if (nowMs < claimRestUntilMs) return false;
+	return witnessRecord(state, nowMs)?.claim === null && renewsNoMore(draft);
+};
+
+/** The witness names this host as owner of something that is not adopted yet: a takeover of ours landed late. */
+const unadopted = (state: State): boolean =>
+	state.config.vms.some(({ resource }) => {
+		const theirs = state.witness.view?.record?.resources[resource];
+		return (
+			theirs?.owner === state.config.self &&
+			theirs.generation > (recordOf(state, resource)?.generation ?? 0)
+		);
+	});
+
+/** Echoes may begin again only when no command of the claim can still take effect. */
+const giveUp = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	if (state.witness.claimSent) {
+		if (send(draft, { op: 'withdraw', host: state.config.self }))
+			note(draft, 'info', 'the claim is withdrawn', { against: state.config.peer });
+		return;
+	}
+	if (unadopted(state)) return;
+	changeMemory(draft, { claiming: false });
+	changeWitness(draft, { claimSinceMs: null, claimRestUntilMs: nowMs + restMs });
+};
+
+/** A claim of ours that nobody knows of any more: it landed late, or came back with a restored record. */
+const forgetStale = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	if (witnessRecord(state, nowMs)?.claim?.by !== state.config.self) return;
+	send(draft, { op: 'withdraw', host: state.config.self });
+};
+
+/** The witness holds no claim of ours any more, and none of its commands is under way. */
+export const claimWithdrawn = (draft: Draft): void => changeWitness(draft, { claimSent: false });
+
+/**
+ * Claims a peer that is lost and renews no more. Before anything is sent the decision is durable and no
+ * beat is echoed any more: an echo is a promise not to act (V2).
+ */
+export const claimRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	if (state.config.witness === null) return;
+	const { claiming } = memoryOf(state);
+	const wanted = claimWanted(draft);
+	if (!claiming) {
+		if (!wanted) {
+			forgetStale(draft);
+			return;
+		}
+		changeMemory(draft, { claiming: true });
+		changeWitness(draft, { claimSinceMs: nowMs });
+		note(draft, 'warn', 'the peer is claimed: no beat is echoed from now on', {
+			against: state.config.peer,
+			gain: claimGain(state, nowMs),
+		});
+		return;
+	}
+	if (!wanted) {
+		giveUp(draft);
+		return;
+	}
+	if (state.witness.claimSinceMs === null) changeWitness(draft, { claimSinceMs: nowMs });
+	const atMs = selfFencedAtMs(state, nowMs);
+	if (atMs !== null && atMs > nowMs) wakeBy(draft, atMs);
+	const record = witnessRecord(state, nowMs);
+	if (record === null || record.claim !== null || claimHeld(state, nowMs)) return;
+	if (state.witness.echo?.echoing !== false) return;
+	const { self, peer } = state.config;
+	const expectedRenewals = state.witness.peerRead?.renewals ?? null;
+	if (send(draft, { op: 'claim', host: self, against: peer, expectedRenewals }))
+		changeWitness(draft, { claimSent: true });
+};

@@ -1,0 +1,74 @@
+import type { Raise } from '#src/engine/conditions-replication.ts';
+import { presenceOf, recordOf } from '#src/engine/draft.ts';
+import { vouchedWatchdogMs } from '#src/engine/lease.ts';
+import type { State } from '#src/engine/state.ts';
+import { arbiterOf, leaseInForce, memoryOf, misfit } from '#src/engine/voters.ts';
+import { formatDuration } from '#src/std/duration.ts';
+
+/** What is wrong with witness, votes and watchdog. */
+
+/** A restart of the witness or of an agent takes a moment to be over before it is news, ms. */
+const settleMs = 5000;
+
+const witnessReason = (state: State): string => {
+	const { view } = state.witness;
+	if (view === null) return 'it has not answered yet';
+	const wrong = misfit(state);
+	if (wrong !== null) return wrong;
+	return view.runId === memoryOf(state).confirmedRunId
+		? 'it does not answer'
+		: 'it was restarted, and both hosts have not confirmed it yet';
+};
+
+const arbiterConditions = (state: State, raise: Raise): void => {
+	const arbiter = arbiterOf(state);
+	if (arbiter !== state.config.arbiter)
+		raise(
+			'arbiter-changed',
+			null,
+			'warning',
+			arbiter === 'changing'
+				? 'the hosts are changing the arbiter: neither acts alone meanwhile'
+				: `the arbiter in force is ${arbiter}, not ${state.config.arbiter}`,
+			'bring the witness back; vmpair status',
+		);
+};
+
+/** Raises what has to do with the third voter; nothing in a pair without a witness. */
+export const witnessConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { config, witness } = state;
+	if (config.witness === null) return;
+	arbiterConditions(state, raise);
+	if (!witness.usable && nowMs - witness.usableSinceMs > settleMs)
+		raise(
+			'witness-unusable',
+			null,
+			state.peer.status === 'online' ? 'warning' : 'critical',
+			`the witness grants nothing to ${config.self}: ${witnessReason(state)}`,
+			'look at the witness and the way to it',
+		);
+	if (
+		leaseInForce(state) &&
+		nowMs - state.startedAtMs > settleMs &&
+		vouchedWatchdogMs(state) === null
+	)
+		raise(
+			'watchdog-unarmed',
+			config.self,
+			'warning',
+			`no tested watchdog of at most ${formatDuration(config.witness.watchdogMs)} is armed on ${config.self}: its silence proves nothing`,
+			'systemctl status vmpair-feeder',
+		);
+	for (const { vm, resource } of config.vms) {
+		if (memoryOf(state).paused[vm] === undefined || presenceOf(state, vm) !== 'paused') continue;
+		raise(
+			'vm-without-vote',
+			vm,
+			'critical',
+			recordOf(state, resource)?.owner === config.self
+				? `${vm} is paused: ${config.self} hears neither its peer nor a witness that vouches for it`
+				: `${vm} was paused here for want of a vote, and belongs to ${config.self} no more`,
+			'bring the links or the witness back; it goes on by itself',
+		);
+	}
+};

@@ -1,0 +1,218 @@
+import {
+	busy,
+	type Draft,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	start,
+	wakeBy,
+} from '#src/engine/draft.ts';
+import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import type { State } from '#src/engine/state.ts';
+import {
+	claimedByPeer,
+	leaseInForce,
+	memoryOf,
+	voteHeld,
+	voteNeeded,
+	witnessed,
+} from '#src/engine/voters.ts';
+import { changeMemory, changeWitness } from '#src/engine/witness.ts';
+import { isConnected, lowestDisk } from '#src/drbd/role.ts';
+import type { ResourceObservation } from '#src/ports.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { LeaseOrders } from '#src/witness/lease.ts';
+
+/** What votes mean for this host's VMs, and what the heartbeat thread must know for it. */
+
+/** A VM that is still not seen paused so long after the vote's end is not awaited: the host is reset, ms. */
+const resetAfterMs = 1000;
+
+/**
+ * A run of the agent that has just started takes a moment to hear anybody; the votes of the run before still
+ * hold, and the watchdog that it had fed counts on, ms.
+ */
+const startMs = 2000;
+
+/** Follows the vote. Its return begins a new round: only what is said after it counts (V3). */
+const voteRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const held = voteHeld(state, nowMs);
+	const { votelessMs, round, votedMs } = state.witness;
+	const { witness } = state.config;
+	if (held && votedMs !== null && witness !== null)
+		wakeBy(draft, votedMs + witness.leaseMs - witness.pauseLeadMs);
+	if (held === (votelessMs === null)) return;
+	if (!held && nowMs < state.startedAtMs + startMs) return;
+	if (held) {
+		changeWitness(draft, { votelessMs: null, voteBackMs: votedMs ?? nowMs, round: round + 1 });
+		if (leaseInForce(state)) note(draft, 'info', 'this host has a vote', {});
+	} else {
+		changeWitness(draft, { votelessMs: nowMs });
+		if (leaseInForce(state)) note(draft, 'warn', 'this host is about to lose its last vote', {});
+	}
+};
+
+/** The record was read after the vote came back, names this host, and nobody claims (V3). */
+const recordFresh = (state: State, resource: string, nowMs: number): boolean => {
+	if (!voteNeeded(state, resource)) return recordOf(state, resource)?.owner === state.config.self;
+	const { view, voteBackMs, round } = state.witness;
+	if (!voteHeld(state, nowMs) || claimedByPeer(state)) return false;
+	if (witnessed(state, resource, nowMs) && (view?.sentMs ?? 0) >= voteBackMs) return true;
+	const theirs = state.peer.document?.witness;
+	return (
+		inContact(state) &&
+		together(state, resource) &&
+		theirs?.heardRound === round &&
+		!theirs.claiming
+	);
+};
+
+/** Why a VM may not run here although the record names this host; null when votes do not forbid it. */
+export const voteBlocker = (state: State, resource: string, nowMs: number): string | null => {
+	if (!voteNeeded(state, resource)) return null;
+	if (!voteHeld(state, nowMs))
+		return 'this host has no vote: neither its peer nor the witness hears it';
+	if (recordFresh(state, resource, nowMs)) return null;
+	return 'its record is read again since the vote came back';
+};
+
+const instanceOf = (state: State, vm: EngineVm): string | null =>
+	state.vms?.value[vm.vm]?.instance ?? null;
+
+/** At the vote's end: pauses what needs one, and remembers that it was us, durable before it is done. */
+const pauseRule = (draft: Draft): void => {
+	const firstMs = draft.state.startedAtMs + startMs;
+	if (draft.state.witness.round === 0 && draft.nowMs < firstMs) {
+		wakeBy(draft, firstMs);
+		return;
+	}
+	for (const vm of draft.state.config.vms) {
+		const { state, nowMs } = draft;
+		if (presenceOf(state, vm.vm) !== 'running' || !voteNeeded(state, vm.resource)) continue;
+		if (voteHeld(state, nowMs)) continue;
+		const record = recordOf(state, vm.resource);
+		const instance = instanceOf(state, vm);
+		if (record === undefined || instance === null) continue;
+		if (!start(draft, { type: 'pause-vm', vm: vm.vm, generation: record.generation })) continue;
+		const { paused } = memoryOf(state);
+		changeMemory(draft, { paused: { ...paused, [vm.vm]: instance } });
+		note(draft, 'warn', 'a VM is paused: this host has no vote', { vm: vm.vm });
+	}
+};
+
+/** Undoes our own pauses, and only those, once the vote and the record are back. */
+const unpauseRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		const { state, nowMs } = draft;
+		const { paused } = memoryOf(state);
+		const instance = paused[vm.vm];
+		if (instance === undefined || state.vms === null || state.vmsUnknownSinceMs !== null) continue;
+		const presence = presenceOf(state, vm.vm);
+		const over = instanceOf(state, vm) !== instance || presence === 'stopped';
+		// Seen before our pause had its effect, it says nothing.
+		const runs =
+			presence === 'running' &&
+			!busy(state, vm.vm, ['pause-vm', 'unpause-vm']) &&
+			(state.witness.looked ?? 0) > state.witness.pausesUntilMs;
+		if (over || runs) {
+			const { [vm.vm]: _gone, ...rest } = paused;
+			changeMemory(draft, { paused: rest });
+			continue;
+		}
+		const record = recordOf(state, vm.resource);
+		if (presence !== 'paused' || record?.owner !== state.config.self) continue;
+		if (conflictOf(state, vm.resource) !== null || !recordFresh(state, vm.resource, nowMs))
+			continue;
+		if (state.vms.atMs < state.steadySinceMs || state.resourcesUnknownSinceMs !== null) continue;
+		if (!usable(observedOf(state, vm.resource))) continue;
+		if (start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation }))
+			note(draft, 'info', 'a VM goes on: this host has a vote and the record', { vm: vm.vm });
+	}
+};
+
+/** The guest can read and write: in use here, with a disk of its own or the peer's. */
+const usable = (observed: ResourceObservation | undefined): boolean =>
+	observed?.role === 'Primary' && (isConnected(observed) || lowestDisk(observed) === 'UpToDate');
+
+/** It needs a vote and there is none. */
+const voteDue = (state: State, vm: EngineVm, nowMs: number): boolean =>
+	voteNeeded(state, vm.resource) && !voteHeld(state, nowMs);
+
+/** When the look began that showed nothing runnable that needs a vote; null when something is, or may be. */
+const verifiedPausedMs = (state: State): number | null => {
+	if (state.vms === null || state.vmsUnknownSinceMs !== null) return null;
+	const still = state.config.vms.every(
+		(vm) =>
+			!voteNeeded(state, vm.resource) ||
+			['paused', 'absent', 'stopped', 'creating'].includes(presenceOf(state, vm.vm)),
+	);
+	return still ? state.witness.looked : null;
+};
+
+/** The watchdog that this host vouches for; null: its silence proves nothing. */
+export const vouchedWatchdogMs = (state: State): number | null => {
+	const { witness } = state.config;
+	const { watchdog } = state.witness;
+	if (witness === null || watchdog === null || !watchdog.armed || !leaseInForce(state)) return null;
+	if (watchdog.board !== 'tested' || watchdog.timeoutMs > witness.watchdogMs) return null;
+	return watchdog.timeoutMs;
+};
+
+const ordersOf = (draft: Draft): LeaseOrders => {
+	const { state } = draft;
+	const needs = state.config.vms.some(({ resource }) => voteNeeded(state, resource));
+	return {
+		renewal: { watchdogMs: vouchedWatchdogMs(state) },
+		confirmedRunId: memoryOf(state).confirmedRunId,
+		exempt: !needs,
+		// Told only while it matters: it would be news with every look.
+		pausedMs: state.witness.votelessMs === null ? null : verifiedPausedMs(state),
+		echoing: !memoryOf(state).claiming,
+	};
+};
+
+/** The last step: a VM that needs a vote could not be paused. Only a host that others count on does it. */
+const resetRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { witness } = state.config;
+	const { votedMs, resetAsked } = state.witness;
+	if (witness === null || resetAsked || vouchedWatchdogMs(state) === null) return;
+	const endMs = (votedMs ?? state.startedAtMs) + witness.leaseMs + resetAfterMs;
+	const runs = state.config.vms.some(
+		(vm) => voteDue(state, vm, nowMs) && presenceOf(state, vm.vm) === 'running',
+	);
+	if (!runs) return;
+	if (nowMs < endMs) {
+		wakeBy(draft, endMs);
+		return;
+	}
+	changeWitness(draft, { resetAsked: true });
+	const reason = 'a VM could not be paused after the last vote';
+	note(draft, 'error', 'this host resets itself', { reason });
+	draft.actions.push({ type: 'reset-host', reason });
+};
+
+/** Votes: pause at their end, go on after their return, and tell the heartbeat thread what it grants on. */
+export const leaseRule = (draft: Draft): void => {
+	if (draft.state.config.witness === null) return;
+	voteRule(draft);
+	pauseRule(draft);
+	unpauseRule(draft);
+	resetRule(draft);
+};
+
+/** After every rule that changes records: what the heartbeat thread must know. */
+export const leaseOrdersRule = (draft: Draft): void => {
+	if (draft.state.config.witness === null) return;
+	const orders = ordersOf(draft);
+	if (JSON.stringify(orders) !== JSON.stringify(draft.state.witness.orders)) {
+		changeWitness(draft, { orders });
+		draft.actions.push({ type: 'order-lease', orders });
+	}
+	const closely = !orders.exempt && draft.state.witness.votelessMs !== null;
+	if (closely === draft.state.witness.closely) return;
+	changeWitness(draft, { closely });
+	draft.actions.push({ type: 'watch-closely', closely });
+};

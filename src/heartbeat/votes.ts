@@ -1,0 +1,123 @@
+import type { Mailbox } from '#src/heartbeat/mailbox.ts';
+import type { Report, VoterOptions } from '#src/heartbeat/message.ts';
+import type { MonotonicMs } from '#src/ports.ts';
+import type { Voter, WitnessCommand } from '#src/ports-witness.ts';
+import {
+	createLease,
+	echoed,
+	grantUntilMs,
+	initialOrders,
+	type LeaseOrders,
+	type LeaseState,
+	ordered,
+	renewed,
+	renewMs,
+	voteAt,
+	votedMs,
+} from '#src/witness/lease.ts';
+
+/**
+ * The heartbeat thread's votes: it counts echoes and renewals, tells the main loop what they are worth,
+ * and grants the watchdog's feeder what follows. It needs no main loop for any of that.
+ */
+export class Votes {
+	readonly #options: VoterOptions;
+	readonly #voter: Voter;
+	readonly #mailbox: Mailbox<Report>;
+	readonly #nowMs: () => MonotonicMs;
+	#lease: LeaseState;
+	#heardMs: MonotonicMs | null = null;
+	#timer: NodeJS.Timeout | null = null;
+	#renewing = false;
+	#told = '';
+
+	/** `nowMs` is the monotonic clock that all threads of this host share. */
+	constructor(
+		options: VoterOptions,
+		voter: Voter,
+		mailbox: Mailbox<Report>,
+		nowMs: () => MonotonicMs,
+	) {
+		this.#options = options;
+		this.#voter = voter;
+		this.#mailbox = mailbox;
+		this.#nowMs = nowMs;
+		this.#lease = createLease(options.timing, initialOrders(options.echoing));
+		setInterval(() => {
+			void this.#renew();
+			this.#judge(true);
+		}, renewMs);
+	}
+
+	/** Whether the echoes in our beats are promises not to act (V2). */
+	get promises(): boolean {
+		return this.#lease.orders.echoing;
+	}
+
+	/** A beat of the peer came in; `sentMs`: when we sent the beat that it echoes with a promise, or null. */
+	heard(sentMs: MonotonicMs | null): void {
+		this.#heardMs = this.#nowMs();
+		if (sentMs === null) return;
+		this.#lease = echoed(this.#lease, sentMs);
+		this.#judge(false);
+	}
+
+	/** From the next beat on; the answer says when the peer was last heard before. */
+	obey(orders: LeaseOrders): void {
+		this.#lease = ordered(this.#lease, orders);
+		const echo = { echoing: orders.echoing, heardMs: this.#heardMs };
+		this.#mailbox.update((waiting) => ({ ...waiting, echo }));
+		this.#judge(false);
+	}
+
+	/** One at a time: an answer that does not come is the driver's to give up. */
+	async #renew(): Promise<void> {
+		if (this.#renewing) return;
+		this.#renewing = true;
+		const { renewal } = this.#lease.orders;
+		const { host, bootId } = this.#options;
+		const command: WitnessCommand =
+			renewal === null
+				? { op: 'read', host }
+				: { op: 'renew', host, bootId, watchdogMs: renewal.watchdogMs };
+		const witness = await this.#voter.ask(command);
+		this.#renewing = false;
+		if (witness !== null && command.op === 'renew') this.#lease = renewed(this.#lease, witness);
+		this.#mailbox.update((waiting) => ({ ...waiting, witness }));
+		this.#judge(false);
+	}
+
+	/** Grants, and tells the main loop: at each change, and every second because an untold vote ends. */
+	#judge(again: boolean): void {
+		const nowMs = this.#nowMs();
+		const { vote, nextMs } = voteAt(this.#lease, nowMs);
+		const untilMs = grantUntilMs(this.#lease, nowMs);
+		if (untilMs !== null && untilMs > nowMs && (again || vote !== this.#told))
+			this.#voter.grant(untilMs);
+		if (again || vote !== this.#told) {
+			this.#told = vote;
+			const told = { vote, votedMs: votedMs(this.#lease) };
+			this.#mailbox.update((waiting) => ({ ...waiting, vote: told }));
+		}
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		this.#timer = null;
+		if (nextMs === null) return;
+		this.#timer = setTimeout(() => this.#judge(false), Math.ceil(nextMs - nowMs));
+	}
+}
+
+/** What the composition gives this thread for its connections. */
+interface VoterModule {
+	openVoter(settings: unknown): Voter;
+}
+
+/** Begins to vote; null in a pair without a witness. */
+export const openVotes = async (
+	options: VoterOptions | null,
+	mailbox: Mailbox<Report>,
+	nowMs: () => MonotonicMs,
+): Promise<Votes | null> => {
+	if (options === null) return null;
+	const module = (await import(options.module)) as VoterModule;
+	return new Votes(options, module.openVoter(options.settings), mailbox, nowMs);
+};

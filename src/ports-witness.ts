@@ -1,0 +1,143 @@
+import * as z from 'zod';
+import type { HostName, MonotonicMs, Outcome, ResourceName } from '#src/ports.ts';
+import { resourceRecordSchema } from '#src/store/record.ts';
+import type { ResourceRecord } from '#src/store/record.ts';
+
+/**
+ * The witness: one record of the pair in a third place, changed by atomic commands only. Everything that
+ * comes from it is checked by these schemas before anybody believes it (docs/protocol.md, section 5).
+ */
+
+const name = z.string().min(1).max(128);
+const bootId = z.string().min(1).max(64);
+
+/** What one host last said of itself in the witness. */
+const witnessHostSchema = z.strictObject({
+	/** Grows by one with every renewal of this host. */
+	renewals: z.int().min(0),
+	bootId,
+	/** Time-out of its armed watchdog, ms; null when none is armed or when it obeys no lease. */
+	watchdogMs: z.number().min(0).nullable(),
+});
+
+/** A host that is about to act against the other one; bars that one from everything but pausing and releasing. */
+const witnessClaimSchema = z.strictObject({
+	by: name,
+	against: name,
+	/** Version of the record with which it was made; names this very claim. */
+	version: z.int().min(1),
+});
+
+export const witnessRecordSchema = z.strictObject({
+	format: z.literal(1),
+	pairId: z.string().min(1).max(128),
+	/** Grows by one with every write of anybody. */
+	version: z.int().min(1),
+	hosts: z.record(name, witnessHostSchema),
+	claim: witnessClaimSchema.nullable(),
+	resources: z.record(name, resourceRecordSchema),
+});
+
+export type WitnessHost = Readonly<z.infer<typeof witnessHostSchema>>;
+export type WitnessRecord = Readonly<z.infer<typeof witnessRecordSchema>>;
+
+interface OwnerWrite {
+	readonly host: HostName;
+	readonly resource: ResourceName;
+	/** Generation of the resource in the witness; 0 when it holds none yet. */
+	readonly expectedGeneration: number;
+	readonly record: ResourceRecord;
+}
+
+/** Each one is atomic in the witness; `host` is the caller. */
+export type WitnessCommand =
+	| { readonly op: 'read'; readonly host: HostName }
+	/** Refused `claimed` while a claim stands against the caller. */
+	| {
+			readonly op: 'renew';
+			readonly host: HostName;
+			readonly bootId: string;
+			readonly watchdogMs: number | null;
+	  }
+	/** A record for both hosts, after they agreed on it over a heartbeat. Null: only when the key is absent. */
+	| {
+			readonly op: 'seed';
+			readonly host: HostName;
+			readonly expectedVersion: number | null;
+			readonly record: WitnessRecord;
+	  }
+	/** Refused `claimed` when the peer claims, `renewed` when it renewed since it was read. */
+	| {
+			readonly op: 'claim';
+			readonly host: HostName;
+			readonly against: HostName;
+			readonly expectedRenewals: number | null;
+	  }
+	/** Takes the caller's own claim away; none is fine. */
+	| { readonly op: 'withdraw'; readonly host: HostName }
+	/** Ends the claim of a host that is silent itself (L3); refused `renewed` or `changed`. */
+	| {
+			readonly op: 'void-claim';
+			readonly host: HostName;
+			readonly claimVersion: number;
+			readonly expectedRenewals: number;
+	  }
+	/** Exclusion, growth, ordinary change; refused `claimed` unless the new owner is null, `generation`. */
+	| ({ readonly op: 'change' } & OwnerWrite)
+	/** Owner of the peer's resource; `expectedRenewals` when silence is the proof (P3). */
+	| ({ readonly op: 'takeover'; readonly expectedRenewals: number | null } & OwnerWrite);
+
+export const witnessRefusals = [
+	'absent',
+	'claimed',
+	'generation',
+	'renewed',
+	'changed',
+	'not-in-sync',
+	'other-pair',
+] as const;
+
+export type WitnessReply =
+	| { readonly ok: true; readonly record: WitnessRecord }
+	| {
+			readonly ok: false;
+			readonly refused: (typeof witnessRefusals)[number];
+			readonly record: WitnessRecord | null;
+	  };
+
+/** A reply and where it came from. No answer in time is no such value: it is unknown. */
+export interface WitnessAnswer {
+	/** Names one life of the server: another one may have lost what was written before (V6). */
+	readonly runId: string;
+	/** Just before the command was sent. */
+	readonly sentMs: MonotonicMs;
+	/** `unreadable`: the key holds something that is no record of ours; `detail` names the key. */
+	readonly reply:
+		WitnessReply | { readonly ok: false; readonly refused: 'unreadable'; readonly detail: string };
+}
+
+/** The connection to the witness. Every call ends exactly once and within its limit; none rejects. */
+export interface Witness {
+	/** Value: `WitnessAnswer`, also when it refused; unknown without a connection or an answer in time. */
+	command(command: WitnessCommand, limitMs: number): Promise<Outcome>;
+}
+
+/** What the heartbeat thread needs of the world for votes; made in that thread, on connections of its own. */
+export interface Voter {
+	/** A renewal or a read; null without a connection or an answer in time. Never rejects. */
+	ask(command: WitnessCommand): Promise<WitnessAnswer | null>;
+	/** Lets the feeder feed the watchdog until then, on the monotonic clock that all processes share, ms. */
+	grant(untilMs: MonotonicMs): void;
+}
+
+/** The watchdog of this host as its feeder shows it; null when no feeder answers. */
+export interface WatchdogObservation {
+	readonly device: string;
+	/** The real time-out, read back from the kernel, ms. */
+	readonly timeoutMs: number;
+	readonly armed: boolean;
+	readonly board: 'tested' | 'untested' | 'softdog';
+}
+
+/** What the heartbeat thread makes of all votes: `ending` is early enough to pause every VM in time. */
+export type Vote = 'held' | 'ending' | 'none';

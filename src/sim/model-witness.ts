@@ -1,0 +1,44 @@
+import type { WitnessRecord } from '#src/ports-witness.ts';
+import type { Timer } from '#src/sim/queue.ts';
+import type { LeaseState } from '#src/witness/lease.ts';
+
+/** Witness, votes and watchdogs of the simulated world, as plain data. */
+
+/** The third place: one server with the pair's record, and a link of its own to each host. */
+export interface SimWitness {
+	up: boolean;
+	/** Counts its starts: the run id. */
+	runs: number;
+	record: WitnessRecord | null;
+	readonly saved: Map<string, WitnessRecord | null>;
+	/** By host: nothing passes between it and the witness. */
+	readonly cut: [boolean, boolean];
+	/** Until then a command may be carried out long after its time-out. */
+	slowUntilMs: number;
+}
+
+/** The watchdog of a host: a timer in hardware that the feeder starts again and again. */
+export interface SimWatchdog {
+	readonly timeoutMs: number;
+	/** Fed for the first time in this boot. */
+	armed: boolean;
+	/** Until when the feeder was last allowed to feed, in true time. */
+	grantMs: number;
+	timer: Timer | null;
+}
+
+/** The heartbeat thread's part in votes. */
+export interface SimVotes {
+	lease: LeaseState;
+	/** Beats of the peer are echoed. */
+	echoing: boolean;
+	/** Our beats are being echoed right now. */
+	echoed: boolean;
+	/** Beats of the peer arrive right now. */
+	flows: boolean;
+	/** When a beat of the peer was last received; null: never in this run. */
+	heardMs: number | null;
+	timer: Timer | null;
+	told: string;
+	closely: boolean;
+}

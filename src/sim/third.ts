@@ -1,0 +1,91 @@
+import type { WitnessAnswer, WitnessCommand } from '#src/ports-witness.ts';
+import type { SimHost, Simulation } from '#src/sim/model.ts';
+import type { SimWitness } from '#src/sim/model-witness.ts';
+import { count, delay, hostClock, onHost, tell } from '#src/sim/model.ts';
+import { schedule } from '#src/sim/queue.ts';
+import type { ScenarioWorld } from '#src/sim/scenario.ts';
+import { chance } from '#src/std/prng.ts';
+import { applyCommand } from '#src/witness/script.ts';
+
+/** The witness: a server that is up or down, whose record may be lost or restored, with a link to each host. */
+
+/** What the client waits for an answer; afterwards it is unknown whether the command lands. */
+const limitMs = 800;
+
+export const createWitness = (world: ScenarioWorld): SimWitness | null =>
+	world.witness === undefined
+		? null
+		: { up: true, runs: 1, record: null, saved: new Map(), cut: [false, false], slowUntilMs: 0 };
+
+/** One command over the host's connection; null when no answer came in time. */
+export const askWitness = (
+	simulation: Simulation,
+	host: SimHost,
+	command: WitnessCommand,
+	done: (answer: WitnessAnswer | null) => void,
+): void => {
+	const { witness, queue } = simulation;
+	if (witness === null) return;
+	const sentMs = hostClock(simulation, host);
+	const { runs } = witness;
+	let open = true;
+	const end = (answer: WitnessAnswer | null) => {
+		if (!open) return;
+		open = false;
+		done(answer);
+	};
+	onHost(simulation, host, limitMs, () => end(null));
+	const reachable = () => witness.up && witness.runs === runs && !witness.cut[host.index];
+	if (!reachable()) return;
+	const slow = queue.nowMs < witness.slowUntilMs && chance(simulation.random, 0.5);
+	// What a kernel has sent arrives although its host is dead by then.
+	schedule(
+		queue,
+		queue.nowMs + (slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20)),
+		() => {
+			if (!reachable()) return;
+			const reply = carryOut(simulation, witness, host, command);
+			onHost(simulation, host, delay(simulation, 1, 20), () => {
+				const runId = simulation.mutation === 'run-unseen' ? 'run-1' : `run-${runs}`;
+				if (reachable()) end({ runId, sentMs, reply });
+			});
+		},
+	);
+};
+
+/** What the script is asked, with the planted bugs of the script. */
+const planted = (
+	{ mutation }: Simulation,
+	{ record }: SimWitness,
+	host: SimHost,
+	command: WitnessCommand,
+): Parameters<typeof applyCommand> => {
+	const { pairId } = host.config;
+	if (mutation === 'claim-for-ever' && command.op === 'void-claim')
+		return [record, pairId, { op: 'read', host: host.name }];
+	if (mutation !== 'script-unchecked' || record === null) return [record, pairId, command];
+	const open = { ...record, claim: null };
+	if (command.op === 'renew') return [open, pairId, command];
+	if (command.op !== 'change' && command.op !== 'takeover') return [record, pairId, command];
+	const expectedGeneration = record.resources[command.resource]?.generation ?? 0;
+	return [open, pairId, { ...command, op: 'change', expectedGeneration }];
+};
+
+const carryOut = (
+	simulation: Simulation,
+	witness: SimWitness,
+	host: SimHost,
+	command: WitnessCommand,
+): WitnessAnswer['reply'] => {
+	const { record, reply } = applyCommand(...planted(simulation, witness, host, command));
+	witness.record = record;
+	simulation.changes += 1;
+	if (command.op === 'renew' || command.op === 'read') return reply;
+	const resource = 'resource' in command ? ` ${command.resource}` : '';
+	const words = reply.ok ? 'done' : `refused, ${reply.refused}`;
+	tell(simulation, 'third', `${command.op}${resource} of ${host.name}: ${words}`);
+	count(simulation, `witness ${command.op} ${reply.ok ? 'done' : reply.refused}`);
+	if (reply.ok && command.op === 'takeover')
+		simulation.hooks.tookOver(host, command.expectedRenewals !== null);
+	return reply;
+};

@@ -1,0 +1,188 @@
+import type { WitnessCommand } from '#src/ports-witness.ts';
+import { flowsFrom } from '#src/sim/hearing.ts';
+import type { SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
+import type { SimVotes } from '#src/sim/model-witness.ts';
+import { delay, hostClock, inAgent, inAgentAfter, peerOf, trueTime } from '#src/sim/model.ts';
+import { schedule } from '#src/sim/queue.ts';
+import { askWitness } from '#src/sim/third.ts';
+import { grantWatchdog } from '#src/sim/watchdog.ts';
+import {
+	createLease,
+	echoed,
+	grantUntilMs,
+	initialOrders,
+	type LeaseOrders,
+	ordered,
+	renewed,
+	renewMs,
+	voteAt,
+	votedMs,
+} from '#src/witness/lease.ts';
+
+/**
+ * The heartbeat thread's part in votes: the same rules as the real thread, in this world. Echoes are not
+ * simulated one by one, only the times at which they begin and end; renewals are.
+ */
+
+const runs = (agent: SimAgent): boolean =>
+	agent.alive && !agent.stopped && !agent.threadStalled && !agent.host.hung;
+
+/** Our beats are echoed: both directions carry them, and the peer promises not to act. */
+const isEchoed = (simulation: Simulation, host: SimHost): boolean => {
+	const peer = peerOf(simulation, host);
+	return (
+		flowsFrom(simulation, host) &&
+		flowsFrom(simulation, peer) &&
+		peer.agent?.votes?.echoing !== false
+	);
+};
+
+export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
+	const { witness } = agent.host.config;
+	const { content } = agent.host.store;
+	if (witness === null || content === 'corrupt') return;
+	const echoing = content?.witness?.claiming !== true;
+	agent.votes = {
+		lease: createLease(witness, initialOrders(echoing)),
+		echoing,
+		echoed: false,
+		flows: false,
+		heardMs: null,
+		timer: null,
+		told: '',
+		closely: false,
+	};
+	const { watchdog } = agent.host;
+	if (watchdog !== null)
+		inAgentAfter(simulation, agent, delay(simulation, 5, 50), () => {
+			const { timeoutMs } = watchdog;
+			const observed = { device: '/dev/watchdog0', timeoutMs, armed: true } as const;
+			agent.loop.post({
+				type: 'watchdog-observed',
+				watchdog: { ...observed, board: 'tested' },
+			});
+		});
+	const { votes } = agent;
+	// The main loop's first orders come before the first renewal.
+	schedule(simulation.queue, simulation.queue.nowMs + 5, () => tick(simulation, agent, votes));
+};
+
+/** Every second: a renewal, a word to the main loop, and what the feeder may do. */
+const tick = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
+	if (!agent.alive) return;
+	schedule(simulation.queue, simulation.queue.nowMs + renewMs, () =>
+		tick(simulation, agent, votes),
+	);
+	if (!runs(agent)) return;
+	renew(simulation, agent, votes);
+	judge(simulation, agent, votes, true);
+};
+
+const renew = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
+	const { host } = agent;
+	const { renewal } = votes.lease.orders;
+	const command: WitnessCommand =
+		renewal === null
+			? { op: 'read', host: host.name }
+			: { op: 'renew', host: host.name, bootId: host.bootId, watchdogMs: renewal.watchdogMs };
+	const trueMs = simulation.queue.nowMs;
+	askWitness(simulation, host, command, (answer) => {
+		if (!runs(agent)) return;
+		if (answer !== null && command.op === 'renew') {
+			const before = votes.lease.renewedMs;
+			votes.lease = renewed(votes.lease, answer);
+			if (votes.lease.renewedMs !== before) host.votedMs = Math.max(host.votedMs, trueMs);
+		}
+		inAgent(agent, () => agent.loop.post({ type: 'witness-observed', answer }));
+		judge(simulation, agent, votes, false);
+	});
+};
+
+/** Our clock's time of the youngest beat that the peer has echoed while it echoes all of them. */
+const takeEcho = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
+	const ageMs = agent.host.config.timing.beatIntervalMs;
+	votes.lease = echoed(votes.lease, hostClock(simulation, agent.host) - ageMs);
+	agent.host.votedMs = Math.max(agent.host.votedMs, simulation.queue.nowMs - ageMs);
+};
+
+/** Beats arrive, or did until this moment. */
+const hear = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
+	const flows = flowsFrom(simulation, peerOf(simulation, agent.host));
+	if (flows || votes.flows) votes.heardMs = hostClock(simulation, agent.host);
+	votes.flows = flows;
+};
+
+/** Recomputes who is echoed after any change of paths, power, agents or orders. */
+export const refreshVotes = (simulation: Simulation): void => {
+	for (const { agent } of simulation.hosts) {
+		const votes = agent?.votes ?? null;
+		if (agent === null || votes === null || !agent.alive) continue;
+		const now = isEchoed(simulation, agent.host);
+		hear(simulation, agent, votes);
+		if (now === votes.echoed) continue;
+		if (votes.echoed) takeEcho(simulation, agent, votes);
+		votes.echoed = now;
+		if (now && runs(agent)) judge(simulation, agent, votes, false);
+	}
+};
+
+/** What the votes are worth now: told to the main loop when it is news, and granted to the feeder. */
+const judge = (simulation: Simulation, agent: SimAgent, votes: SimVotes, again: boolean): void => {
+	const { host } = agent;
+	if (votes.echoed) takeEcho(simulation, agent, votes);
+	hear(simulation, agent, votes);
+	const nowMs = hostClock(simulation, host);
+	const { vote, nextMs } = voteAt(votes.lease, nowMs);
+	const untilMs = grantUntilMs(votes.lease, nowMs);
+	if (untilMs !== null) grantWatchdog(simulation, host, trueTime(host, untilMs));
+	if (again || vote !== votes.told) {
+		votes.told = vote;
+		const voted = votedMs(votes.lease);
+		inAgent(agent, () => agent.loop.post({ type: 'vote-observed', vote, votedMs: voted }));
+	}
+	if (votes.timer !== null) votes.timer.callback = null;
+	votes.timer = null;
+	if (nextMs === null) return;
+	votes.timer = schedule(simulation.queue, trueTime(host, nextMs), () => {
+		votes.timer = null;
+		if (runs(agent)) judge(simulation, agent, votes, false);
+	});
+};
+
+/** The main loop's orders arrive at the thread a moment later, in their order. */
+export const orderVotes = (simulation: Simulation, agent: SimAgent, orders: LeaseOrders): void => {
+	schedule(simulation.queue, simulation.queue.nowMs + 2, () => {
+		const { votes } = agent;
+		if (votes === null || !agent.alive) return;
+		votes.lease = ordered(votes.lease, orders);
+		if (!runs(agent)) return;
+		if (votes.echoing !== orders.echoing && simulation.mutation !== 'echo-while-claiming') {
+			votes.echoing = orders.echoing;
+			simulation.hooks.hearingMayChange();
+		}
+		const { echoing } = orders;
+		const heardMs = simulation.mutation === 'beats-forgotten' ? null : votes.heardMs;
+		inAgent(agent, () => agent.loop.post({ type: 'echo-changed', echoing, heardMs }));
+		judge(simulation, agent, votes, false);
+	});
+};
+
+/** While votes are missing the domains are looked at every second. */
+export const watchClosely = (
+	simulation: Simulation,
+	agent: SimAgent,
+	closely: boolean,
+	look: () => void,
+): void => {
+	const { votes } = agent;
+	if (votes === null) return;
+	const begins = closely && !votes.closely;
+	votes.closely = closely;
+	if (!begins) return;
+	const again = () => {
+		if (!agent.alive || !votes.closely) return;
+		inAgent(agent, look);
+		schedule(simulation.queue, simulation.queue.nowMs + 1000, again);
+	};
+	again();
+};

@@ -1,0 +1,20 @@
+import type { Voter, WitnessAnswer } from '#src/ports-witness.ts';
+
+/** Loaded by the heartbeat thread in tests: a witness that grants everything, and a feeder that hears nothing. */
+export const openVoter = (settings: { readonly runId: string }): Voter => {
+	let version = 0;
+	return {
+		ask: async (): Promise<WitnessAnswer> => {
+			version += 1;
+			return await Promise.resolve({
+				runId: settings.runId,
+				sentMs: Number(process.hrtime.bigint() / 1000n) / 1000,
+				reply: {
+					ok: true,
+					record: { format: 1, pairId: 'pair-1', version, hosts: {}, claim: null, resources: {} },
+				},
+			});
+		},
+		grant: () => {},
+	};
+};
