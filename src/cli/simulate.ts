@@ -42,7 +42,7 @@ const wholeNumber = (name: string, text: string | undefined, fallback: number): 
 };
 
 /**
- * `vmpair simulate [--seeds N] [--seed S] [--class honest|dishonest|mistaken|witness] [--resume FILE] [--trace] [--json]`
+ * `vmpair simulate [--seeds N] [--seed S] [--class CLASS] [--resume FILE] [--trace] [--json]`
  * or `vmpair simulate --scenario FILE [--json]`: exit 1 when a promise is broken or an expectation fails.
  */
 export const simulate = async (argv: string[], around: Surroundings): Promise<number> => {
