@@ -32,11 +32,15 @@ const documents: readonly PackagedFile[] = [
 		'scenario.schema.json',
 		'status.schema.json',
 		'vmpair.schema.json',
+		'witness.md',
 	].map((name) => plain(`docs/${name}`, `${documentFolder}/${name}`)),
 	plain('README.md', `${documentFolder}/README.md`),
 	plain('LICENSE', `${documentFolder}/copyright`),
 	plain('CHANGELOG.md', `${documentFolder}/changelog.md`),
 	plain('deploy/drbd/vmpair.res.example', `${documentFolder}/examples/vmpair.res.example`),
+	...['redis.conf', 'users.acl', 'vmpair-witness.service'].map((name) =>
+		plain(`deploy/witness/${name}`, `${documentFolder}/examples/witness/${name}`),
+	),
 ];
 
 /**

@@ -26,6 +26,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['status', async () => (await import('#src/cli/status.ts')).status],
 	['stop', async () => (await import('#src/cli/stop.ts')).stop],
 	['takeover', async () => (await import('#src/cli/takeover.ts')).takeover],
+	['witness', async () => (await import('#src/cli/witness.ts')).witness],
 ]);
 
 /** Exit codes of errors that have one of their own. */
@@ -39,6 +40,8 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],
 	['config-invalid', exit.config],
+	['witness-not-configured', exit.config],
+	['witness-file', exit.config],
 	['state-corrupt', exit.dataDamaged],
 	['state-foreign', exit.dataDamaged],
 	['state-newer-format', exit.dataDamaged],

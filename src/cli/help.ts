@@ -109,6 +109,13 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'have the agent read its configuration again',
 		details: ['--json       print the outcome as one JSON object'],
 	},
+	witness: {
+		synopsis: 'witness check [--config FILE] [--json]',
+		summary: 'try the witness as this host would use it; remedies for what is wrong',
+		details: [
+			'Carries out every command on a trial record of its own. Ends with 69 without an answer.',
+		],
+	},
 	keygen: {
 		synopsis: 'keygen [--host NAME] [--out DIRECTORY] [--json]',
 		summary: 'make the key and certificate of this host, once; print the fingerprint',

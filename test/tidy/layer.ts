@@ -23,11 +23,24 @@ export interface Import {
 	readonly offset: number;
 }
 
-const domainFolders = ['alert', 'api', 'config', 'drbd', 'fence', 'heartbeat', 'store', 'xen'];
+const domainFolders = [
+	'alert',
+	'api',
+	'config',
+	'drbd',
+	'fence',
+	'heartbeat',
+	'store',
+	'watchdog',
+	'witness',
+	'xen',
+];
 
 const single: Readonly<Record<string, Layer>> = {
 	'src/loop.ts': 'loop',
 	'src/version.ts': 'ports',
+	// The witness's record is checked where it comes in, so its port holds schemas too.
+	'src/ports-witness.ts': 'pure',
 	'src/agent.ts': 'agent',
 	'src/agent-drivers.ts': 'agent',
 	'src/agent-preflight.ts': 'agent',
@@ -58,12 +71,16 @@ const allowed: Readonly<Record<Layer, readonly Layer[]>> = {
 	main: ['std', 'agent', 'cli', 'demo'],
 };
 
-/** Folders whose drivers a person's command may use: never the tools that act on VMs, disks or power. */
-const driversForPeople = ['api', 'config', 'heartbeat', 'std', 'store'];
+/**
+ * Folders whose drivers a person's command may use: never the tools that act on VMs, disks or power. The watchdog's
+ * feeder is a command of its own.
+ */
+const driversForPeople = ['api', 'config', 'heartbeat', 'std', 'store', 'watchdog', 'witness'];
 
 const packages: Readonly<Record<string, (file: string, layer: Layer) => boolean>> = {
 	zod: (_file, layer) => layer !== 'std' && layer !== 'ports',
 	yaml: (file, layer) => /^src\/(config|sim)\//.test(file) || layer === 'cli',
+	ioredis: (file, layer) => file.startsWith('src/witness/') && layer === 'driver',
 	execa: (_file, layer) => layer === 'driver' || layer === 'cli' || layer === 'demo',
 	ws: (file, layer) => file.startsWith('src/heartbeat/') && layer === 'driver',
 	winston: (file) => file === 'src/agent.ts',
