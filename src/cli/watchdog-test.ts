@@ -125,7 +125,7 @@ export const watchdogTest = async (
 	if (!fit || facts.active === true)
 		throw refusal(
 			fit ? `${settings.device} counts already: somebody held it.` : `${detail} (${code}).`,
-			'vmpair watchdog check; then see docs/watchdog.md',
+			'vmpair watchdog check; then see /usr/share/doc/vmpair/watchdog.md',
 		);
 	const limitMs = (facts.timeoutMs ?? settings.timeoutMs) + resetGraceMs;
 	around.warn(`This resets ${host} as a power cut would, without shutting anything down:`);

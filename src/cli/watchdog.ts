@@ -16,7 +16,9 @@ const settingsOf = (config: Config): HoldSettings => {
 		throw new VmpairError(
 			'watchdog-not-configured',
 			`No watchdog is configured for ${config.host}.`,
-			{ next: `add hosts.${config.host}.watchdog to vmpair.yaml (docs/watchdog.md)` },
+			{
+				next: `add hosts.${config.host}.watchdog to vmpair.yaml (/usr/share/doc/vmpair/watchdog.md)`,
+			},
 		);
 	const { watchdogMs, leaseMs } = timingTable(config.detectionMs);
 	return { ...watchdog, timeoutMs: watchdogMs, grantMaxMs: leaseMs + leaseMarginMs };

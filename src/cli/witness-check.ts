@@ -144,7 +144,7 @@ export const witnessCheck = async (argv: string[], around: Surroundings): Promis
 	const { config } = await loadConfig(values.config);
 	if (config.witness === null)
 		throw new VmpairError('witness-not-configured', 'No witness is configured.', {
-			next: `add the section "witness" to ${values.config}, on both hosts (docs/witness.md)`,
+			next: `add the section "witness" to ${values.config}, on both hosts (/usr/share/doc/vmpair/witness.md)`,
 		});
 	const access = await readWitnessAccess(config.witness);
 	const result = await examine(config, access);

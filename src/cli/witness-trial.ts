@@ -74,7 +74,7 @@ const wrong = (command: WitnessCommand, outcome: WitnessOutcome): Finding | null
 	if (outcome.result === 'failed' && outcome.code === 'witness-right') {
 		const message = `The Redis user may not carry out "${command.op}": ${outcome.detail}.`;
 		const next =
-			'give it the rights of deploy/witness/users.acl, then run on the witness: redis-cli ACL LOAD';
+			'give it the rights of /usr/share/doc/vmpair/examples/witness/users.acl, then run on the witness: redis-cli ACL LOAD';
 		return trouble('right', message, next);
 	}
 	const message = `"${command.op}" on a trial record: ${outcome.detail}.`;

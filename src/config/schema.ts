@@ -299,7 +299,9 @@ export const configFileSchema = section(
 		hosts: mapping(hostName, host, 'the two host names to settings').describe('The two hosts.'),
 		witness: witness
 			.optional()
-			.describe('A Redis server on a third machine, for both hosts. See docs/witness.md.'),
+			.describe(
+				'A Redis server on a third machine, for both hosts. See witness.md beside this schema.',
+			),
 		fencing: fencing.prefault({}),
 		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
 		alerts: section(

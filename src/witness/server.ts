@@ -140,7 +140,7 @@ const warning = (code: string, message: string, next: string): Finding => ({
 });
 
 const standalone =
-	'give vmpair a Redis of its own: standalone, without replicas that could be promoted (docs/witness.md)';
+	'give vmpair a Redis of its own: standalone, without replicas that could be promoted (/usr/share/doc/vmpair/witness.md)';
 
 /** `CONFIG SET` at run time and the file, as one remedy. */
 const setTo = (name: string, value: string): string =>
@@ -293,7 +293,7 @@ export const warnings = (
 				warning(
 					'default-user',
 					'vmpair connects as the user "default", who may do everything.',
-					'make a user for this pair with the ACL file in docs/witness.md',
+					'make a user for this pair with the ACL file in /usr/share/doc/vmpair/witness.md',
 				),
 			]
 		: []),
@@ -347,7 +347,7 @@ export const connectFinding = (code: string, message: string): Finding => {
 		return blocker(
 			'right',
 			`The Redis user lacks a right: ${message}.`,
-			'give it the rights of deploy/witness/users.acl, then run on the witness: redis-cli ACL LOAD',
+			'give it the rights of /usr/share/doc/vmpair/examples/witness/users.acl, then run on the witness: redis-cli ACL LOAD',
 		);
 	const tls = tlsFindings[code];
 	if (tls !== undefined)
