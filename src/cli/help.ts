@@ -128,7 +128,7 @@ export const topics: Readonly<Record<string, Topic>> = {
 	feeder: {
 		synopsis: 'feeder',
 		summary: 'feeds the watchdog as long as the agent grants; systemd runs it',
-		details: [],
+		details: ['--listen PATH  its socket; /run/vmpair/feeder.sock when left out'],
 	},
 	keygen: {
 		synopsis: 'keygen [--host NAME] [--out DIRECTORY] [--json]',
