@@ -32,11 +32,16 @@ const documents: readonly PackagedFile[] = [
 		'scenario.schema.json',
 		'status.schema.json',
 		'vmpair.schema.json',
+		'watchdog.md',
+		'witness.md',
 	].map((name) => plain(`docs/${name}`, `${documentFolder}/${name}`)),
 	plain('README.md', `${documentFolder}/README.md`),
 	plain('LICENSE', `${documentFolder}/copyright`),
 	plain('CHANGELOG.md', `${documentFolder}/changelog.md`),
 	plain('deploy/drbd/vmpair.res.example', `${documentFolder}/examples/vmpair.res.example`),
+	...['redis.conf', 'users.acl', 'vmpair-witness.service'].map((name) =>
+		plain(`deploy/witness/${name}`, `${documentFolder}/examples/witness/${name}`),
+	),
 ];
 
 /**
@@ -52,6 +57,7 @@ export const packagedFiles = (root: string): readonly PackagedFile[] => {
 		{ from: 'deploy/debian/vmpair', to: 'usr/bin/vmpair', mode: 0o755 },
 		{ from: 'deploy/drbd/drbd-handler', to: `${libraryFolder}/drbd-handler`, mode: 0o755 },
 		plain('deploy/systemd/vmpair.service', 'lib/systemd/system/vmpair.service'),
+		plain('deploy/systemd/vmpair-feeder.service', 'lib/systemd/system/vmpair-feeder.service'),
 		plain('deploy/debian/needrestart.conf', configurationFiles[1]),
 		plain('deploy/vmpair.yaml.example', configurationFiles[0]),
 		...['postinst', 'prerm', 'postrm'].map((script): PackagedFile => ({

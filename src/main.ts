@@ -14,6 +14,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],
 	['fence', async () => (await import('#src/cli/fence.ts')).fence],
+	['feeder', async () => (await import('#src/cli/feeder.ts')).feeder],
 	['help', async () => (await import('#src/cli/help.ts')).help],
 	['history', async () => (await import('#src/cli/history.ts')).history],
 	['keygen', async () => (await import('#src/cli/keygen.ts')).keygen],
@@ -26,6 +27,8 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['status', async () => (await import('#src/cli/status.ts')).status],
 	['stop', async () => (await import('#src/cli/stop.ts')).stop],
 	['takeover', async () => (await import('#src/cli/takeover.ts')).takeover],
+	['watchdog', async () => (await import('#src/cli/watchdog.ts')).watchdog],
+	['witness', async () => (await import('#src/cli/witness.ts')).witness],
 ]);
 
 /** Exit codes of errors that have one of their own. */
@@ -39,6 +42,10 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],
 	['config-invalid', exit.config],
+	['watchdog-not-configured', exit.config],
+	['watchdog-test-refused', exit.refused],
+	['witness-not-configured', exit.config],
+	['witness-file', exit.config],
 	['state-corrupt', exit.dataDamaged],
 	['state-foreign', exit.dataDamaged],
 	['state-newer-format', exit.dataDamaged],
@@ -108,9 +115,9 @@ const main = async (argv: string[]): Promise<number> => {
 };
 
 // A reader that goes away (`vmpair history | head`) ends a command and is no error. It never ends the
-// agent: when journald is restarted, the agent's own journal still has every line.
+// agent, whose own journal still has every line when journald is restarted, and never the feeder.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-	if (process.argv[2] === 'agent') return;
+	if (process.argv[2] === 'agent' || process.argv[2] === 'feeder') return;
 	if (error.code === 'EPIPE') process.exit();
 	throw error;
 });

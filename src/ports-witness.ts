@@ -116,6 +116,12 @@ export interface WitnessAnswer {
 		WitnessReply | { readonly ok: false; readonly refused: 'unreadable'; readonly detail: string };
 }
 
+/**
+ * How a command ended. `unknown`: no connection, or no answer in time; it may still take effect. `failed`: the
+ * server answered with an error and nothing was changed.
+ */
+export type WitnessOutcome = Outcome<WitnessAnswer>;
+
 /** The connection to the witness. Every call ends exactly once and within its limit; none rejects. */
 export interface Witness {
 	/** Value: `WitnessAnswer`, also when it refused; unknown without a connection or an answer in time. */

@@ -109,6 +109,27 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'have the agent read its configuration again',
 		details: ['--json       print the outcome as one JSON object'],
 	},
+	witness: {
+		synopsis: 'witness check [--config FILE] [--json]',
+		summary: 'try the witness as this host would use it; remedies for what is wrong',
+		details: [
+			'Carries out every command on a trial record of its own. Ends with 69 without an answer.',
+		],
+	},
+	watchdog: {
+		synopsis: 'watchdog check|test [--config FILE]',
+		summary: 'does the watchdog of this host count, and does it really reset the host',
+		details: [
+			'check          what is known of the board; --json as one JSON object',
+			'test           resets this host for real, after the typed name of the host',
+			'--confirm HOST the name typed beforehand, for scripts',
+		],
+	},
+	feeder: {
+		synopsis: 'feeder',
+		summary: 'feeds the watchdog as long as the agent grants; systemd runs it',
+		details: ['--listen PATH  its socket; /run/vmpair/feeder.sock when left out'],
+	},
 	keygen: {
 		synopsis: 'keygen [--host NAME] [--out DIRECTORY] [--json]',
 		summary: 'make the key and certificate of this host, once; print the fingerprint',

@@ -202,6 +202,29 @@ const checkBudget = (raw: unknown, host: string, report: Report): void => {
 	);
 };
 
+const checkWitness = (raw: unknown, report: Report): void => {
+	const address = get(raw, 'witness', 'address');
+	const hosts = mapping(get(raw, 'hosts'));
+	const at = Object.keys(hosts).find((host) =>
+		Object.values(mapping(get(hosts, host, 'links'))).some(
+			(link) => typeof address === 'string' && get(link, 'address') === address,
+		),
+	);
+	if (at !== undefined)
+		report(
+			['witness', 'address'],
+			`expected a third machine, found ${String(address)}, which is ${at} itself; a witness that dies with a host decides nothing`,
+		);
+	const tls = mapping(get(raw, 'witness', 'tls'));
+	for (const [one, other] of [
+		['certificate', 'key'],
+		['key', 'certificate'],
+	] as const) {
+		if (tls[one] !== undefined && tls[other] === undefined)
+			report(['witness', 'tls', one], `expected "${other}" beside "${one}", found nothing`, true);
+	}
+};
+
 /** One cycle of `after`, as the names on the way round, or null. */
 const cycleFrom = (
 	start: string,
@@ -297,6 +320,7 @@ export const crossProblems = (source: Source, defaultHost: string): readonly Con
 	checkHosts(raw, defaultHost, report);
 	checkLinks(raw, report);
 	checkFencing(raw, report);
+	checkWitness(raw, report);
 	checkVms(raw, report);
 	checkAlerts(raw, report);
 	return problems;

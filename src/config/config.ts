@@ -22,12 +22,36 @@ interface FenceLevelConfig {
 	readonly devices: readonly FenceDevice[];
 }
 
+interface WatchdogConfig {
+	readonly device: string;
+	/** File of the module parameter with the time-out, or null when the kernel's watchdog class shows it. */
+	readonly parameter: string | null;
+	/** A watchdog in software counts too. */
+	readonly softdog: boolean;
+	/** The kernel is told to reset the host before the watchdog does. */
+	readonly sysrq: boolean;
+}
+
+export interface WitnessConfig {
+	readonly address: string;
+	readonly port: number;
+	readonly username: string;
+	readonly passwordFile: string;
+	readonly tls: {
+		readonly caFile: string;
+		readonly name: string | null;
+		readonly certificateFile: string | null;
+		readonly keyFile: string | null;
+	} | null;
+}
+
 export interface HostConfig {
 	/** SHA-256 of the certificate as Node spells it: upper case, pairs of digits with `:`. */
 	readonly certificate: string;
 	readonly links: Readonly<Record<string, HostLinkConfig>>;
 	/** In the order in which they are tried. Empty when there is none. */
 	readonly fenceLevels: readonly FenceLevelConfig[];
+	readonly watchdog: WatchdogConfig | null;
 }
 
 interface LinkConfig {
@@ -69,6 +93,7 @@ export interface Config {
 	/** The two hosts in the order of the file. */
 	readonly hostNames: readonly [HostName, HostName];
 	readonly hosts: Readonly<Record<HostName, HostConfig>>;
+	readonly witness: WitnessConfig | null;
 	readonly fencing: {
 		readonly perHourMax: number;
 		readonly afterFence: 'on' | 'off';
@@ -109,7 +134,31 @@ const hostOf = (file: ConfigFile['hosts'][string]): HostConfig => ({
 		]),
 	),
 	fenceLevels: file.fence?.levels ?? [],
+	watchdog:
+		file.watchdog === undefined
+			? null
+			: { ...file.watchdog, parameter: file.watchdog.parameter ?? null },
 });
+
+const witnessOf = (file: ConfigFile['witness']): WitnessConfig | null => {
+	if (file === undefined) return null;
+	const { address, port, username, passwordFile, tls } = file;
+	return {
+		address,
+		port,
+		username,
+		passwordFile,
+		tls:
+			tls === undefined
+				? null
+				: {
+						caFile: tls.ca,
+						name: tls.name ?? null,
+						certificateFile: tls.certificate ?? null,
+						keyFile: tls.key ?? null,
+					},
+	};
+};
 
 const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 	const [first, second] = Object.keys(file.hosts);
@@ -130,6 +179,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 		hosts: Object.fromEntries(
 			Object.entries(file.hosts).map(([name, each]) => [name, hostOf(each)]),
 		),
+		witness: witnessOf(file.witness),
 		fencing: {
 			perHourMax: file.fencing.perHour,
 			afterFence: file.fencing.afterFence,

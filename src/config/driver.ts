@@ -94,8 +94,12 @@ const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
 			path: ['hosts', config.peer, 'fence', 'levels', at, 'devices', index] as Path,
 		})),
 	);
+	const { witness } = config;
+	const witnessKey = witness?.tls?.keyFile ?? null;
 	return [
 		[['tls', 'key'], config.tls.keyFile],
+		...(witness === null ? [] : [[['witness', 'passwordFile'], witness.passwordFile] as const]),
+		...(witnessKey === null ? [] : [[['witness', 'tls', 'key'], witnessKey] as const]),
 		...config.webhooks.map((each, index): readonly [Path, string] => [
 			['alerts', 'webhooks', index, 'secretFile'],
 			each.secretFile,
@@ -107,6 +111,18 @@ const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
 				file,
 			]);
 		}),
+	];
+};
+
+/** Files that are read and hold no secret. */
+const openFiles = (config: Config): readonly (readonly [Path, string])[] => {
+	const tls = config.witness?.tls ?? null;
+	return [
+		[['tls', 'certificate'], config.tls.certificateFile],
+		...(tls === null ? [] : [[['witness', 'tls', 'ca'], tls.caFile] as const]),
+		...(tls === null || tls.certificateFile === null
+			? []
+			: [[['witness', 'tls', 'certificate'], tls.certificateFile] as const]),
 	];
 };
 
@@ -124,15 +140,15 @@ const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
 const withFiles = async (
 	config: Config,
 ): Promise<{ readonly config: Config; readonly problems: readonly FileProblem[] }> => {
-	const [certificate, secrets, vms] = await Promise.all([
-		tryRead(['tls', 'certificate'], config.tls.certificateFile),
+	const [certificates, secrets, vms] = await Promise.all([
+		Promise.all(openFiles(config).map(([path, file]) => tryRead(path, file))),
 		Promise.all(secretFiles(config).map(([path, file]) => checkSecret(path, file))),
 		Promise.all(config.vms.map(checkVm)),
 	]);
 	return {
 		config: { ...config, vms: vms.filter((each): each is VmConfig => !('message' in each)) },
 		problems: [
-			...('message' in certificate ? [certificate] : []),
+			...certificates.filter((each) => 'message' in each),
 			...secrets.flat(),
 			...vms.filter((each) => 'message' in each),
 		],

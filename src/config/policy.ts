@@ -105,6 +105,7 @@ export const digestText = (config: Config): string =>
 		links: config.links,
 		hostNames: config.hostNames,
 		hosts: config.hosts,
+		witness: config.witness,
 		fencing: config.fencing,
 		vms: config.vms,
 		drbdUnverified: config.drbdUnverified,

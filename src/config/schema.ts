@@ -126,6 +126,32 @@ const fence = section(
 	'the fencing ladder of this host',
 );
 
+const watchdog = section(
+	{
+		device: text(
+			'the device of a watchdog, such as /dev/watchdog0',
+			/^\/dev\/watchdog[0-9]{0,3}$/,
+		).describe('The watchdog that resets this host when nobody feeds it.'),
+		parameter: text(
+			'the file of a module parameter below /sys/module',
+			/^\/sys\/module\/[a-z0-9_]+\/parameters\/[a-z0-9_]+$/,
+		)
+			.optional()
+			.describe(
+				'Where its time-out in seconds is read, for a driver that is not in /sys/class/watchdog (ipmi_watchdog).',
+			),
+		softdog: flag('true to count a watchdog in software as one')
+			.default(false)
+			.describe(
+				'True counts softdog as a watchdog: a kernel that hangs does not reset the host then.',
+			),
+		sysrq: flag('true or false')
+			.default(true)
+			.describe('Resets the host through the kernel before the watchdog does.'),
+	},
+	'the watchdog of this host',
+);
+
 const host = section(
 	{
 		certificate: fingerprint.describe(
@@ -135,6 +161,7 @@ const host = section(
 			'The addresses of this host, one on every link of the pair.',
 		),
 		fence: fence.optional().describe('How the peer cuts the power of this host.'),
+		watchdog: watchdog.optional().describe('The watchdog of this host.'),
 	},
 	'the settings of a host',
 );
@@ -220,6 +247,31 @@ const fencing = section(
 	'the settings of fencing',
 );
 
+const witness = section(
+	{
+		address: address.describe('The Redis server. Never a VM of this pair, never one of its hosts.'),
+		port: whole(1, 65_535).default(6379).describe('Its TCP port.'),
+		username: text('the name of a Redis user', /^[A-Za-z0-9_.-]{1,64}$/)
+			.default('vmpair')
+			.describe('The Redis user of this pair.'),
+		passwordFile: file.describe('Its password on the first line; readable by root alone.'),
+		tls: section(
+			{
+				ca: file.describe('Certificate of the only authority that is trusted for the witness.'),
+				name: text('a name in its certificate', /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$/)
+					.optional()
+					.describe('The name in its certificate, when it is not the address.'),
+				certificate: file.optional().describe('Certificate of this host, when Redis asks for one.'),
+				key: file.optional().describe('Its key, readable by root alone.'),
+			},
+			'the files of the encryption',
+		)
+			.optional()
+			.describe('Encrypts the connection; without it the password travels as it is.'),
+	},
+	'the settings of the witness',
+);
+
 const folders = {
 	stateDirectory: folder
 		.default('/var/lib/vmpair')
@@ -245,6 +297,11 @@ export const configFileSchema = section(
 			'The networks that carry heartbeats, management and replication at least.',
 		),
 		hosts: mapping(hostName, host, 'the two host names to settings').describe('The two hosts.'),
+		witness: witness
+			.optional()
+			.describe(
+				'A Redis server on a third machine, for both hosts. See witness.md beside this schema.',
+			),
 		fencing: fencing.prefault({}),
 		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
 		alerts: section(

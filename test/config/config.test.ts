@@ -43,6 +43,50 @@ test('what is left out has a sound default', (t) => {
 	]);
 });
 
+test('a witness and a watchdog have sound defaults, and are null when they are left out', (t) => {
+	const witness = 'witness: {address: 192.0.2.30, passwordFile: /etc/vmpair/w}\nvms: {}\n';
+	t.deepEqual(configOf(smallText(witness)).witness, {
+		address: '192.0.2.30',
+		port: 6379,
+		username: 'vmpair',
+		passwordFile: '/etc/vmpair/w',
+		tls: null,
+	});
+	t.is(configOf(smallText()).witness, null);
+	const watched = smallText().replace('  beta:', '    watchdog: {device: /dev/watchdog0}\n  beta:');
+	t.deepEqual(configOf(watched).hosts['alpha']?.watchdog, {
+		device: '/dev/watchdog0',
+		parameter: null,
+		softdog: false,
+		sysrq: true,
+	});
+	t.is(configOf(watched).hosts['beta']?.watchdog, null);
+});
+
+test('mistakes about the witness and the watchdog are told with their place', (t) => {
+	const told = (witness: string): string =>
+		problemsOf(smallText(`witness: {passwordFile: /etc/vmpair/w, ${witness}}\nvms: {}\n`)).join(
+			'\n',
+		);
+	t.regex(
+		told('address: redis.example.org'),
+		/^f:12:49: witness\.address: expected an IPv4 or IPv6/,
+	);
+	t.regex(
+		told('address: 192.0.2.1'),
+		/witness\.address: expected a third machine, .* alpha itself/,
+	);
+	t.regex(
+		told('address: 192.0.2.30, password: x'),
+		/expected passwordFile .*: a secret is never written into this file/,
+	);
+	const tls = (more: string): string => told(`address: 192.0.2.30, tls: {ca: /ca, ${more}}`);
+	t.regex(tls('certificate: /c'), /witness\.tls\.certificate: expected "key" beside "certificate"/);
+	t.regex(tls('key: /k'), /witness\.tls\.key: expected "certificate" beside "key"/);
+	const watched = smallText().replace('  beta:', '    watchdog: {device: /dev/sda}\n  beta:');
+	t.regex(problemsOf(watched).join('\n'), /watchdog\.device: expected the device of a watchdog/);
+});
+
 test('a fingerprint may be written in any case, with or without colons', (t) => {
 	const { hosts } = configOf(smallText());
 	t.is(hosts['alpha']?.certificate, Array.from({ length: 32 }, () => 'A1').join(':'));

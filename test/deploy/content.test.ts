@@ -18,15 +18,20 @@ test('the package holds what its own messages and files name', (t) => {
 		'scenario-format.md',
 		'status.schema.json',
 		'examples/vmpair.res.example',
+		'examples/witness/users.acl',
+		'watchdog.md',
+		'witness.md',
 	]) {
 		t.true(places.has(`${documentFolder}/${place}`), place);
 	}
 	const example = readFileSync(join(root, 'deploy/vmpair.yaml.example'), 'utf8');
 	const schema = /^# yaml-language-server: \$schema=\/(\S+)$/m.exec(example)?.[1];
 	t.true(places.has(schema ?? ''), 'the schema that the example names');
-	const unit = readFileSync(join(root, 'deploy/systemd/vmpair.service'), 'utf8');
-	const document = /^Documentation=file:\/\/\/(\S+)$/m.exec(unit)?.[1];
-	t.true(places.has(document ?? ''), 'the document that the unit names');
+	for (const name of ['vmpair.service', 'vmpair-feeder.service']) {
+		const unit = readFileSync(join(root, 'deploy/systemd', name), 'utf8');
+		const document = /^Documentation=file:\/\/\/(\S+)$/m.exec(unit)?.[1];
+		t.true(places.has(document ?? ''), `the document that ${name} names`);
+	}
 });
 
 test('links between the documents lead somewhere on the host, too', (t) => {

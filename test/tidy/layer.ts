@@ -31,6 +31,7 @@ const domainFolders = [
 	'fence',
 	'heartbeat',
 	'store',
+	'watchdog',
 	'witness',
 	'xen',
 ];
@@ -71,12 +72,16 @@ const allowed: Readonly<Record<Layer, readonly Layer[]>> = {
 	main: ['std', 'agent', 'cli', 'demo'],
 };
 
-/** Folders whose drivers a person's command may use: never the tools that act on VMs, disks or power. */
-const driversForPeople = ['api', 'config', 'heartbeat', 'std', 'store'];
+/**
+ * Folders whose drivers a person's command may use: never the tools that act on VMs, disks or power. The watchdog's
+ * feeder is a command of its own.
+ */
+const driversForPeople = ['api', 'config', 'heartbeat', 'std', 'store', 'watchdog', 'witness'];
 
 const packages: Readonly<Record<string, (file: string, layer: Layer) => boolean>> = {
 	zod: (_file, layer) => layer !== 'std' && layer !== 'ports',
 	yaml: (file, layer) => /^src\/(config|sim)\//.test(file) || layer === 'cli',
+	ioredis: (file, layer) => file.startsWith('src/witness/') && layer === 'driver',
 	execa: (_file, layer) => layer === 'driver' || layer === 'cli' || layer === 'demo',
 	ws: (file, layer) => file.startsWith('src/heartbeat/') && layer === 'driver',
 	winston: (file) => file === 'src/agent.ts',

@@ -1,0 +1,229 @@
+import { Redis } from 'ioredis';
+import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
+import type { WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
+import { messageOf } from '#src/std/error.ts';
+import type { WitnessAccess } from '#src/witness/access.ts';
+import { evalWords, readReply, witnessKey } from '#src/witness/lua.ts';
+import {
+	blockers,
+	connectFinding,
+	type Finding,
+	kindFindings,
+	readInfo,
+	readSettings,
+	sentinelChannel,
+	type ServerFacts,
+	settingNames,
+} from '#src/witness/server.ts';
+
+/** A command that is not answered after this long is unknown. */
+const commandMs = 800;
+const connectMs = 1000;
+
+/** `refused`: it answers, and may not be used as a witness. */
+export type WitnessOpened =
+	| { readonly state: 'open'; readonly facts: ServerFacts }
+	| { readonly state: 'refused' | 'unreachable'; readonly findings: readonly Finding[] };
+
+/** Milliseconds of the clock that all threads and programs of this host share. */
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+
+const codeOf = (error: unknown): string =>
+	error instanceof Error && 'code' in error ? String(error.code) : '';
+
+const isReply = (error: unknown): error is Error =>
+	error instanceof Error && error.name === 'ReplyError';
+
+interface Open {
+	readonly redis: Redis;
+	readonly runId: string;
+}
+
+/**
+ * One connection to the witness, for one pair. Nothing waits in it: without an open connection a command is not
+ * sent at all, and nothing is ever sent a second time. After a time-out the connection is given up, so that no
+ * later command overtakes the one that may still be on its way.
+ */
+export class WitnessConnection {
+	readonly #access: WitnessAccess;
+	readonly #pairId: string;
+	#open: Open | null = null;
+	#opening: Promise<WitnessOpened> | null = null;
+	#renewing = false;
+	#closed = false;
+
+	constructor(access: WitnessAccess, pairId: string) {
+		this.#access = access;
+		this.#pairId = pairId;
+	}
+
+	/** Connects and checks the server, within 5 s; never rejects. Ends a connection that is open. */
+	open(): Promise<WitnessOpened> {
+		this.#opening ??= this.#connect().finally(() => {
+			this.#opening = null;
+		});
+		return this.#opening;
+	}
+
+	/**
+	 * Sends a command and never rejects. Without a connection it is `unknown` and one is opened meanwhile. A renewal
+	 * while one is under way is not sent: renewals that queue up would vouch for a time that is over.
+	 */
+	async send(command: WitnessCommand): Promise<WitnessOutcome> {
+		const open = this.#open;
+		if (open === null) {
+			if (!this.#closed) void this.open();
+			return unknown('there is no connection to the witness');
+		}
+		if (command.op !== 'renew') return await this.#ask(open, command);
+		if (this.#renewing) return failed('witness-busy', 'the renewal before is not answered yet');
+		this.#renewing = true;
+		try {
+			return await this.#ask(open, command);
+		} finally {
+			this.#renewing = false;
+		}
+	}
+
+	/** Removes the record, for a check that made one of its own. Null when it is gone. */
+	async remove(): Promise<Finding | null> {
+		try {
+			await this.#open?.redis.del(witnessKey(this.#pairId));
+			return null;
+		} catch (error) {
+			return connectFinding(codeOf(error), messageOf(error));
+		}
+	}
+
+	/** Ends the connection for good; what is under way becomes unknown. */
+	close(): void {
+		this.#closed = true;
+		this.#give(this.#open?.redis ?? null);
+	}
+
+	/** Gives a connection up at once: what has not left this host is not sent any more. */
+	#give(redis: Redis | null): void {
+		if (redis === null) return;
+		if (this.#open?.redis === redis) this.#open = null;
+		const { stream } = redis as { readonly stream?: { destroy(): void } };
+		redis.disconnect();
+		stream?.destroy();
+	}
+
+	async #connect(): Promise<WitnessOpened> {
+		this.#give(this.#open?.redis ?? null);
+		const redis = this.#client();
+		let cause: unknown = null;
+		redis.on('error', (error: unknown) => {
+			cause ??= error;
+		});
+		redis.on('close', () => {
+			if (this.#open?.redis === redis) this.#open = null;
+		});
+		try {
+			await redis.connect();
+			return await this.#examine(redis);
+		} catch (error) {
+			const first: unknown = cause ?? error;
+			const finding = connectFinding(codeOf(first), messageOf(first));
+			this.#give(redis);
+			return {
+				state: finding.code === 'unreachable' ? 'unreachable' : 'refused',
+				findings: [finding],
+			};
+		}
+	}
+
+	/** The run id comes first: whatever else is asked belongs to that run. */
+	async #examine(redis: Redis): Promise<WitnessOpened> {
+		const facts = readInfo(await redis.info());
+		const kind = kindFindings(facts);
+		const findings = kind.length > 0 ? kind : await this.#settingsFindings(redis, facts);
+		if (findings.length > 0 || this.#closed || redis.status !== 'ready') {
+			this.#give(redis);
+			return findings.length > 0
+				? { state: 'refused', findings }
+				: { state: 'unreachable', findings: [connectFinding('', 'the connection ended')] };
+		}
+		this.#open = { redis, runId: facts.runId };
+		return { state: 'open', facts };
+	}
+
+	async #settingsFindings(redis: Redis, facts: ServerFacts): Promise<readonly Finding[]> {
+		const [subscribers, ...answers] = await Promise.all([
+			redis.call('PUBSUB', 'NUMSUB', sentinelChannel),
+			...settingNames.map((name) => redis.call('CONFIG', 'GET', name)),
+		]);
+		return blockers(facts, readSettings(answers, subscribers));
+	}
+
+	async #ask({ redis, runId }: Open, command: WitnessCommand): Promise<WitnessOutcome> {
+		const words = evalWords(this.#pairId, command);
+		const sentMs = monotonicMs();
+		let raw: unknown;
+		try {
+			raw = await redis.call('EVAL', ...words);
+		} catch (error) {
+			return this.#failure(redis, error);
+		}
+		try {
+			return succeeded({ runId, sentMs, reply: readReply(raw) });
+		} catch (error) {
+			return this.#unreadable(messageOf(error));
+		}
+	}
+
+	#unreadable(detail: string): WitnessOutcome {
+		const key = witnessKey(this.#pairId);
+		return failed('witness-record-unreadable', `the record ${key} is damaged: ${detail}`);
+	}
+
+	#failure(redis: Redis, error: unknown): WitnessOutcome {
+		if (!isReply(error)) {
+			this.#give(redis);
+			return unknown(`the witness did not answer: ${messageOf(error)}`);
+		}
+		const { message } = error;
+		// Not the server it was any more: the next connection finds out what it is now.
+		if (/^(READONLY|MOVED|LOADING|NOAUTH)/.test(message)) this.#give(redis);
+		if (connectFinding('', message).code === 'right') return failed('witness-right', message);
+		// The script met something that no command of ours has written.
+		if (/^(WRONGTYPE|VMPAIRFORMAT)|user_script/.test(message) && !/OOM|MISCONF/.test(message))
+			return this.#unreadable(message);
+		return failed('witness-error', message);
+	}
+
+	#client(): Redis {
+		const { address, port, username, password, tls } = this.#access;
+		return new Redis({
+			host: address,
+			port,
+			username,
+			password: password.reveal(),
+			...(tls === null
+				? {}
+				: {
+						tls: {
+							ca: [tls.caPem],
+							minVersion: 'TLSv1.2',
+							...(tls.name === null ? {} : { servername: tls.name }),
+							...(tls.certificatePem === null ? {} : { cert: tls.certificatePem }),
+							...(tls.keyPem === null ? {} : { key: tls.keyPem }),
+						},
+					}),
+			lazyConnect: true,
+			connectTimeout: connectMs,
+			commandTimeout: commandMs,
+			// A command is sent now, over this connection, or never.
+			enableOfflineQueue: false,
+			autoResendUnfulfilledCommands: false,
+			maxRetriesPerRequest: 0,
+			retryStrategy: () => null,
+			reconnectOnError: () => false,
+			// Nothing but the password may go out before our own INFO.
+			enableReadyCheck: false,
+			disableClientInfo: true,
+			protocol: 2,
+		});
+	}
+}

@@ -1,0 +1,265 @@
+import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import fc from 'fast-check';
+import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
+import { Secret } from '#src/std/secret.ts';
+import { WitnessConnection } from '#src/witness/driver.ts';
+import { makeCertificates, witnessServer } from '#test/process/redis.ts';
+import { until } from '#test/process/stage.ts';
+import {
+	accepted,
+	ask,
+	connected,
+	healthy,
+	pairId,
+	resource,
+} from '#test/process/witness-record.ts';
+
+const seed: WitnessCommand = {
+	op: 'seed',
+	host: 'alpha',
+	expectedVersion: null,
+	record: healthy(),
+};
+const renew: WitnessCommand = { op: 'renew', host: 'alpha', bootId: 'boot-a', watchdogMs: null };
+
+/** Sends until the server answers again. */
+const answered = async (connection: WitnessConnection, command: WitnessCommand) => {
+	await until(
+		'the witness answers',
+		async () => (await connection.send(command)).result === 'succeeded',
+	);
+	return await ask(connection, { op: 'read', host: 'alpha' });
+};
+
+test('after kill -9 the record is there with every acknowledged renewal, under a new run id', async (t) => {
+	const server = await witnessServer(t);
+	const connection = await connected(t, server);
+	await accepted(t, connection, seed);
+	const before = await ask(connection, renew);
+	await server.kill();
+	const lost = await connection.send(renew);
+	t.is(lost.result, 'unknown');
+	await server.start();
+	const after = await answered(connection, { op: 'read', host: 'alpha' });
+	t.deepEqual(after.record, before.record);
+	t.not(after.runId, before.runId);
+	t.regex(after.runId, /^[0-9a-f]{40}$/);
+});
+
+test('an emptied witness says absent, under the same run id', async (t) => {
+	const server = await witnessServer(t);
+	const connection = await connected(t, server);
+	await accepted(t, connection, seed);
+	const { runId } = await ask(connection, renew);
+	await server.admin((redis) => redis.flushall());
+	const answer = await ask(connection, renew);
+	t.like(answer, { ok: false, refused: 'absent', record: null, runId });
+});
+
+test('a witness restored from an older copy shows an older version, under a new run id', async (t) => {
+	const server = await witnessServer(t);
+	const connection = await connected(t, server);
+	await accepted(t, connection, seed);
+	const data = join(server.folder, 'data');
+	const copy = join(server.folder, 'copy');
+	cpSync(data, copy, { recursive: true });
+	const before = await ask(connection, renew);
+	await server.kill();
+	rmSync(data, { recursive: true });
+	cpSync(copy, data, { recursive: true });
+	await server.start();
+	const after = await answered(connection, { op: 'read', host: 'alpha' });
+	t.not(after.runId, before.runId);
+	t.true((after.record?.version ?? 0) < (before.record?.version ?? 0));
+});
+
+test('a witness that does not answer is unknown after 800 ms, and nothing is sent again later', async (t) => {
+	const server = await witnessServer(t);
+	const connection = await connected(t, server);
+	await accepted(t, connection, seed);
+	server.signal('SIGSTOP');
+	const beganMs = performance.now();
+	const outcomes = await Promise.all([connection.send(renew), connection.send(renew)]);
+	const tookMs = performance.now() - beganMs;
+	t.is(outcomes[0].result, 'unknown');
+	// The second was never sent: renewals do not queue up.
+	t.like(outcomes[1], { result: 'failed', code: 'witness-busy' });
+	t.true(tookMs > 700 && tookMs < 3000, `${tookMs} ms`);
+	// With no connection nothing waits either.
+	for (let each = 0; each < 3; each += 1) t.is((await connection.send(renew)).result, 'unknown');
+	server.signal('SIGCONT');
+	const after = await answered(connection, { op: 'read', host: 'alpha' });
+	// At most the one that was on its way when the server stopped.
+	t.true((after.record?.hosts['alpha']?.renewals ?? 9) <= 1);
+	const again = await ask(connection, renew);
+	t.is(again.record?.hosts['alpha']?.renewals, (after.record?.hosts['alpha']?.renewals ?? 9) + 1);
+});
+
+test('sentMs lies between the call and its answer, on the clock of this host', async (t) => {
+	const connection = await connected(t, await witnessServer(t));
+	await accepted(t, connection, seed);
+	const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+	const beforeMs = nowMs();
+	const { sentMs } = await ask(connection, renew);
+	t.true(sentMs >= beforeMs - 0.01 && sentMs <= nowMs());
+});
+
+const refusal = async (connection: WitnessConnection): Promise<string> => {
+	const opened = await connection.open();
+	const codes = opened.state === 'open' ? [] : opened.findings.map(({ code }) => code);
+	connection.close();
+	return `${opened.state}: ${codes.join(' ')}`;
+};
+
+test('a certificate of another authority is refused, and so is a plain port', async (t) => {
+	const server = await witnessServer(t, { encrypted: true });
+	await accepted(t, await connected(t, server), seed);
+	const other = join(server.folder, 'other');
+	await makeCertificates(other);
+	const { tls } = server.access();
+	t.not(tls, null);
+	if (tls === null) return;
+	const wrong = { ...tls, caPem: readFileSync(join(other, 'ca.crt'), 'utf8') };
+	const open = async (changes: Parameters<typeof server.access>[0]): Promise<string> =>
+		await refusal(new WitnessConnection(server.access(changes), pairId));
+	t.is(await open({ tls: wrong }), 'refused: certificate');
+	t.is(await open({ tls: { ...tls, name: 'elsewhere.example.org' } }), 'refused: certificate');
+	t.not(await open({ tls: null }), 'open: ');
+});
+
+test('a wrong password and rights that are too narrow are told apart', async (t) => {
+	const rights =
+		'resetchannels ~vmpair:other -@all +eval +exists +hget +hgetall +info +config|get +pubsub|numsub';
+	const server = await witnessServer(t, { rights });
+	const wrong = server.access({ password: new Secret('wrong') });
+	t.is(await refusal(new WitnessConnection(wrong, pairId)), 'refused: password');
+	const connection = new WitnessConnection(server.access(), pairId);
+	t.is((await connection.open()).state, 'open');
+	t.like(await connection.send({ op: 'read', host: 'alpha' }), {
+		result: 'failed',
+		code: 'witness-right',
+	});
+	connection.close();
+	const other = new WitnessConnection(server.access(), 'other');
+	t.is((await other.open()).state, 'open');
+	t.like(await other.send({ op: 'read', host: 'alpha' }), { result: 'succeeded' });
+	// It may look, and not write: nothing is half done.
+	const own = { ...healthy(), pairId: 'other' };
+	const trial = await other.send({ op: 'seed', host: 'a', expectedVersion: null, record: own });
+	t.like(trial, { result: 'failed', code: 'witness-right' });
+	t.like(await other.send({ op: 'read', host: 'alpha' }), {
+		value: { reply: { refused: 'absent' } },
+	});
+	other.close();
+});
+
+const settings: readonly (readonly [string, readonly string[], string])[] = [
+	['without an append-only file', ['--appendonly', 'no'], 'not-durable'],
+	['which acknowledges before it is on disk', ['--appendfsync', 'everysec'], 'fsync'],
+	['which pauses that in rewrites', ['--no-appendfsync-on-rewrite', 'yes'], 'fsync-rewrite'],
+	['which may drop records', ['--maxmemory-policy', 'allkeys-lru'], 'eviction'],
+	['of a Cluster', ['--cluster-enabled', 'yes'], 'cluster'],
+	['which is a replica', ['--replicaof', '127.0.0.1', '1'], 'replica'],
+];
+
+test('a Redis that could lose what it acknowledged is refused, with the reason', async (t) => {
+	for (const [what, words, code] of settings) {
+		const server = await witnessServer(t, { settings: words });
+		const connection = new WitnessConnection(server.access(), pairId);
+		t.is(await refusal(connection), `refused: ${code}`, what);
+		await server.kill();
+	}
+});
+
+test('a Redis that a Sentinel watches is refused', async (t) => {
+	const server = await witnessServer(t);
+	await server.admin(async (redis) => {
+		await redis.subscribe('__sentinel__:hello');
+		t.is(
+			await refusal(new WitnessConnection(server.access(), pairId)),
+			'refused: sentinel-watched',
+		);
+	});
+	await connected(t, server);
+});
+
+/** What two hosts may send in a race; the seeds of renewals and generations make every order possible. */
+const moves = (host: string, peer: string): readonly WitnessCommand[] => [
+	{ op: 'renew', host, bootId: host, watchdogMs: null },
+	{ op: 'claim', host, against: peer, expectedRenewals: null },
+	{ op: 'withdraw', host },
+	{ op: 'read', host: 'alpha' },
+];
+
+const changeOf = (host: string, seen: WitnessRecord | null, takes: boolean): WitnessCommand => {
+	const generation = seen?.resources['ldap']?.generation ?? 0;
+	const common = { host, resource: 'ldap', expectedGeneration: generation } as const;
+	const record = resource(generation + 1, { owner: host });
+	return takes
+		? { op: 'takeover', ...common, expectedRenewals: null, record }
+		: { op: 'change', ...common, record };
+};
+
+/** What holds at every version, whoever wrote it. */
+const inOrder = (history: ReadonlyMap<number, string>): readonly WitnessRecord[] =>
+	[...history]
+		.toSorted(([one], [other]) => one - other)
+		.map(([, text]) => JSON.parse(text) as WitnessRecord);
+
+test('two hosts that race see one order: never two claims, and generations that only grow', async (t) => {
+	const server = await witnessServer(t);
+	const hosts = [await connected(t, server), await connected(t, server)] as const;
+	const names = ['alpha', 'beta'] as const;
+	const script = fc.array(fc.nat(5), { minLength: 8, maxLength: 24 });
+	await fc.assert(
+		fc.asyncProperty(script, script, async (one, other) => {
+			await server.admin((redis) => redis.del(`vmpair:${pairId}`));
+			await accepted(t, hosts[0], seed);
+			const history = new Map<number, string>();
+			const accepts: { host: string; op: string; record: WitnessRecord }[] = [];
+			const run = async (index: 0 | 1, steps: readonly number[]): Promise<void> => {
+				const host = names[index];
+				let seen: WitnessRecord | null = null;
+				for (const step of steps) {
+					const command =
+						moves(host, names[1 - index] ?? '')[step] ?? changeOf(host, seen, step === 5);
+					const answer = await ask(hosts[index], command);
+					seen = answer.record;
+					if (seen === null) throw new Error('the record is gone');
+					// The same version is the same record, whoever reads it: there is one order.
+					const text = JSON.stringify(seen);
+					if ((history.get(seen.version) ?? text) !== text)
+						throw new Error('two records of one version');
+					history.set(seen.version, text);
+					if (answer.ok) accepts.push({ host, op: command.op, record: answer.record });
+				}
+			};
+			await Promise.all([run(0, one), run(1, other)]);
+			const versions = inOrder(history);
+			versions.forEach((record, at) => {
+				const before = versions[at - 1];
+				if (before === undefined) return;
+				const grown = (of: (each: WitnessRecord) => number): boolean => of(record) >= of(before);
+				const steady =
+					grown(({ resources }) => resources['ldap']?.generation ?? 0) &&
+					names.every((name) => grown(({ hosts: all }) => all[name]?.renewals ?? 0));
+				// A claim passes to the other host only over a time without one: a whole version or more.
+				const passed =
+					before.claim !== null && record.claim !== null && record.version === before.version + 1;
+				const same = JSON.stringify(before.claim) === JSON.stringify(record.claim);
+				if (!steady || (passed && !same)) throw new Error(`wrong order at ${record.version}`);
+			});
+			const generations = accepts
+				.filter(({ op }) => op === 'change' || op === 'takeover')
+				.map(({ record }) => record.resources['ldap']?.generation);
+			t.is(new Set(generations).size, generations.length, 'two writers got one generation');
+			for (const { host, op, record } of accepts) {
+				if (op === 'claim' || op === 'takeover') t.is(record.claim?.by, host);
+				if (op === 'renew') t.not(record.claim?.against, host);
+			}
+		}),
+		{ numRuns: 40 },
+	);
+});
