@@ -36,6 +36,8 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['wrong-host', exit.usage],
 	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],
+	['agent-slow', exit.unreachable],
+	['answer-overdue', exit.inProgress],
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],
 	['config-invalid', exit.config],
