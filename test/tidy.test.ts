@@ -238,7 +238,7 @@ test('help and README show every verb', (t) => {
 
 test('README shows the status screen as the program prints it', (t) => {
 	const { text } = read('README.md');
-	for (const screen of readmeScreens) t.true(text.includes(screen), `README lacks\n${screen}`);
+	for (const screen of readmeScreens()) t.true(text.includes(screen), `README lacks\n${screen}`);
 });
 
 test('docs/errors.md tells of every error code and of no other', (t) => {
