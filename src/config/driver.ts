@@ -45,6 +45,13 @@ interface FileProblem {
 	readonly message: string;
 }
 
+/** A file that the configuration names, and what makes it when it is not there. */
+interface NamedFile {
+	readonly path: Path;
+	readonly file: string;
+	readonly remedy: string;
+}
+
 interface FileText {
 	readonly text: string;
 	/** Permission bits. */
@@ -68,17 +75,25 @@ const obstacle = (file: string, error: unknown): string => {
 	return `found ${messageOf(error)}`;
 };
 
-const tryRead = async (path: Path, file: string): Promise<FileText | FileProblem> => {
+const tryRead = async ({ path, file, remedy }: NamedFile): Promise<FileText | FileProblem> => {
 	try {
 		return await readSmall(file);
 	} catch (error) {
-		return { path, message: `expected a readable file, ${obstacle(file, error)}` };
+		const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+		const end = missing && remedy !== '' ? `; ${remedy}` : '';
+		return { path, message: `expected a readable file, ${obstacle(file, error)}${end}` };
 	}
 };
 
+const keyRemedy = 'run "vmpair keygen", which makes certificate and key';
+
+const secretRemedy = (file: string, holds: string): string =>
+	`write ${holds} into it: install -m 600 /dev/null ${file}, then edit it`;
+
 /** A file with a secret must be there and be closed to everybody but its owner. */
-const checkSecret = async (path: Path, file: string): Promise<readonly FileProblem[]> => {
-	const read = await tryRead(path, file);
+const checkSecret = async (named: NamedFile): Promise<readonly FileProblem[]> => {
+	const { path, file } = named;
+	const read = await tryRead(named);
 	if ('message' in read) return [read];
 	if ((read.mode & 0o077) === 0) return [];
 	const mode = read.mode.toString(8);
@@ -87,32 +102,41 @@ const checkSecret = async (path: Path, file: string): Promise<readonly FileProbl
 };
 
 /** The secrets that this host reads; the devices it uses are those of its peer. */
-const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
+const secretFiles = (config: Config): readonly NamedFile[] => {
 	const devices = hostConfig(config, config.peer).fenceLevels.flatMap((level, at) =>
 		level.devices.map((device, index) => ({
 			device,
 			path: ['hosts', config.peer, 'fence', 'levels', at, 'devices', index] as Path,
 		})),
 	);
+	const secret = (path: Path, file: string, holds: string): NamedFile => ({
+		path,
+		file,
+		remedy: secretRemedy(file, holds),
+	});
 	return [
-		[['tls', 'key'], config.tls.keyFile],
-		...config.webhooks.map((each, index): readonly [Path, string] => [
-			['alerts', 'webhooks', index, 'secretFile'],
-			each.secretFile,
-		]),
-		...devices.flatMap(({ device, path }): readonly (readonly [Path, string])[] => {
-			if (device.kind === 'ipmi') return [[[...path, 'passwordFile'], device.passwordFile]];
-			return Object.entries(device.secretParameters).map(([name, file]) => [
-				[...path, 'secretParameters', name],
-				file,
-			]);
+		{ path: ['tls', 'key'], file: config.tls.keyFile, remedy: keyRemedy },
+		...config.webhooks.map((each, index) =>
+			secret(
+				['alerts', 'webhooks', index, 'secretFile'],
+				each.secretFile,
+				'the signing secret (whsec_...)',
+			),
+		),
+		...devices.flatMap(({ device, path }): readonly NamedFile[] => {
+			if (device.kind === 'ipmi')
+				return [secret([...path, 'passwordFile'], device.passwordFile, 'the password')];
+			return Object.entries(device.secretParameters).map(([name, file]) =>
+				secret([...path, 'secretParameters', name], file, `the value of ${name}`),
+			);
 		}),
 	];
 };
 
 const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
 	const path = ['vms', vm.vm, 'config'];
-	const read = await tryRead(path, vm.configFile);
+	const remedy = 'copy it from the other host';
+	const read = await tryRead({ path, file: vm.configFile, remedy });
 	if ('message' in read) return read;
 	const memoryMib = vm.memoryMib ?? guestMemoryMib(read.text);
 	if (memoryMib !== null) return { ...vm, memoryMib };
@@ -125,8 +149,12 @@ const withFiles = async (
 	config: Config,
 ): Promise<{ readonly config: Config; readonly problems: readonly FileProblem[] }> => {
 	const [certificate, secrets, vms] = await Promise.all([
-		tryRead(['tls', 'certificate'], config.tls.certificateFile),
-		Promise.all(secretFiles(config).map(([path, file]) => checkSecret(path, file))),
+		tryRead({
+			path: ['tls', 'certificate'],
+			file: config.tls.certificateFile,
+			remedy: keyRemedy,
+		}),
+		Promise.all(secretFiles(config).map(checkSecret)),
 		Promise.all(config.vms.map(checkVm)),
 	]);
 	return {
@@ -139,11 +167,16 @@ const withFiles = async (
 	};
 };
 
-const placed = (problem: FileProblem, source: Source): ConfigProblem => ({
-	...source.positionOf(problem.path),
-	path: pathText(problem.path),
-	message: problem.message,
-});
+/** The key's own line, or the nearest thing around it with the remark that nobody wrote the path. */
+const placed = (problem: FileProblem, source: Source): ConfigProblem => {
+	const { path, message } = problem;
+	const written = source.has(path);
+	return {
+		...(written ? source.positionOfKey(path) : source.positionOf(path)),
+		path: pathText(path),
+		message: written ? message : `${message} (the path is the default, it is not in this file)`,
+	};
+};
 
 /** SHA-256 in hex of everything that must be equal on both hosts. */
 const configDigest = (config: Config): string =>
@@ -154,7 +187,8 @@ export const readConfigFile = async (
 	file: string,
 	{ hostName = hostname(), files = true }: LoadOptions = {},
 ): Promise<LoadResult> => {
-	const read = await tryRead([], file);
+	const remedy = 'copy /etc/vmpair/vmpair.yaml.example there and fill it in';
+	const read = await tryRead({ path: [], file, remedy });
 	if ('message' in read) {
 		const problem = { line: 1, column: 1, path: '', message: read.message };
 		return { file, loaded: null, problems: [problem] };
