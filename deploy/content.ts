@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 /** A file of the package that is taken as it is. */
 export interface PackagedFile {
@@ -28,6 +28,7 @@ const documents: readonly PackagedFile[] = [
 		'alerts.md',
 		'errors.md',
 		'glossary.md',
+		'protocol.md',
 		'scenario-format.md',
 		'scenario.schema.json',
 		'status.schema.json',
@@ -37,6 +38,7 @@ const documents: readonly PackagedFile[] = [
 	].map((name) => plain(`docs/${name}`, `${documentFolder}/${name}`)),
 	plain('README.md', `${documentFolder}/README.md`),
 	plain('LICENSE', `${documentFolder}/copyright`),
+	plain('SECURITY.md', `${documentFolder}/SECURITY.md`),
 	plain('CHANGELOG.md', `${documentFolder}/changelog.md`),
 	plain('deploy/drbd/vmpair.res.example', `${documentFolder}/examples/vmpair.res.example`),
 	...['redis.conf', 'users.acl', 'vmpair-witness.service'].map((name) =>
@@ -44,15 +46,20 @@ const documents: readonly PackagedFile[] = [
 	),
 ];
 
+/** The pages of a folder of documents; one that is always there stands for a folder that is missing. */
+const pagesOf = (root: string, name: string, always: string): readonly PackagedFile[] => {
+	const folder = join(root, 'docs', name);
+	const pages = existsSync(folder)
+		? readdirSync(folder).filter((page) => page.endsWith('.md'))
+		: [always];
+	return pages.map((page) => plain(`docs/${name}/${page}`, `${documentFolder}/${name}/${page}`));
+};
+
 /**
  * Every file of a checkout that the package takes as it is. Throws an error that names every one that is
  * missing: a package without it would be found out on the host, at night.
  */
 export const packagedFiles = (root: string): readonly PackagedFile[] => {
-	const runbook = join(root, 'docs/runbook');
-	const pages = existsSync(runbook)
-		? readdirSync(runbook).filter((name) => name.endsWith('.md'))
-		: ['index.md'];
 	const files: readonly PackagedFile[] = [
 		{ from: 'deploy/debian/vmpair', to: 'usr/bin/vmpair', mode: 0o755 },
 		{ from: 'deploy/drbd/drbd-handler', to: `${libraryFolder}/drbd-handler`, mode: 0o755 },
@@ -66,7 +73,8 @@ export const packagedFiles = (root: string): readonly PackagedFile[] => {
 			mode: 0o755,
 		})),
 		...documents,
-		...pages.map((page) => plain(`docs/runbook/${page}`, `${documentFolder}/runbook/${page}`)),
+		...pagesOf(root, 'runbook', 'index.md'),
+		...pagesOf(root, 'adr', '0001-pure-engine-and-one-seam.md'),
 	];
 	const missing = files.filter(({ from }) => !existsSync(join(root, from)));
 	if (missing.length > 0) {
@@ -76,11 +84,27 @@ export const packagedFiles = (root: string): readonly PackagedFile[] => {
 	return files;
 };
 
-/** The README with its links to what the package holds leading there, seen from the folder of documents. */
-export const readmeAsInstalled = (text: string, files: readonly PackagedFile[]): string => {
-	const places = new Map(files.map(({ from, to }) => [from, to]));
-	return text.replaceAll(/\]\(([^)\s]+)\)/g, (link, target: string) => {
-		const place = places.get(target);
-		return place === undefined ? link : `](${relative(documentFolder, place)})`;
-	});
+/** Where a file or folder of the checkout is on the host; undefined when the package has nothing of it. */
+const placeOf = (path: string, files: readonly PackagedFile[]): string | undefined => {
+	const file = files.find(({ from }) => from === path);
+	if (file !== undefined) return file.to;
+	const within = files.find(({ from }) => from.startsWith(`${path}/`));
+	return within?.to.slice(0, -within.from.slice(path.length).length);
 };
+
+/**
+ * The text of a document with its links leading to what the package holds. A link to something that stays
+ * in the checkout leaves its words only.
+ */
+export const asInstalled = (
+	text: string,
+	{ from, to }: PackagedFile,
+	files: readonly PackagedFile[],
+): string =>
+	text.replaceAll(/\[([^\]]*)\]\(([^)\s]+)\)/g, (link, words: string, target: string) => {
+		if (/^(?:[a-z]+:|#)/.test(target)) return link;
+		const [path = '', ...anchor] = target.split('#');
+		const place = placeOf(join(dirname(from), path).replace(/\/$/, ''), files);
+		if (place === undefined) return words;
+		return `[${words}](${[relative(dirname(to), place), ...anchor].join('#')})`;
+	});

@@ -4,13 +4,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
-import {
-	configurationFiles,
-	documentFolder,
-	libraryFolder,
-	packagedFiles,
-	readmeAsInstalled,
-} from './content.ts';
+import { asInstalled, configurationFiles, libraryFolder, packagedFiles } from './content.ts';
 
 /**
  * Builds `dist/vmpair_<version>_<arch>.deb`: the bundled program, its own Node, the DRBD handler and
@@ -105,8 +99,8 @@ const control = (tree: string, debian: string): string =>
 		`Architecture: ${debian}`,
 		'Maintainer: vmpair developers <vmpair@localhost>',
 		`Installed-Size: ${sizeKib(tree)}`,
-		'Depends: libc6 (>= 2.28), libstdc++6, perl-base, systemd',
-		'Recommends: drbd-utils, ipmitool, openssl',
+		'Depends: libc6 (>= 2.28), libstdc++6, openssl, perl-base, systemd',
+		'Recommends: drbd-utils, ipmitool',
 		'Suggests: fence-agents',
 		'Section: admin',
 		'Priority: optional',
@@ -122,8 +116,10 @@ const assemble = async (tree: string, node: string): Promise<void> => {
 	await bundle(join(tree, libraryFolder));
 	runtime(node, join(tree, libraryFolder, 'node'));
 	for (const { from, to, mode } of files) install(join(root, from), join(tree, to), mode);
-	const readme = join(tree, documentFolder, 'README.md');
-	writeFileSync(readme, readmeAsInstalled(readFileSync(readme, 'utf8'), files));
+	for (const file of files.filter(({ to }) => to.endsWith('.md'))) {
+		const text = readFileSync(join(root, file.from), 'utf8');
+		writeFileSync(join(tree, file.to), asInstalled(text, file, files));
+	}
 };
 
 const metadata = (tree: string, debian: string): void => {

@@ -39,6 +39,8 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['wrong-host', exit.usage],
 	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],
+	['agent-slow', exit.unreachable],
+	['answer-overdue', exit.inProgress],
 	['not-permitted', exit.notPermitted],
 	['not-confirmed', exit.refused],
 	['config-invalid', exit.config],
@@ -101,11 +103,12 @@ const main = async (argv: string[]): Promise<number> => {
 	const around = surroundings(argv);
 	const [name = 'help', ...rest] = argv;
 	const asksHelp =
-		['-h', '--help'].includes(name) || rest.includes('--help') || rest.includes('-h');
+		['-h', '--help', '--version'].includes(name) || rest.includes('--help') || rest.includes('-h');
 	const load = asksHelp ? verbs.get('help') : verbs.get(name);
 	try {
 		if (load === undefined) {
-			throw new VmpairError('usage', `there is no verb "${name}"`, { next: 'vmpair help' });
+			const { unknownVerb } = await import('#src/cli/names.ts');
+			throw unknownVerb(name, [...verbs.keys()]);
 		}
 		const verb = await load();
 		return await verb(asksHelp ? [name] : rest, around);

@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
+import { formatDuration } from '#src/std/duration.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** Asks the agent of this host over its local socket. Throws `VmpairError` with the agent's own code. */
@@ -21,31 +22,25 @@ export interface Client {
 
 /** Code of the error that is thrown when nobody answers on the socket. */
 export const unreachableCode = 'agent-unreachable';
+/** Code of the error that is thrown when the agent is there and does not answer a question in time. */
+const slowCode = 'agent-slow';
+
+/** True when nobody answered, be it that no agent runs or that it is too slow. */
+export const isUnanswered = (error: unknown): error is VmpairError =>
+	error instanceof VmpairError && (error.code === unreachableCode || error.code === slowCode);
 
 /** The status format that this program reads. */
 const apiVersionRead: number = 1;
-const readLimitMs = 3000;
-/** Beyond the agent's own limit for a request, so that its answer is what the person sees. */
-const requestLimitMs = 160_000;
-const bodyBytesMax = 32 * 1024 * 1024;
 
-const unreachable = (socketPath: string, error: unknown): VmpairError => {
-	const code = (error as NodeJS.ErrnoException).code;
-	if (code === 'EACCES' || code === 'EPERM') {
-		return new VmpairError('not-permitted', `this user may not use ${socketPath}`, {
-			next: 'run the command as root, or join the group of the socket',
-			cause: error,
-		});
-	}
-	const down = code === 'ENOENT' || code === 'ECONNREFUSED';
-	const message = down
-		? 'the agent on this host is not running'
-		: `the agent on this host does not answer: ${messageOf(error)}`;
-	return new VmpairError(unreachableCode, message, {
-		next: 'systemctl status vmpair; systemctl start vmpair',
-		cause: error,
-	});
-};
+/** How long the agent may take, ms. */
+interface ClientLimits {
+	readonly readMs: number;
+	readonly requestMs: number;
+}
+
+/** A request's limit is beyond the agent's own, so that the agent's answer is what the person sees. */
+const usualLimits: ClientLimits = { readMs: 3000, requestMs: 160_000 };
+const bodyBytesMax = 32 * 1024 * 1024;
 
 interface Call {
 	readonly method: 'GET' | 'POST';
@@ -54,9 +49,49 @@ interface Call {
 	readonly limitMs: number;
 }
 
+const notCarriedOut = (socketPath: string, error: unknown): VmpairError | null => {
+	const code = (error as NodeJS.ErrnoException).code;
+	if (code === 'EACCES' || code === 'EPERM') {
+		return new VmpairError('not-permitted', `this user may not use ${socketPath}`, {
+			next: 'run the command as root, or join the group of the socket',
+			cause: error,
+		});
+	}
+	if (code !== 'ENOENT' && code !== 'ECONNREFUSED') return null;
+	return new VmpairError(unreachableCode, 'the agent on this host is not running', {
+		next: 'systemctl status vmpair; systemctl start vmpair',
+		cause: error,
+	});
+};
+
+/** Why there is no answer. Only what was never sent is known not to be carried out. */
+const unanswered = (
+	socketPath: string,
+	{ method, limitMs }: Call,
+	late: boolean,
+	error: unknown,
+): VmpairError => {
+	const refused = notCarriedOut(socketPath, error);
+	if (refused !== null) return refused;
+	const why = late
+		? `the agent did not answer within ${formatDuration(limitMs)}`
+		: `the agent broke off before it answered: ${messageOf(error)}`;
+	if (method === 'POST') {
+		return new VmpairError('answer-overdue', `${why}; it may have carried out the request`, {
+			next: 'look at "vmpair status" before you repeat it',
+			cause: error,
+		});
+	}
+	const next = 'vmpair status again; journalctl -u vmpair -n 50';
+	return late
+		? new VmpairError(slowCode, `${why}; the host may be overloaded`, { next, cause: error })
+		: new VmpairError(unreachableCode, why, { next, cause: error });
+};
+
 const exchange = async (
 	socketPath: string,
 	call: Call,
+	signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> =>
 	await new Promise((resolve, reject) => {
 		const request = httpRequest(
@@ -65,7 +100,7 @@ const exchange = async (
 				method: call.method,
 				path: call.path,
 				headers: { 'content-length': Buffer.byteLength(call.body) },
-				signal: AbortSignal.timeout(call.limitMs),
+				signal,
 			},
 			(response) => {
 				let text = '';
@@ -83,11 +118,12 @@ const exchange = async (
 	});
 
 const call = async (socketPath: string, parts: Call): Promise<unknown> => {
+	const limit = AbortSignal.timeout(parts.limitMs);
 	let answer;
 	try {
-		answer = await exchange(socketPath, parts);
+		answer = await exchange(socketPath, parts, limit);
 	} catch (error) {
-		throw unreachable(socketPath, error);
+		throw unanswered(socketPath, parts, limit.aborted, error);
 	}
 	const value: unknown = JSON.parse(answer.text);
 	if (answer.status < 400) return value;
@@ -96,9 +132,9 @@ const call = async (socketPath: string, parts: Call): Promise<unknown> => {
 };
 
 /** A client for the agent that serves `socketPath`. It keeps no connection. */
-export const apiClient = (socketPath: string): Client => {
-	const read = { method: 'GET', body: '', limitMs: readLimitMs } as const;
-	const write = { method: 'POST', limitMs: requestLimitMs } as const;
+export const apiClient = (socketPath: string, limits = usualLimits): Client => {
+	const read = { method: 'GET', body: '', limitMs: limits.readMs } as const;
+	const write = { method: 'POST', limitMs: limits.requestMs } as const;
 	return {
 		status: async () => {
 			const status = (await call(socketPath, { ...read, path: '/status' })) as Status;

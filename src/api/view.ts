@@ -264,6 +264,8 @@ const count = z.int().min(0);
 const heartbeatSchema = z.strictObject({
 	/** Messages and connections from outside that were dropped, by reason: malformed, not the peer, ... */
 	dropped: z.record(z.enum(dropReasons), count),
+	/** Those of them that came from the peer's address, or over a connection that was proven to be its own. */
+	droppedOfPeer: z.record(z.enum(dropReasons), count),
 	/** Authenticated connections that were opened, and closed again for any reason. */
 	connections: count,
 	disconnections: count,

@@ -1,11 +1,10 @@
-import { apiClient, unreachableCode, type Client } from '#src/api/driver-client.ts';
+import { apiClient, isUnanswered, unreachableCode, type Client } from '#src/api/driver-client.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { Status, VmView } from '#src/api/view.ts';
 import { historyLine } from '#src/cli/history.ts';
 import { namedVm } from '#src/cli/names.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { withPages } from '#src/cli/text.ts';
-import { VmpairError } from '#src/std/error.ts';
 
 const pollMs = 500;
 const waitMaxMs = 300_000;
@@ -62,9 +61,9 @@ const waitFor = async (
 			}
 			if (goal.reached(await client.status())) return done;
 		} catch (error) {
-			const gone = error instanceof VmpairError && error.code === unreachableCode;
-			if (gone && goal.endsAgent) return done;
-			if (!gone) throw error;
+			if (!isUnanswered(error)) throw error;
+			// An agent that is only slow has not ended.
+			if (error.code === unreachableCode && goal.endsAgent) return done;
 			tell('the agent does not answer at the moment; it goes on where it was once it is back');
 		}
 	}

@@ -31,6 +31,10 @@ const advice = (config: Config): readonly string[] => {
 		found.push('The arbiter is a person: no VM is taken over before "vmpair takeover" is run.');
 	if (config.webhooks.length === 0)
 		found.push('There is no webhook: nobody is told when something breaks.');
+	for (const { name } of config.webhooks.filter(({ url }) => url.startsWith('http:')))
+		found.push(
+			`The webhook ${name} has an http:// URL: what is sent can be read on the way. Use https://.`,
+		);
 	if (config.vms.length === 0) found.push('There are no VMs to protect.');
 	return found;
 };

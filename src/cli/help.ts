@@ -182,12 +182,17 @@ const overview = (): string[] => [
 	...Object.values(topics).map(({ synopsis, summary }) => `  vmpair ${synopsis}\n      ${summary}`),
 	'',
 	'Every verb takes --socket PATH and --state DIRECTORY for an agent with others than the usual ones.',
+	'vmpair --version prints the version.',
 	...exitCodes,
 ];
 
-/** `vmpair help [VERB]` */
+/** `vmpair help [VERB]`, and `vmpair --version`. */
 export const help = async (argv: string[], around: Surroundings): Promise<number> => {
 	const [verb] = argv;
+	if (verb === '--version') {
+		around.print(`vmpair ${version}`);
+		return exit.done;
+	}
 	if (verb === undefined || verb.startsWith('-')) {
 		for (const line of overview()) around.print(line);
 		return exit.done;

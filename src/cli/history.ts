@@ -1,10 +1,9 @@
-import { apiClient, unreachableCode, type Client } from '#src/api/driver-client.ts';
+import { apiClient, isUnanswered, type Client } from '#src/api/driver-client.ts';
 import type { HistoryEntry } from '#src/api/view.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { paint, type Tone } from '#src/cli/text.ts';
 import { parseDuration } from '#src/std/duration.ts';
-import { VmpairError } from '#src/std/error.ts';
 
 const followMs = 500;
 const entriesMax = 1000;
@@ -81,7 +80,7 @@ export const history = async (argv: string[], around: Surroundings): Promise<num
 	try {
 		entries = await client.history(query);
 	} catch (error) {
-		if (!(error instanceof VmpairError) || error.code !== unreachableCode) throw error;
+		if (!isUnanswered(error)) throw error;
 		// What it wrote is there without it: at night that is when it is needed most.
 		const { readHistory } = await import('#src/store/driver-history.ts');
 		const written = await readHistory(around.stateFolder, query);

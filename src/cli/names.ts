@@ -49,3 +49,10 @@ export const namedPeer = (status: Status, name: string): HostView => {
 		next: `if ${status.peer} is dead, name that; if ${name} shall be switched off: vmpair leave`,
 	});
 };
+
+/** The error for a verb that there is not, with the one that was probably meant. */
+export const unknownVerb = (written: string, verbs: readonly string[]): VmpairError => {
+	const meant = nearest(written, verbs);
+	const end = meant === null ? '' : `; "${meant}" was probably meant`;
+	return new VmpairError('usage', `there is no verb "${written}"${end}`, { next: 'vmpair help' });
+};

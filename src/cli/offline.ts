@@ -36,6 +36,10 @@ export const tellLastKnown = async (around: Surroundings): Promise<void> => {
 		}
 		around.print('VMs go on running without their agent; "xl list" shows them.');
 	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+			around.warn('  this host has no record yet: its agent never ran, or its state file is gone');
+			return;
+		}
 		around.warn(`  the last record cannot be read either: ${messageOf(error)}`);
 	}
 };

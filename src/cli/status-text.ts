@@ -19,7 +19,7 @@ import {
 	type Column,
 	type Tone,
 } from '#src/cli/text.ts';
-import { dropReasons } from '#src/heartbeat/beat.ts';
+import { dropReasons, type DropReason } from '#src/heartbeat/beat.ts';
 import { remedies } from '#src/heartbeat/tally.ts';
 import { formatDuration } from '#src/std/duration.ts';
 
@@ -116,15 +116,31 @@ const fencingText = (fencing: FencingView, peer: HostView | undefined): string =
  * so the peer itself asks whether an agent listens here.
  */
 const droppedText = ({ heartbeat, agent, peer }: Status): string => {
-	const reasons = dropReasons.filter(
-		(reason) => reason !== 'closed-early' && heartbeat.dropped[reason] > 0,
-	);
-	if (reasons.length === 0) return '';
-	const counts = reasons.map((reason) => `${heartbeat.dropped[reason]} ${reason}`).join(', ');
-	const next = reasons.some((reason) => reason in remedies)
-		? '"vmpair history" says what to put right'
-		: `nobody but ${peer} needs these ports, keep others away from them`;
-	return `dropped on the links in ${span(agent.uptimeMs)}: ${counts}; ${next}`;
+	const counted = (count: (reason: DropReason) => number, next: string): string[] => {
+		const counts = dropReasons
+			.filter((reason) => reason !== 'closed-early' && count(reason) > 0)
+			.map((reason) => `${count(reason)} ${reason}`);
+		return counts.length === 0 ? [] : [`${counts.join(', ')}: ${next}`];
+	};
+	const { dropped, droppedOfPeer } = heartbeat;
+	const told = (reason: DropReason): boolean => reason in remedies;
+	const groups = [
+		...counted(
+			(reason) => (told(reason) ? dropped[reason] : 0),
+			'"vmpair history" says what to put right',
+		),
+		...counted(
+			(reason) => (told(reason) ? 0 : droppedOfPeer[reason]),
+			`slow or broken handshakes of ${peer}, look at its load and at the link`,
+		),
+		...counted(
+			(reason) => (told(reason) ? 0 : dropped[reason] - droppedOfPeer[reason]),
+			`from strangers; nobody but ${peer} needs these ports, keep others away from them`,
+		),
+	];
+	return groups.length === 0
+		? ''
+		: `dropped on the links in ${span(agent.uptimeMs)}: ${groups.join('; ')}`;
 };
 
 const guardLines = (status: Status, look: Look): string[] => {

@@ -45,6 +45,13 @@ interface FileProblem {
 	readonly message: string;
 }
 
+/** A file that the configuration names, and what makes it when it is not there. */
+interface NamedFile {
+	readonly path: Path;
+	readonly file: string;
+	readonly remedy: string;
+}
+
 interface FileText {
 	readonly text: string;
 	/** Permission bits. */
@@ -68,17 +75,25 @@ const obstacle = (file: string, error: unknown): string => {
 	return `found ${messageOf(error)}`;
 };
 
-const tryRead = async (path: Path, file: string): Promise<FileText | FileProblem> => {
+const tryRead = async ({ path, file, remedy }: NamedFile): Promise<FileText | FileProblem> => {
 	try {
 		return await readSmall(file);
 	} catch (error) {
-		return { path, message: `expected a readable file, ${obstacle(file, error)}` };
+		const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+		const end = missing && remedy !== '' ? `; ${remedy}` : '';
+		return { path, message: `expected a readable file, ${obstacle(file, error)}${end}` };
 	}
 };
 
+const keyRemedy = 'run "vmpair keygen", which makes certificate and key';
+
+const secretRemedy = (file: string, holds: string): string =>
+	`write ${holds} into it: install -m 600 /dev/null ${file}, then edit it`;
+
 /** A file with a secret must be there and be closed to everybody but its owner. */
-const checkSecret = async (path: Path, file: string): Promise<readonly FileProblem[]> => {
-	const read = await tryRead(path, file);
+const checkSecret = async (named: NamedFile): Promise<readonly FileProblem[]> => {
+	const { path, file } = named;
+	const read = await tryRead(named);
 	if ('message' in read) return [read];
 	if ((read.mode & 0o077) === 0) return [];
 	const mode = read.mode.toString(8);
@@ -87,7 +102,7 @@ const checkSecret = async (path: Path, file: string): Promise<readonly FileProbl
 };
 
 /** The secrets that this host reads; the devices it uses are those of its peer. */
-const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
+const secretFiles = (config: Config): readonly NamedFile[] => {
 	const devices = hostConfig(config, config.peer).fenceLevels.flatMap((level, at) =>
 		level.devices.map((device, index) => ({
 			device,
@@ -96,39 +111,53 @@ const secretFiles = (config: Config): readonly (readonly [Path, string])[] => {
 	);
 	const { witness } = config;
 	const witnessKey = witness?.tls?.keyFile ?? null;
+	const secret = (path: Path, file: string, holds: string): NamedFile => ({
+		path,
+		file,
+		remedy: secretRemedy(file, holds),
+	});
 	return [
-		[['tls', 'key'], config.tls.keyFile],
-		...(witness === null ? [] : [[['witness', 'passwordFile'], witness.passwordFile] as const]),
-		...(witnessKey === null ? [] : [[['witness', 'tls', 'key'], witnessKey] as const]),
-		...config.webhooks.map((each, index): readonly [Path, string] => [
-			['alerts', 'webhooks', index, 'secretFile'],
-			each.secretFile,
-		]),
-		...devices.flatMap(({ device, path }): readonly (readonly [Path, string])[] => {
-			if (device.kind === 'ipmi') return [[[...path, 'passwordFile'], device.passwordFile]];
-			return Object.entries(device.secretParameters).map(([name, file]) => [
-				[...path, 'secretParameters', name],
-				file,
-			]);
+		{ path: ['tls', 'key'], file: config.tls.keyFile, remedy: keyRemedy },
+		...(witness === null
+			? []
+			: [secret(['witness', 'passwordFile'], witness.passwordFile, 'the password')]),
+		...(witnessKey === null
+			? []
+			: [secret(['witness', 'tls', 'key'], witnessKey, "this host's key for the witness")]),
+		...config.webhooks.map((each, index) =>
+			secret(
+				['alerts', 'webhooks', index, 'secretFile'],
+				each.secretFile,
+				'the signing secret (whsec_...)',
+			),
+		),
+		...devices.flatMap(({ device, path }): readonly NamedFile[] => {
+			if (device.kind === 'ipmi')
+				return [secret([...path, 'passwordFile'], device.passwordFile, 'the password')];
+			return Object.entries(device.secretParameters).map(([name, file]) =>
+				secret([...path, 'secretParameters', name], file, `the value of ${name}`),
+			);
 		}),
 	];
 };
 
 /** Files that are read and hold no secret. */
-const openFiles = (config: Config): readonly (readonly [Path, string])[] => {
+const openFiles = (config: Config): readonly NamedFile[] => {
 	const tls = config.witness?.tls ?? null;
+	const remedy = 'copy it from the witness: docs/witness.md';
 	return [
-		[['tls', 'certificate'], config.tls.certificateFile],
-		...(tls === null ? [] : [[['witness', 'tls', 'ca'], tls.caFile] as const]),
+		{ path: ['tls', 'certificate'], file: config.tls.certificateFile, remedy: keyRemedy },
+		...(tls === null ? [] : [{ path: ['witness', 'tls', 'ca'], file: tls.caFile, remedy }]),
 		...(tls === null || tls.certificateFile === null
 			? []
-			: [[['witness', 'tls', 'certificate'], tls.certificateFile] as const]),
+			: [{ path: ['witness', 'tls', 'certificate'], file: tls.certificateFile, remedy }]),
 	];
 };
 
 const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
 	const path = ['vms', vm.vm, 'config'];
-	const read = await tryRead(path, vm.configFile);
+	const remedy = 'copy it from the other host';
+	const read = await tryRead({ path, file: vm.configFile, remedy });
 	if ('message' in read) return read;
 	const memoryMib = vm.memoryMib ?? guestMemoryMib(read.text);
 	if (memoryMib !== null) return { ...vm, memoryMib };
@@ -141,8 +170,8 @@ const withFiles = async (
 	config: Config,
 ): Promise<{ readonly config: Config; readonly problems: readonly FileProblem[] }> => {
 	const [certificates, secrets, vms] = await Promise.all([
-		Promise.all(openFiles(config).map(([path, file]) => tryRead(path, file))),
-		Promise.all(secretFiles(config).map(([path, file]) => checkSecret(path, file))),
+		Promise.all(openFiles(config).map(tryRead)),
+		Promise.all(secretFiles(config).map(checkSecret)),
 		Promise.all(config.vms.map(checkVm)),
 	]);
 	return {
@@ -155,11 +184,16 @@ const withFiles = async (
 	};
 };
 
-const placed = (problem: FileProblem, source: Source): ConfigProblem => ({
-	...source.positionOf(problem.path),
-	path: pathText(problem.path),
-	message: problem.message,
-});
+/** The key's own line, or the nearest thing around it with the remark that nobody wrote the path. */
+const placed = (problem: FileProblem, source: Source): ConfigProblem => {
+	const { path, message } = problem;
+	const written = source.has(path);
+	return {
+		...(written ? source.positionOfKey(path) : source.positionOf(path)),
+		path: pathText(path),
+		message: written ? message : `${message} (the path is the default, it is not in this file)`,
+	};
+};
 
 /** SHA-256 in hex of everything that must be equal on both hosts. */
 const configDigest = (config: Config): string =>
@@ -170,7 +204,8 @@ export const readConfigFile = async (
 	file: string,
 	{ hostName = hostname(), files = true }: LoadOptions = {},
 ): Promise<LoadResult> => {
-	const read = await tryRead([], file);
+	const remedy = 'copy /etc/vmpair/vmpair.yaml.example there and fill it in';
+	const read = await tryRead({ path: [], file, remedy });
 	if ('message' in read) {
 		const problem = { line: 1, column: 1, path: '', message: read.message };
 		return { file, loaded: null, problems: [problem] };

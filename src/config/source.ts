@@ -16,6 +16,8 @@ export interface Source {
 	readonly value: unknown;
 	/** Mistakes of YAML itself; the value counts only when there are none. */
 	readonly faults: readonly (Position & { readonly message: string })[];
+	/** Whether something is written at a path. */
+	has(path: Path): boolean;
 	/** Where the value at a path stands, or the nearest thing around it that is there. */
 	positionOf(path: Path): Position;
 	/** Where the key at the end of a path stands. */
@@ -49,6 +51,27 @@ const oddities = (document: Document): readonly { offset: number; message: strin
 	return found;
 };
 
+/** Keys that stand a second time in one mapping, by the offset of the later one. */
+const duplicates = (
+	document: Document,
+): ReadonlyMap<number, { readonly key: string; readonly firstOffset: number }> => {
+	const found = new Map<number, { readonly key: string; readonly firstOffset: number }>();
+	visit(document, {
+		Map: (_, node) => {
+			const first = new Map<string, number>();
+			for (const { key } of node.items) {
+				if (!isScalar(key)) continue;
+				const name = String(key.value);
+				const offset = offsetOf(key) ?? 0;
+				const firstOffset = first.get(name);
+				if (firstOffset === undefined) first.set(name, offset);
+				else found.set(offset, { key: name, firstOffset });
+			}
+		},
+	});
+	return found;
+};
+
 /** Reads a YAML text. It never throws for what is in the text. */
 export const readSource = (text: string): Source => {
 	const lines = new LineCounter();
@@ -63,28 +86,36 @@ export const readSource = (text: string): Source => {
 		const { line, col } = lines.linePos(Math.min(offset, Math.max(0, text.length - 1)));
 		return { line: Math.max(1, line), column: Math.max(1, col) };
 	};
-	const faults = [...document.errors, ...document.warnings].map((fault) => ({
-		...at(fault.pos[0]),
-		message: sentenceOf(fault.code, fault.message),
-	}));
+	const twice = duplicates(document);
+	const faults = [...document.errors, ...document.warnings].map((fault) => {
+		const again = fault.code === 'DUPLICATE_KEY' ? twice.get(fault.pos[0]) : undefined;
+		return {
+			...at(fault.pos[0]),
+			message:
+				again === undefined
+					? sentenceOf(fault.code, fault.message)
+					: `expected every key once, found "${again.key}" a second time; the first is in line ${at(again.firstOffset).line}`,
+		};
+	});
 	for (const odd of oddities(document)) faults.push({ ...at(odd.offset), message: odd.message });
 
-	const walk = (path: Path): { offset: number; parent: unknown } => {
+	const walk = (path: Path): { offset: number; parent: unknown; found: boolean } => {
 		let offset = offsetOf(document.contents) ?? 0;
 		let parent: unknown = document.contents;
 		for (const key of path) {
 			const pair = pairOf(isAlias(parent) ? parent.resolve(document) : parent, key);
 			const child = childOf(document, parent, key);
 			const next = offsetOf(child) ?? offsetOf(pair?.key);
-			if (next === undefined) break;
+			if (next === undefined) return { offset, parent, found: false };
 			offset = next;
 			parent = child;
 		}
-		return { offset, parent };
+		return { offset, parent, found: true };
 	};
 	return {
 		value: faults.length === 0 ? valueOf(document, faults) : undefined,
 		faults,
+		has: (path) => walk(path).found,
 		positionOf: (path) => at(walk(path).offset),
 		positionOfKey: (path) => {
 			const { parent } = walk(path.slice(0, -1));

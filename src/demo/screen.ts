@@ -1,3 +1,4 @@
+import { isUnanswered } from '#src/api/driver-client.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
 import { paint } from '#src/cli/text.ts';
@@ -12,6 +13,9 @@ export const seconds = (atMs: number): string => `${(atMs / 1000).toFixed(1).pad
 export const eventText = ({ atMs, what, host, vm }: StageEvent): string =>
 	`${seconds(atMs)}  ${what.replaceAll('-', ' ')}: ${vm === '' ? host : `${vm} on ${host}`}`;
 
+/** An agent that has not answered for so long after its start is not only starting, ms. */
+const startingMs = 10_000;
+
 /** What `vmpair status` shows on a host now; its error when the agent does not answer. */
 export const viewLines = async (
 	stage: Stage,
@@ -21,6 +25,10 @@ export const viewLines = async (
 	try {
 		return statusLines(await stage.host(host).client.status(), look);
 	} catch (error) {
+		// In its first seconds an agent has no socket yet; nobody has to do anything about it.
+		const { agent, startedMs } = stage.host(host);
+		if (isUnanswered(error) && agent !== null && performance.now() - startedMs < startingMs)
+			return [paint(`${host}: the agent is starting`, 'warn', look.colour)];
 		return [paint(`${host}: ${messageOf(error)}`, 'bad', look.colour)];
 	}
 };

@@ -23,6 +23,8 @@ export interface StageHost {
 	readonly gate: ToolGate;
 	readonly tools: HostTools;
 	agent: ChildProcess | null;
+	/** When its agent was started last, monotonic ms. */
+	startedMs: number;
 	/** How soon an ended agent is started again, as systemd would; null: not at all. */
 	restartMs: number | null;
 }
@@ -158,7 +160,7 @@ export class Stage {
 				tools.call(call);
 			});
 			const client = apiClient(join(files.runFolder, 'agent.sock'));
-			stage.#hosts.push({ sim, files, client, gate, tools, agent: null, restartMs });
+			stage.#hosts.push({ sim, files, client, gate, tools, agent: null, startedMs: 0, restartMs });
 		}
 		for (const host of stage.#hosts) stage.#startAgent(host);
 		return stage;
@@ -306,6 +308,7 @@ export class Stage {
 		});
 		closeSync(log);
 		host.agent = agent;
+		host.startedMs = performance.now();
 		agent.on('exit', (code) => {
 			if (host.agent !== agent) return;
 			host.agent = null;

@@ -23,7 +23,7 @@ interface ConfiguredHost {
 
 export interface ConfiguredResource {
 	readonly resource: ResourceName;
-	/** Where it is defined, as `drbdadm dump` says; null when it does not. */
+	/** `FILE:LINE` where it is defined, as `drbdadm dump` says; null when it does not. */
 	readonly file: string | null;
 	/** True when DRBD finds no section for this very host. */
 	readonly isIgnored: boolean;
@@ -159,7 +159,7 @@ const originOf = (text: string, resource: ResourceName): Origin => {
 	const at = lines.findIndex((line) => /^resource "?([^\s"{]+)/.exec(line)?.[1] === resource);
 	const comments = lines.slice(Math.max(0, at - 2), Math.max(0, at));
 	return {
-		file: comments.flatMap((line) => /^# defined at (\S+):\d+$/.exec(line)?.[1] ?? [])[0] ?? null,
+		file: comments.flatMap((line) => /^# defined at (\S+:\d+)$/.exec(line)?.[1] ?? [])[0] ?? null,
 		isIgnored: comments.some((line) => /^# resource \S+ on \S+: ignored/.test(line)),
 	};
 };

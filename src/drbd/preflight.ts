@@ -184,7 +184,7 @@ const checkFiles = (
 	checkHandlers(writer, resource, expected.handlerFile);
 	if (resource.startup.has('become-primary-on')) {
 		writer.blockers.push(
-			`Resource ${resource.resource} has "become-primary-on": DRBD's own start would promote it without ` +
+			`Resource ${resource.resource} (${fileOf(resource)}) has "become-primary-on": DRBD's own start would promote it without ` +
 				`asking. Remove that line from its startup section on both hosts.`,
 		);
 	}

@@ -4,6 +4,7 @@ import type { EngineVm } from '#src/engine/config.ts';
 import { stuckRelease } from '#src/engine/release.ts';
 import { splitOf } from '#src/engine/split.ts';
 import { superseded } from '#src/engine/resource.ts';
+import { replicationNext } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { stuckFor } from '#src/engine/stuck.ts';
 import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
@@ -150,7 +151,7 @@ export const replicationConditions = (
 			vm.vm,
 			'warning',
 			`${vm.vm} is not replicated: if its host fails now it stays down until that host is back`,
-			'look at the replication link',
+			replicationNext(state),
 		);
 	else if (isResyncing(observed))
 		raise(

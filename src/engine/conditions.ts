@@ -26,7 +26,7 @@ import {
 } from '#src/engine/ladder.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
-import { runsSomewhere } from '#src/engine/readiness.ts';
+import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
@@ -67,7 +67,7 @@ const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 			config.peer,
 			'critical',
 			`${config.peer} is out (${peer.proof?.kind ?? 'proven'}): nothing protects ${config.self} now`,
-			`repair ${config.peer} and power it on; it resyncs and stands by`,
+			repairPeer(state),
 		);
 	if (deviceWrong(state))
 		raise(

@@ -72,6 +72,14 @@ const openFenceBlocker = ({ persisted, peer }: State): { blocker: string; next: 
 	return { blocker: `a power-off of ${open.target} may still land`, next: 'wait: vmpair status' };
 };
 
+/** What brings a peer that is out back. */
+export const repairPeer = ({ config }: State): string =>
+	`repair ${config.peer} and power it on; it resyncs and stands by`;
+
+/** What brings replication back; with the peer out nothing is wrong with the link. */
+export const replicationNext = (state: State): string =>
+	state.peer.status === 'out' ? repairPeer(state) : 'look at the replication link';
+
 const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: string } | null => {
 	const record = recordOf(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
@@ -92,7 +100,7 @@ const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: strin
 			next: 'see the runbook split-brain-suspected',
 		};
 	if (!isConnected(observed))
-		return { blocker: 'replication is down', next: 'look at the replication link' };
+		return { blocker: 'replication is down', next: replicationNext(state) };
 	if (!isEstablishedUpToDate(observed))
 		return { blocker: 'one copy is not UpToDate', next: `drbdadm status ${vm.resource}` };
 	if (record.inSync.length < 2)

@@ -240,7 +240,7 @@ const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
 	if (life !== null)
 		return refused(
 			'peer-alive',
-			`refused: ${life}`,
+			life,
 			'vmpair status shows what is seen of it; make sure it is off first',
 		);
 	changePeer(draft, { proof: { kind: 'person', atMs: draft.nowMs, by: `${by} confirmed it` } });

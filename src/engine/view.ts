@@ -81,10 +81,11 @@ const peerHost = (state: State, nowMs: number): HostView => {
 const linkViews = (state: State, nowMs: number): LinkView[] =>
 	state.config.links.map(({ link, switched }) => {
 		const observed = state.peer.links.find((each) => each.link === link);
+		const sinceMs = state.peer.linkSilentSinceMs[link] ?? state.peer.linksAtMs;
 		return {
 			link,
 			state: observed?.state ?? 'unknown',
-			ageMs: observed === undefined ? null : nowMs - state.peer.linksAtMs,
+			ageMs: observed === undefined ? null : nowMs - sinceMs,
 			rttMs: observed?.rttMs ?? null,
 			carrier: observed?.carrier ?? null,
 			refused: observed?.refused ?? false,

@@ -37,7 +37,7 @@ export const createIdentity = async (directory: string, host: string): Promise<I
 		throw new VmpairError('keygen-openssl', 'OpenSSL made a certificate of another key.', {
 			next: 'Check the installed version of OpenSSL.',
 		});
-	await writable(directory, () => mkdir(directory, { recursive: true, mode: 0o700 }));
+	await writable(directory, () => makeFolder(directory));
 	await writable(keyPath, () => write(keyPath, keyPem));
 	try {
 		await writable(certificatePath, () => write(certificatePath, certificatePem));
@@ -86,6 +86,24 @@ const block = (text: string, label: string): string | null => {
 	const from = text.indexOf(begin);
 	const to = text.indexOf(end, from);
 	return from === -1 || to === -1 ? null : `${text.slice(from, to)}${end}\n`;
+};
+
+/**
+ * Makes a folder and what it lies in. Node's own recursive call tries for ever where the parent is there and
+ * the kernel still says ENOENT, as below /proc.
+ */
+const makeFolder = async (directory: string): Promise<void> => {
+	const make = () => mkdir(directory, { mode: 0o700 });
+	try {
+		await make();
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === 'EEXIST') return;
+		const parent = path.dirname(directory);
+		if (code !== 'ENOENT' || parent === directory) throw error;
+		await makeFolder(parent);
+		await make();
+	}
 };
 
 /** Never over an existing file: the other host trusts that one's fingerprint. */

@@ -157,8 +157,10 @@ export class PeerChannel {
 	/** At most one beat interval old; the number of received beats is up to 50 intervals old. */
 	counters(): ChannelCounters {
 		const dropped = { ...this.#counters.dropped };
+		const droppedOfPeer = { ...this.#counters.droppedOfPeer };
 		dropped['invalid-document'] += this.#invalidDocuments;
-		return { ...this.#counters, dropped };
+		droppedOfPeer['invalid-document'] += this.#invalidDocuments;
+		return { ...this.#counters, dropped, droppedOfPeer };
 	}
 
 	/** Closes every connection and ends the thread, by force when it takes longer than 2 s. */

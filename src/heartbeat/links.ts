@@ -45,7 +45,8 @@ export interface ConnectionHandlers {
 
 export interface LinkHandlers {
 	readonly connected: (connection: Connection) => ConnectionHandlers;
-	readonly dropped: (reason: DropReason, detail: string) => void;
+	/** `fromPeer`: it came from the peer's address, or its certificate was proven. */
+	readonly dropped: (reason: DropReason, detail: string, fromPeer: boolean) => void;
 	/** Whether the peer's kernel refused the last connect: its host lives, its agent does not. */
 	readonly refused: (refused: boolean) => void;
 	/** What `readCarrier` found; null when that cannot be known. */
@@ -170,20 +171,20 @@ export class LinkSockets {
 		});
 		this.#secure.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
 			const early = error.code === 'ECONNRESET';
-			this.#handlers.dropped(early ? 'closed-early' : 'tls-failed', error.message);
+			this.#dropped(early ? 'closed-early' : 'tls-failed', error.message, socket);
 			socket.destroy();
 		});
 		this.#http.on('clientError', (error, socket) => {
-			this.#handlers.dropped('not-websocket', error.message);
+			this.#handlers.dropped('not-websocket', error.message, true);
 			socket.destroy();
 		});
 		this.#http.on('request', (request) => {
-			this.#handlers.dropped('not-websocket', 'a plain HTTP request');
+			this.#handlers.dropped('not-websocket', 'a plain HTTP request', true);
 			request.socket.destroy();
 		});
 		this.#http.on('upgrade', (request, socket, head) => {
 			if (this.#options.dials) {
-				this.#handlers.dropped('unexpected-dial', 'this host is the one that dials');
+				this.#handlers.dropped('unexpected-dial', 'this host is the one that dials', true);
 				socket.destroy();
 				return;
 			}
@@ -200,18 +201,22 @@ export class LinkSockets {
 		const alike = [...this.#strangers.values()].filter((other) => other.fromPeer === fromPeer);
 		// A flood from elsewhere must not take the peer's place, so the two are counted apart.
 		if (alike.length >= strangersMax) {
-			this.#handlers.dropped('too-many-connections', socket.remoteAddress ?? 'unknown address');
+			this.#dropped('too-many-connections', socket.remoteAddress ?? 'unknown address', socket);
 			socket.destroy();
 			return;
 		}
 		const end = remoteEnd(socket);
 		const limit = setTimeout(() => {
-			this.#handlers.dropped('late-authentication', end);
+			this.#handlers.dropped('late-authentication', end, fromPeer);
 			socket.destroy();
 		}, authenticateMs);
 		this.#strangers.set(end, { fromPeer, limit });
 		socket.once('close', () => this.#trust(end));
 		this.#secure.emit('connection', socket);
+	}
+
+	#dropped(reason: DropReason, detail: string, socket: net.Socket): void {
+		this.#handlers.dropped(reason, detail, isPeer(socket, this.#options.link));
 	}
 
 	/** Ends the time limit of a socket that has authenticated, or is closed. */
@@ -239,7 +244,7 @@ export class LinkSockets {
 		if (wanted !== null && fresh && normalizeFingerprint(found) === wanted) return true;
 		const from = socket.remoteAddress ?? 'unknown address';
 		const shown = found === '' ? 'no certificate' : `certificate ${found}`;
-		this.#handlers.dropped('wrong-certificate', `${from} presented ${shown}`);
+		this.#dropped('wrong-certificate', `${from} presented ${shown}`, socket);
 		socket.destroy();
 		return false;
 	}
@@ -282,7 +287,8 @@ export class LinkSockets {
 		socket.once('close', () => {
 			clearTimeout(limit);
 			if (!connected) this.#handlers.refused(code === 'ECONNREFUSED');
-			else if (code?.startsWith('ERR_SSL') === true) this.#handlers.dropped('tls-failed', code);
+			else if (code?.startsWith('ERR_SSL') === true)
+				this.#handlers.dropped('tls-failed', code, true);
 			this.#attempting = false;
 			this.#attemptSoon();
 		});
@@ -290,7 +296,7 @@ export class LinkSockets {
 
 	#dial(socket: tls.TLSSocket): void {
 		const limit = setTimeout(() => {
-			this.#handlers.dropped('late-authentication', remoteEnd(socket));
+			this.#handlers.dropped('late-authentication', remoteEnd(socket), true);
 			socket.destroy();
 		}, authenticateMs);
 		socket.once('close', () => clearTimeout(limit));
@@ -328,14 +334,14 @@ export class LinkSockets {
 				handlers.text(data.toString('utf8'));
 				return;
 			}
-			this.#handlers.dropped('malformed', 'a binary message');
+			this.#handlers.dropped('malformed', 'a binary message', true);
 			webSocket.terminate();
 		});
 		webSocket.on('error', (error: NodeJS.ErrnoException) => {
 			if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
-				this.#handlers.dropped('oversized', error.message);
+				this.#handlers.dropped('oversized', error.message, true);
 			else if (error.code?.startsWith('WS_ERR') === true)
-				this.#handlers.dropped('malformed', error.message);
+				this.#handlers.dropped('malformed', error.message, true);
 			webSocket.terminate();
 		});
 		webSocket.once('close', () => {

@@ -60,6 +60,8 @@ export interface HearingReport {
 
 export interface ChannelCounters {
 	readonly dropped: Readonly<Record<DropReason, number>>;
+	/** Those of them that came from the peer. */
+	readonly droppedOfPeer: Readonly<Record<DropReason, number>>;
 	/** Authenticated connections that were opened, and closed again for any reason. */
 	readonly connections: number;
 	readonly disconnections: number;

@@ -25,13 +25,23 @@ export const remedies: Partial<Record<DropReason, string>> = {
 	'invalid-document': 'a document of the peer is invalid; install the same version on both hosts',
 };
 
-type Amount = Exclude<keyof ChannelCounters, 'dropped' | 'worstBeatGapMs' | 'worstSendGapMs'>;
+type Amount = Exclude<
+	keyof ChannelCounters,
+	'dropped' | 'droppedOfPeer' | 'worstBeatGapMs' | 'worstSendGapMs'
+>;
+
+/** What was dropped: on which link, in words, and whether the peer sent it. */
+interface Drop {
+	readonly link: string;
+	readonly detail: string;
+	readonly fromPeer: boolean;
+}
 
 /** Counts what happens in the heartbeat thread, and tells what an admin has to put right. */
 export interface Tally {
 	readonly add: (what: Amount) => void;
 	readonly worst: (which: 'worstBeatGapMs' | 'worstSendGapMs', gapMs: number) => void;
-	readonly drop: (reason: DropReason, link: string, detail: string, nowMs: MonotonicMs) => void;
+	readonly drop: (reason: DropReason, drop: Drop, nowMs: MonotonicMs) => void;
 	readonly notice: (
 		message: string,
 		fields: ChannelNotice['fields'] & { readonly link: string },
@@ -41,12 +51,13 @@ export interface Tally {
 	readonly flush: () => void;
 }
 
+const noDrops = (): Record<DropReason, number> =>
+	Object.fromEntries(dropReasons.map((reason) => [reason, 0])) as Record<DropReason, number>;
+
 /** Every counter at zero. */
 export const noCounts = (): ChannelCounters => ({
-	dropped: Object.fromEntries(dropReasons.map((reason) => [reason, 0])) as Record<
-		DropReason,
-		number
-	>,
+	dropped: noDrops(),
+	droppedOfPeer: noDrops(),
 	connections: 0,
 	disconnections: 0,
 	unacknowledged: 0,
@@ -86,9 +97,13 @@ export const createTally = (mailbox: Mailbox<Report>): Tally => {
 			counters = { ...counters, [which]: gapMs };
 			changed = true;
 		},
-		drop: (reason, link, detail, nowMs) => {
-			const dropped = { ...counters.dropped, [reason]: counters.dropped[reason] + 1 };
-			counters = { ...counters, dropped };
+		drop: (reason, { link, detail, fromPeer }, nowMs) => {
+			const more = (counts: ChannelCounters['dropped']) => ({
+				...counts,
+				[reason]: counts[reason] + 1,
+			});
+			counters = { ...counters, dropped: more(counters.dropped) };
+			if (fromPeer) counters = { ...counters, droppedOfPeer: more(counters.droppedOfPeer) };
 			changed = true;
 			const remedy = remedies[reason];
 			if (remedy !== undefined) notice(remedy, { link, detail }, nowMs);

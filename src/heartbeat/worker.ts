@@ -168,7 +168,7 @@ class HeartbeatThread {
 		};
 		return new LinkSockets(options, {
 			connected: (connection) => this.#connected(link.name, connection),
-			dropped: (reason, detail) => this.#drop(reason, link.name, detail),
+			dropped: (reason, detail, fromPeer) => this.#drop(reason, link.name, detail, fromPeer),
 			refused: (refused) => this.#detect({ type: 'refused', link: link.name, refused }),
 			carrier: (carrier) => this.#detect({ type: 'carrier', link: link.name, carrier }),
 			notListening: (detail) =>
@@ -208,7 +208,7 @@ class HeartbeatThread {
 		const { frame, dropped } = decodeFrame(text);
 		const refused = frame === null ? dropped : this.#takeFrame(session, frame);
 		if (refused === null) return;
-		this.#drop(refused, session.link, 'a message of the peer');
+		this.#drop(refused, session.link, 'a message of the peer', true);
 		session.connection.terminate();
 	}
 
@@ -383,8 +383,8 @@ class HeartbeatThread {
 		this.#deadline = { timer: setTimeout(again, Math.ceil(atMs - nowMs)), atMs };
 	}
 
-	#drop(reason: DropReason, link: string, detail: string): void {
-		this.#tally.drop(reason, link, detail, monotonicMs());
+	#drop(reason: DropReason, link: string, detail: string, fromPeer: boolean): void {
+		this.#tally.drop(reason, { link, detail, fromPeer }, monotonicMs());
 	}
 }
 

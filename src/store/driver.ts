@@ -36,8 +36,12 @@ const hash = (text: string): string => createHash('sha256').update(text).digest(
 const codeOf = (error: unknown): unknown =>
 	error instanceof Error && 'code' in error ? error.code : undefined;
 
+/**
+ * Moving the file away is safe only under conditions that need a page: this host would forget what nobody
+ * else knows.
+ */
 const remedy = (path: string): string =>
-	`Nothing is decided here until this is mended. VMs that run go on. Run: mv ${path} ${path}.damaged - then start the agent: with the peer's agent up it learns its state from there; without it, it holds and waits for a person.`;
+	`Nothing is decided here until this is mended. VMs that run go on. Leave ${path} where it is and see the runbook state-damaged: without it this host forgets that a copy misses writes, or that a power-off may still land.`;
 
 /** Reads the text of a file that is not too large, or null when there is none. */
 const readText = async (path: string, files: StateFiles): Promise<string | null> => {
@@ -155,7 +159,7 @@ export class StateStore {
 			'state-foreign',
 			`The state file ${this.path} belongs to host ${record.host} of pair ${record.pairId}; this is host ${host} of pair ${pairId}.`,
 			{
-				next: `Was it copied from another host, or were the names changed in the configuration? Set the names right, or run: mv ${this.path} ${this.path}.foreign - then start the agent: it learns its state from the peer.`,
+				next: `Were the names changed in the configuration? Then set them right and start the agent. ${remedy(this.path)}`,
 			},
 		);
 	}

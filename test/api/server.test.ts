@@ -97,3 +97,34 @@ test('without an agent the client says that it is not running', async (t) => {
 	});
 	t.is(error?.code, 'agent-unreachable');
 });
+
+test('an agent that is too slow is not told as one that does not run', async (t) => {
+	let release = (): void => {};
+	const held = new Promise<void>((resolve) => {
+		release = resolve;
+	});
+	const socketPath = await serve(t, {
+		history: async () => {
+			await held;
+			return [];
+		},
+		request: async () => {
+			await held;
+			return done;
+		},
+	});
+	const client = apiClient(socketPath, { readMs: 50, requestMs: 50 });
+	const asked = await t.throwsAsync(client.history({ afterSeq: 0, since: null, limit: 1 }), {
+		instanceOf: VmpairError,
+		message: 'the agent did not answer within 50ms; the host may be overloaded',
+	});
+	t.is(asked?.code, 'agent-slow');
+	t.notRegex(asked?.next ?? '', /start/);
+	const told = await t.throwsAsync(client.request({ verb: 'stop', vm: 'ldap', by: 'anna' }), {
+		instanceOf: VmpairError,
+		message: /may have carried out the request/,
+	});
+	t.is(told?.code, 'answer-overdue');
+	t.regex(told?.next ?? '', /before you repeat it/);
+	release();
+});

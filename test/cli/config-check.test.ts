@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,4 +45,14 @@ test('with --json the check is one object with problems, times and digest', asyn
 	const bad = await run('--json', '--file', example, '--host', 'nobody', '--no-files');
 	t.is(bad.code, 78);
 	t.like(JSON.parse(bad.printed), { valid: false, config: null, timing: null });
+});
+
+test('a webhook without encryption is advised against', async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), 'vmpair-check-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const file = join(folder, 'vmpair.yaml');
+	await writeFile(file, (await readFile(example, 'utf8')).replace('url: https:', 'url: http:'));
+	const { code, printed } = await run('--file', file, '--host', 'beta', '--no-files');
+	t.is(code, 0);
+	t.regex(printed, /advice: The webhook \S+ has an http:\/\/ URL: what is sent can be read/);
 });

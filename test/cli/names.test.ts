@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Status } from '#src/api/view.ts';
 import { move } from '#src/cli/move.ts';
-import { namedVm } from '#src/cli/names.ts';
+import { namedVm, unknownVerb } from '#src/cli/names.ts';
 import { start } from '#src/cli/start.ts';
 import { stop } from '#src/cli/stop.ts';
 import { takeover } from '#src/cli/takeover.ts';
@@ -93,4 +93,13 @@ test('many names are cut short, and none at all has its own next step', (t) => {
 	const none = t.throws(() => namedVm(exampleStatus([]), 'web'), { instanceOf: VmpairError });
 	t.regex(none?.message ?? '', /it has none$/);
 	t.regex(none?.next ?? '', /vmpair\.yaml/);
+});
+
+test('a verb that is misspelt is told with the one that was probably meant', (t) => {
+	const verbs = ['status', 'start', 'history'];
+	t.is(
+		unknownVerb('statsu', verbs).message,
+		'there is no verb "statsu"; "status" was probably meant',
+	);
+	t.is(unknownVerb('fly', verbs).message, 'there is no verb "fly"');
 });

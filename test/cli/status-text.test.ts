@@ -132,9 +132,15 @@ test('a warning about a VM is not told twice, a page always is', (t) => {
 	t.regex(text, /ldap: replication is down/);
 });
 
-const withDropped = (dropped: Partial<Status['heartbeat']['dropped']>): string => {
+type Drops = Partial<Status['heartbeat']['dropped']>;
+
+const withDropped = (more: Drops, moreOfPeer: Drops = {}): string => {
 	const status = exampleStatus([exampleVm('ldap')]);
-	const heartbeat = { ...status.heartbeat, dropped: { ...status.heartbeat.dropped, ...dropped } };
+	const heartbeat = {
+		...status.heartbeat,
+		dropped: { ...status.heartbeat.dropped, ...more },
+		droppedOfPeer: { ...status.heartbeat.droppedOfPeer, ...moreOfPeer },
+	};
 	const lines = statusLines({ ...status, heartbeat }, plain);
 	return lines.map((line) => line.trim()).join(' ');
 };
@@ -144,12 +150,19 @@ test('what the heartbeat links dropped is told with what to do, and nothing when
 	t.notRegex(withDropped({ 'closed-early': 7 }), /dropped/, 'the peer asks so');
 	t.regex(
 		withDropped({ malformed: 12, 'tls-failed': 1 }),
-		/dropped on the links in 3 d: 12 malformed, 1 tls-failed; nobody but south needs these ports/,
+		/dropped on the links in 3 d: 12 malformed, 1 tls-failed: from strangers; nobody but south needs these ports/,
 	);
 	t.regex(
 		withDropped({ malformed: 12, 'wrong-certificate': 3 }),
-		/12 malformed, 3 wrong-certificate; "vmpair history" says what to put right/,
+		/: 3 wrong-certificate: "vmpair history" says what to put right; 12 malformed: from strangers;/,
 	);
+});
+
+test('a slow handshake of the peer is not laid to strangers, nor promised an entry in the history', (t) => {
+	const text = withDropped({ 'late-authentication': 5 }, { 'late-authentication': 4 });
+	t.regex(text, /: 4 late-authentication: slow or broken handshakes of south,/);
+	t.regex(text, /; 1 late-authentication: from strangers;/);
+	t.notRegex(text, /vmpair history/);
 });
 
 test('a history that lost entries is told with the next step', (t) => {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { topics } from '#src/cli/help.ts';
+import { help, topics } from '#src/cli/help.ts';
 import { exit } from '#src/cli/surroundings.ts';
 import { version } from '#src/version.ts';
+import { createAround } from '#test/cli/around.ts';
 
 const text = (path: string): string =>
 	readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -56,4 +57,10 @@ test('systemd does not restart the agent after what only a person can mend', (t)
 	const unit = text('deploy/systemd/vmpair.service');
 	const codes = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1];
 	t.is(codes, `${exit.dataDamaged} ${exit.config}`);
+});
+
+test('--version prints the version and nothing else', async (t) => {
+	const { around, printed } = createAround();
+	t.is(await help(['--version'], around), exit.done);
+	t.deepEqual(printed, [`vmpair ${version}`]);
 });

@@ -1,3 +1,4 @@
+import { readSource } from '#src/config/source.ts';
 import test from 'ava';
 import fc from 'fast-check';
 import { readConfig } from '#src/config/config.ts';
@@ -366,4 +367,10 @@ test('no text makes the reader throw, and every problem has a place in it', (t) 
 		),
 		{ numRuns: 20 },
 	);
+});
+
+test('a key that stands twice is named with the place of the first one', (t) => {
+	const [fault] = readSource('pair: p\nhosts:\n  a: {}\n  b: {}\n  a: {}\n').faults;
+	t.is(fault?.message, 'expected every key once, found "a" a second time; the first is in line 3');
+	t.is(fault?.line, 5);
 });

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -47,6 +47,24 @@ test('a file that is not there is told in words', async (t) => {
 		code: 'config-invalid',
 		message: /expected a readable file, found no file at \/nonexistent\/vmpair\.yaml/,
 	});
+});
+
+test('a missing file is told with what makes it, at its own line or as the default', async (t) => {
+	const { folder, file } = await installed(t);
+	for (const name of ['host.key', 'beta-bmc.password', 'on-call.secret'])
+		await rm(join(folder, name));
+	const lines = (await readFile(file, 'utf8')).split('\n');
+	const lineOf = (text: string): number => lines.findIndex((line) => line.includes(text)) + 1;
+	const found = await problems(file);
+	const of = (key: string): string => found.find((each) => each.includes(key)) ?? '';
+	t.regex(of('tls.key'), /run "vmpair keygen"/);
+	t.regex(of('passwordFile'), /write the password into it: install -m 600 .*beta-bmc\.password/);
+	t.true(of('passwordFile').startsWith(`${lineOf('beta-bmc.password')} `));
+	t.true(of('secretFile').startsWith(`${lineOf('on-call.secret')} `));
+	t.notRegex(of('tls.key'), /default/);
+	await writeFile(file, lines.filter((line) => !line.startsWith('tls:')).join('\n'));
+	const usual = (await problems(file)).filter((each) => each.includes(' tls.'));
+	t.true(usual.every((each) => /the path is the default/.test(each)));
 });
 
 test('every file that is missing or open to others is told at once, at the line that names it', async (t) => {

@@ -79,7 +79,7 @@ const judge = (
 
 test('a dump of 8.4 is read with its volumes, handlers and files', (t) => {
 	const vm1 = parsed(dump).get('vm1');
-	t.is(vm1?.file, '/etc/drbd.d/vm1.res');
+	t.is(vm1?.file, '/etc/drbd.d/vm1.res:1');
 	t.false(vm1?.isIgnored);
 	t.deepEqual(
 		vm1?.hosts.map(({ name, volumes }) => [
@@ -151,7 +151,11 @@ test('each mistake is named with its file and the line to write', (t) => {
 			/the fence-peer handler "\/usr\/lib\/drbd\/crm-fence-peer.sh"/,
 		],
 		[/before-resync-target .*;/, '', /no before-resync-target handler/],
-		['handlers {', 'startup { become-primary-on host1; } handlers {', /become-primary-on/],
+		[
+			'handlers {',
+			'startup { become-primary-on host1; } handlers {',
+			/vm1.res:1\) has "become-primary-on/,
+		],
 		['not ignored', 'ignored', /is not for this host/],
 	];
 	for (const [from, to, sentence] of cases) {

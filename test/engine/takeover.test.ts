@@ -1,4 +1,6 @@
 import test from 'ava';
+import { conditions } from '#src/engine/conditions.ts';
+import { statusView } from '#src/engine/view.ts';
 import { exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
 
 const replyOf = (host: Host, id: string) =>
@@ -31,6 +33,31 @@ test('power that reads off takes a suspect straight to out and the VM over, reco
 	});
 	t.deepEqual(right.persisted?.resources['r-web']?.record, right.record());
 	t.is(right.open('promote').length, 1, 'although DRBD still looks connected');
+});
+
+test('while the peer is out, replication waits for it and not for the link', (t) => {
+	const [left, right] = pairOf();
+	right.nowMs = 5000;
+	right.hears(left, 'suspect').readsPower('off');
+	right.sees(unconnected(healthy('web')));
+	const list = conditions(right.state, right.nowMs);
+	const nextOf = (name: string) => list.find((each) => each.name === name)?.next;
+	t.regex(nextOf('replication-down') ?? '', /repair left and power it on/);
+	t.is(nextOf('replication-down'), nextOf('peer-out'));
+	t.is(statusView(right.state, right.nowMs).vms[0]?.failover.next, nextOf('peer-out'));
+});
+
+test('a living peer is not confirmed dead, and the refusal says once that it is one', (t) => {
+	const [, right] = pairOf();
+	right.take({
+		type: 'requested',
+		id: 'dead',
+		at: '2026-01-01T00:00:00.000Z',
+		request: { verb: 'takeover', confirmDead: 'left', by: 'anna' },
+	});
+	const reply = replyOf(right, 'dead');
+	t.is(reply?.code, 'peer-alive');
+	t.regex(reply?.message ?? '', /^left is heard/);
 });
 
 test('the handler of the promote that follows a proof is answered 7', (t) => {

@@ -48,6 +48,21 @@ test('keygen names the machine by itself, and prints what to do with other place
 	t.is(told['fingerprint256'], certificate.fingerprint256);
 });
 
+test('keygen makes the folders above, and ends where none can be made', async (t) => {
+	const folder = await mkdtemp(path.join(tmpdir(), 'vmpair-keygen-'));
+	t.teardown(() => rm(folder, { recursive: true }));
+	const around = { print: () => {} };
+	const deep = path.join(folder, 'one', 'two');
+	t.is(await keygen(['--host', 'alpha', '--out', deep], around), 0);
+	t.is((await stat(deep)).mode & 0o777, 0o700);
+	await t.throwsAsync(keygen(['--host', 'alpha', '--out', '/proc/x'], around), {
+		code: 'keygen-write',
+	});
+	await t.throwsAsync(keygen(['--host', 'alpha', '--out', path.join(deep, 'host.key')], around), {
+		code: 'keygen-write',
+	});
+});
+
 test('keygen refuses what cannot be a host name and what it does not know', async (t) => {
 	const around = { print: () => {} };
 	await t.throwsAsync(keygen(['--host', 'a/CN=b', '--out', '/nowhere'], around), {

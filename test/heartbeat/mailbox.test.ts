@@ -67,14 +67,16 @@ test('an admin is told of a wrong certificate once a minute per link, of noise n
 	const { posted, mailbox } = reports();
 	const tally = createTally(mailbox);
 	for (let second = 0; second < 90; second += 1) {
-		tally.drop('wrong-certificate', 'management', 'detail', second * 1000);
-		tally.drop('tls-failed', 'management', 'detail', second * 1000);
+		const drop = { link: 'management', detail: 'detail', fromPeer: second < 5 };
+		tally.drop('wrong-certificate', drop, second * 1000);
+		tally.drop('tls-failed', drop, second * 1000);
 		await Promise.resolve();
 		await Promise.resolve();
 	}
 	t.is(posted.flatMap((report) => report.notices ?? []).length, 2);
 	tally.flush();
 	t.is(posted.at(-1)?.counters?.dropped['tls-failed'], 90);
+	t.is(posted.at(-1)?.counters?.droppedOfPeer['tls-failed'], 5);
 });
 
 test('a fingerprint is read in any spelling', (t) => {

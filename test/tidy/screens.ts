@@ -1,39 +1,57 @@
-import type { HostView, Status } from '#src/api/view.ts';
+import type { ConditionView, Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
-import { exampleStatus, exampleVm } from '#test/cli/example.ts';
+import { conditions } from '#src/engine/conditions.ts';
+import { statusView } from '#src/engine/view.ts';
+import { noCounts } from '#src/heartbeat/tally.ts';
+import { createSimulation } from '#src/sim/build.ts';
+import { createObserver } from '#src/sim/checker.ts';
+import { applyStep } from '#src/sim/fault.ts';
+import { hostClock, type Simulation } from '#src/sim/model.ts';
+import { runNext } from '#src/sim/queue.ts';
+import { parseScenario } from '#src/sim/scenario.ts';
 
+const hourMs = 3_600_000;
 const names = ['ldap', 'samba', 'batch', 'ui', 'ce'];
-const healthy = exampleStatus(names.map((name) => exampleVm(name)));
 
-/** A minute after a power cut, seen from the host that took over. */
-const takenOver: Status = {
-	...healthy,
-	self: 'south',
-	peer: 'north',
-	verdict: 'unprotected',
-	reason: 'north is out (power-off): nothing protects south now',
-	next: 'repair north and power it on; it resyncs and stands by',
-	hosts: healthy.hosts.toReversed().map((host): HostView => {
-		if (host.host === 'south') return { ...host, self: true, heardAgeMs: 0 };
-		const reason = 'every fence device of its level reads off';
-		return { ...host, self: false, state: 'out', ageMs: 61_000, heardAgeMs: 64_000, reason };
-	}),
-	links: healthy.links.map((link) => ({ ...link, state: 'silent', ageMs: 64_000 })),
-	fencing:
-		healthy.fencing === null
-			? null
-			: { ...healthy.fencing, target: 'north', power: 'off', powerAgeMs: 4000, lastHour: 1 },
-	vms: names.map((name) =>
-		exampleVm(name, {
-			owner: 'south',
-			runsOn: 'south',
-			ageMs: 48_000,
-			sights: exampleVm(name)
-				.sights.toReversed()
-				.map((sight) => (sight.host === 'north' ? { ...sight, disk: null } : sight)),
-			failover: { ready: false, to: 'north', blocker: 'replication is down', next: '' },
-		}),
-	),
+/** Two healthy hosts; every VM runs on the first one. */
+const { world, seed, steps } = parseScenario({
+	format: 1,
+	name: 'readme',
+	story: 'The pair that the README shows.',
+	world: {
+		hosts: ['north', 'south'],
+		vms: names.map((name, index) => ({ name, host: 'north', priority: 200 - index })),
+	},
+	steps: [{ id: 'cut', do: 'power-cut', host: 'north', at: '1h' }],
+	expect: [{ finally: { ledger: 'intact' } }],
+});
+
+/** The status of a host and, as the agent does, since when each condition stands. */
+const statusOf = (simulation: Simulation, name: string, since: Map<string, number>): Status => {
+	const host = simulation.hosts.find((each) => each.name === name);
+	const state = host?.agent?.loop.state;
+	if (host === undefined || state === undefined) throw new Error(`no agent on ${name}`);
+	const nowMs = hostClock(simulation, host);
+	const list = conditions(state, nowMs).map((each): ConditionView => {
+		if (!since.has(each.key)) since.set(each.key, nowMs);
+		return { ...each, ageMs: nowMs - (since.get(each.key) ?? nowMs) };
+	});
+	return {
+		...statusView(state, nowMs),
+		at: '2026-01-01T00:00:00.000Z',
+		conditions: list,
+		advice: [],
+		heartbeat: noCounts(),
+		receivers: [],
+		agent: {
+			version: '0.1.0',
+			pid: 1,
+			session: 's',
+			uptimeMs: nowMs,
+			alertsPending: 0,
+			historyLost: 0,
+		},
+	};
 };
 
 const screen = (status: Status): string =>
@@ -41,5 +59,37 @@ const screen = (status: Status): string =>
 		.map((line) => (line === '' ? '' : `    ${line}`))
 		.join('\n');
 
-/** The status screens that the README shows, as the program prints them. */
-export const readmeScreens: readonly string[] = [screen(healthy), screen(takenOver)];
+/** The status screens that the README shows: what the program prints of a pair, and a minute after a power cut. */
+export const readmeScreens = (): readonly string[] => {
+	const simulation = createSimulation({
+		world,
+		seed,
+		mutation: 'none',
+		trace: () => {},
+		persistMaxMs: 10,
+		observeMaxMs: 40,
+		clockRates: [1, 1],
+		observer: (made) =>
+			createObserver(made, {
+				honestDevices: true,
+				strict: true,
+				onNote: () => {},
+				onReply: () => {},
+				onStep: () => {},
+			}),
+	});
+	const runUntil = (untilMs: number): void => {
+		while (runNext(simulation.queue, untilMs));
+		simulation.queue.nowMs = untilMs;
+	};
+	runUntil(hourMs);
+	const before = statusOf(simulation, 'north', new Map());
+	for (const step of steps) applyStep(simulation, step, 'cut');
+	const since = new Map<string, number>();
+	let after = before;
+	for (let second = 1; second <= 61; second += 1) {
+		runUntil(hourMs + second * 1000);
+		after = statusOf(simulation, 'south', since);
+	}
+	return [screen(before), screen(after)];
+};
