@@ -120,18 +120,18 @@ export const mergeRecord = (
 	// The order that asked for it adopts it, with all that follows (`resolve.ts`).
 	const awaited = state.resolves[resource]?.order.proposal;
 	if (awaited !== undefined && sameRecord(awaited, theirs)) return;
-	if (sameRecord(mine, theirs)) holdRecord(draft, resource, null);
-	else if (conflictOf(state, resource) !== null) {
+	if (sameRecord(mine, theirs)) return;
+	if (conflictOf(state, resource) !== null) {
 		if (!givesUp(state, mine, theirs)) return;
 		// Also when the order that asked for it was forgotten in a restart of this agent.
 		holdRecord(draft, resource, null);
-		adoptRecord(draft, resource, theirs, `${by} gave its copy up`);
-	} else {
-		const conflict = judge(state, mine, theirs);
-		if (conflict !== null) holdRecord(draft, resource, conflict);
-		else if (theirs.generation > mine.generation)
-			adoptRecord(draft, resource, theirs, `${by} has the newer record`);
+		adoptRecord(draft, resource, theirs, `${state.config.peer} gave its copy up`);
+		return;
 	}
+	const conflict = judge(state, mine, theirs);
+	if (conflict !== null) holdRecord(draft, resource, conflict);
+	else if (theirs.generation > mine.generation)
+		adoptRecord(draft, resource, theirs, `${by} has the newer record`);
 };
 
 /** Joined: records went both ways in this boot (V7). It is durable with the boot id, so an agent restart keeps it. */

@@ -228,8 +228,9 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	if (peer.broken && counted) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
 	// Or a third voter holds that it misses writes: nobody promotes it without asking there.
-	const witnessed = simulation.witness?.record?.resources[replica.vm.engine.resource];
-	if (witnessed?.inSync.includes(peer.host.name) === false) return;
+	// (As it was last written: somebody may have emptied it since.)
+	const written = simulation.witness?.written.get(replica.vm.engine.resource);
+	if (written?.includes(peer.host.name) === false) return;
 	if (outdated) return;
 	violate(
 		simulation,
@@ -304,7 +305,7 @@ const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Replica):
 	if (vm.wentOnAloneMs > 0) {
 		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
 		const { agent } = host;
-		if (agent?.alive !== true || agent.stopped) return;
+		if (agent?.alive !== true || agent.stopped || agent.loopStalled) return;
 		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, host.drbdHungUntilMs);
 		if (simulation.queue.nowMs - sinceMs <= diskReactionMs) return;
 	}

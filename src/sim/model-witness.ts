@@ -11,6 +11,8 @@ export interface SimWitness {
 	runs: number;
 	record: WitnessRecord | null;
 	readonly saved: Map<string, WitnessRecord | null>;
+	/** The in-sync set that was last written, by resource, whatever became of the record since. */
+	readonly written: Map<string, readonly string[]>;
 	/** By host: nothing passes between it and the witness. */
 	readonly cut: [boolean, boolean];
 	/** Until then a command may be carried out long after its time-out. */

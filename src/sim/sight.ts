@@ -62,8 +62,6 @@ const isReplicaSeen = (host: SimHost, vm: SimVm, sight: Sight): boolean => {
 		(sight.disk === undefined || (replica.up && replica.disk === sight.disk)) &&
 		(sight.connection === undefined || (replica.up && replica.connection === sight.connection)) &&
 		(sight.frozen === undefined || replica.frozen === sight.frozen) &&
-		(sight.paused === undefined ||
-			(host.domains.get(vm.name)?.presence === 'paused') === sight.paused) &&
 		(sight.owner === undefined || record?.owner === sight.owner) &&
 		(sight.inSync === undefined ||
 			record?.inSync.toSorted().join() === sight.inSync.toSorted().join())

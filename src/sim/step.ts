@@ -54,8 +54,6 @@ export const sightSchema = z
 		frozen: z.boolean().optional(),
 		/** The guest's writes are being acknowledged. */
 		writing: z.boolean().optional(),
-		/** The VM's domain on `host` is paused. */
-		paused: z.boolean().optional(),
 		/** The arbiter that is in force by the durable record of `host`. */
 		arbiter: z.enum(['witness', 'fencing', 'person', 'changing']).optional(),
 		/** The host that claims the other one in the witness; null for none. */

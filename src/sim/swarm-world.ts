@@ -116,8 +116,8 @@ const arbiterOf = (
 	swarmClass: SwarmClass,
 ): Pick<WorldInput, 'arbiter' | 'witness'> => {
 	// With a person who errs, a fence device would take the truth away together with the host.
-	if (swarmClass === 'mistaken') return { arbiter: 'person' };
-	if (swarmClass !== 'witness') return { arbiter: chance(random, 0.85) ? 'fencing' : 'person' };
+	if (swarmClass !== 'witness')
+		return { arbiter: swarmClass !== 'mistaken' && chance(random, 0.85) ? 'fencing' : 'person' };
 	const watchdogs = swarmHosts.filter(() => chance(random, 0.67));
 	return { arbiter: 'witness', witness: { watchdogs } };
 };

@@ -15,7 +15,15 @@ const limitMs = 800;
 export const createWitness = (world: ScenarioWorld): SimWitness | null =>
 	world.witness === undefined
 		? null
-		: { up: true, runs: 1, record: null, saved: new Map(), cut: [false, false], slowUntilMs: 0 };
+		: {
+				up: true,
+				runs: 1,
+				record: null,
+				saved: new Map(),
+				written: new Map(),
+				cut: [false, false],
+				slowUntilMs: 0,
+			};
 
 /** One command over the host's connection; null when no answer came in time. */
 export const askWitness = (
@@ -85,6 +93,8 @@ const carryOut = (
 	const words = reply.ok ? 'done' : `refused, ${reply.refused}`;
 	tell(simulation, 'third', `${command.op}${resource} of ${host.name}: ${words}`);
 	count(simulation, `witness ${command.op} ${reply.ok ? 'done' : reply.refused}`);
+	if (reply.ok && 'resource' in command)
+		witness.written.set(command.resource, command.record.inSync);
 	if (reply.ok && command.op === 'takeover')
 		simulation.hooks.tookOver(host, command.expectedRenewals !== null);
 	return reply;
