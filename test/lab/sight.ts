@@ -35,7 +35,8 @@ function isWriting(seen: Seen, vm: string): boolean {
 	const slot = seen.vms.find((each) => each.name === vm)?.slot;
 	const view = seen.hosts.get(seen.places.get(vm) ?? '');
 	if (slot !== undefined && view?.drbd.get(slot.minor)?.frozen === true) return false;
-	return seen.nowMs - lastAck(seen, vm) < silentMs;
+	const ackMs = lastAck(seen, vm);
+	return ackMs > (view?.poweredAtMs ?? 0) && seen.nowMs - ackMs < silentMs;
 }
 
 /** The hosts on which the VM runs: where it writes from, and where its own agent says that it runs. */

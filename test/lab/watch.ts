@@ -30,6 +30,8 @@ type Condition = { readonly name: string; readonly subject: string };
 
 export type HostView = {
 	powered: boolean;
+	/** When it got power again; what was heard before is of an earlier life. */
+	poweredAtMs: number;
 	/** It has power and stands still: nothing can be asked of it. */
 	hung: boolean;
 	agent: 'running' | 'down';
@@ -85,6 +87,7 @@ function parseDrbd(text: string): ReadonlyMap<number, Drbd> {
 export class HostWatch {
 	readonly view: HostView = {
 		powered: true,
+		poweredAtMs: 0,
 		hung: false,
 		agent: 'down',
 		drbd: new Map(),
@@ -127,6 +130,7 @@ export class HostWatch {
 			const on = (await hostPid(this.#place, this.host)) !== undefined;
 			if (on !== this.view.powered) {
 				this.view.powered = on;
+				if (on) this.view.poweredAtMs = Date.now();
 				this.onPower(on, Date.now());
 				if (!on) this.#child?.kill();
 				await this.#cablesFollow(on);
