@@ -135,7 +135,7 @@ test('with a damaged state file the agent refuses to start and says what to do',
 		const { exitCode, stderr } = await runAgentAgain(stage, 'north');
 		t.is(exitCode, 65, damage);
 		t.regex(stderr, /is damaged/, damage);
-		t.regex(stderr, /next: .*mv .*state\.json/, damage);
+		t.regex(stderr, /next: .*state\.json where it is and see .*state-damaged\.md/, damage);
 	}
 	t.is(places(stage), before);
 });
