@@ -84,7 +84,8 @@ export class Votes {
 		this.#renewing = false;
 		if (witness !== null && command.op === 'renew') this.#lease = renewed(this.#lease, witness);
 		this.#mailbox.update((waiting) => ({ ...waiting, witness }));
-		this.#judge(false);
+		// What the main loop was told a moment ago is a renewal older than this one.
+		this.#judge(true);
 	}
 
 	/** Grants, and tells the main loop: at each change, and every second because an untold vote ends. */

@@ -149,7 +149,8 @@ const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const seen = visibleHead(replica);
 	if (seen === vm.acknowledged) return;
 	if (vm.dataDestroyed) return;
-	if (seen === -1 && simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs) {
+	const atOnce = simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs;
+	if (seen === -1 && (atOnce || replica.disk === 'Diskless')) {
 		// Its disk failed in this very moment: it sees errors, not stale data.
 		count(simulation, 'started as its disk failed');
 		return;

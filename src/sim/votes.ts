@@ -94,7 +94,7 @@ const renew = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void =
 			if (votes.lease.renewedMs !== before) host.votedMs = Math.max(host.votedMs, trueMs);
 		}
 		inAgent(agent, () => agent.loop.post({ type: 'witness-observed', answer }));
-		judge(simulation, agent, votes, false);
+		judge(simulation, agent, votes, true);
 	});
 };
 
