@@ -74,7 +74,7 @@ const section = (title: string, sums: Readonly<Record<string, number>>): string[
 export const reportLines = (tally: Tally): string[] => {
 	const perSecond = tally.wallMs === 0 ? 0 : (tally.seeds * 1000) / tally.wallMs;
 	return [
-		`${tally.seeds} seeds from ${tally.firstSeed} (${tally.class === 'mistaken' ? 'mistaken people' : `${tally.class} fence devices`}), ${perSecond.toFixed(0)} a second`,
+		`${tally.seeds} seeds from ${tally.firstSeed} (class ${tally.class}), ${perSecond.toFixed(0)} a second`,
 		`${(tally.simulatedMs / 3_600_000).toFixed(1)} simulated hours`,
 		...section('faults and requests', tally.faults),
 		...section('decisions', tally.decisions),
