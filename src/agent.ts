@@ -178,7 +178,7 @@ class Agent implements World {
 				return this.#channel.orderLease(action.orders);
 			case 'watch-closely':
 			case 'reset-host':
-				return;
+				throw new Error(`'${action.type}' belongs to a witness, and no agent serves one yet`);
 			case 'leave-complete':
 				void this.#leave();
 		}

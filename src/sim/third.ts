@@ -5,7 +5,7 @@ import { count, delay, hostClock, onHost, tell } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import type { ScenarioWorld } from '#src/sim/scenario.ts';
 import { chance } from '#src/std/prng.ts';
-import { applyCommand } from '#src/witness/script.ts';
+import { applyCommand } from '#src/sim/witness-command.ts';
 
 /** The witness: a server that is up or down, whose record may be lost or restored, with a link to each host. */
 

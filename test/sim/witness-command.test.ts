@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
-import { applyCommand } from '#src/witness/script.ts';
+import { applyCommand } from '#src/sim/witness-command.ts';
 
 const owned = (generation: number, owner: string | null, inSync: string[]) => ({
 	generation,

@@ -2,8 +2,9 @@ import type { WitnessCommand, WitnessRecord, WitnessReply } from '#src/ports-wit
 import type { HostName } from '#src/ports.ts';
 
 /**
- * What each command does to the record, as the witness carries it out in one atomic step. The simulated
- * witness runs this; the scripts that the real one runs are tested against it.
+ * What each command does to the record, in one atomic step: the witness of the simulator. The Lua of the real
+ * one (src/witness/lua.ts) is stricter in places: a new generation must grow, a claimed host may release only its
+ * own VM. The two are not tested against each other yet, which has to come before an agent uses the real one.
  */
 
 interface Applied {
