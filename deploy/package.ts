@@ -31,15 +31,15 @@ const architecture = (): { readonly debian: string; readonly node: string } => {
 	return { debian, node };
 };
 
-/** Worker threads are files of their own in the bundle; the URL that names one gets its bundled name. */
+/** Worker threads and what they load are files of their own in the bundle; a URL gets the bundled name. */
 const workers: Plugin = {
 	name: 'workers',
 	setup(context) {
 		context.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
 			const text = readFileSync(path, 'utf8');
 			const contents = text.replaceAll(
-				/new URL\('(?:\.\/)?worker\.ts', import\.meta\.url\)/g,
-				"new URL('./worker.js', import.meta.url)",
+				/new URL\('(worker|agent-voter)\.ts', import\.meta\.url\)/g,
+				"new URL('./$1.js', import.meta.url)",
 			);
 			return { contents, loader: 'ts' };
 		});
@@ -49,7 +49,9 @@ const workers: Plugin = {
 /** Lazily imported verbs become chunks of their own, so that `vmpair status` loads little. */
 const bundle = async (outdir: string): Promise<void> => {
 	await build({
-		entryPoints: [join(root, 'src/main.ts'), join(root, 'src/heartbeat/worker.ts')],
+		entryPoints: ['main.ts', 'heartbeat/worker.ts', 'agent-voter.ts'].map((file) =>
+			join(root, 'src', file),
+		),
 		entryNames: '[name]',
 		chunkNames: 'chunk-[name]-[hash]',
 		outdir,

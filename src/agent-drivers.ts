@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
+import { thirdVoter, type ThirdVoter } from '#src/agent-witness.ts';
 import { webhookSender } from '#src/alert/driver-webhook.ts';
 import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
+import type { Reply } from '#src/api/request.ts';
 import type { Status } from '#src/api/view.ts';
+import type { ConfigChange } from '#src/config/change.ts';
 import { hostConfig, type Config } from '#src/config/config.ts';
 import { engineConfig } from '#src/config/policy.ts';
 import { snapshotBacking } from '#src/drbd/driver-snapshot.ts';
@@ -23,7 +26,10 @@ import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
 import { StateStore } from '#src/store/driver.ts';
+import type { Persisted } from '#src/store/record.ts';
 import { version } from '#src/version.ts';
+import { usualBoardPlaces, WatchdogBoard } from '#src/watchdog/driver-board.ts';
+import { backendsIn } from '#src/xen/driver-backends.ts';
 import { xenPreflight } from '#src/xen/driver-preflight.ts';
 import { createsUnderWay } from '#src/xen/driver-units.ts';
 import { XenDriver } from '#src/xen/driver.ts';
@@ -43,6 +49,10 @@ export interface Places {
 	readonly drbdHandler: string;
 	/** The program that the kernel calls for DRBD's handlers. */
 	readonly drbdHelper: string;
+	/** The socket of the feeder. */
+	readonly feeder: string;
+	/** Where the kernel takes an order to reset this host. */
+	readonly sysrq: string;
 }
 
 export const usualPlaces: Places = {
@@ -50,6 +60,8 @@ export const usualPlaces: Places = {
 	xenBackends: '/sys/bus/xen-backend/devices',
 	drbdHandler: '/usr/lib/vmpair/drbd-handler',
 	drbdHelper: '/sys/module/drbd/parameters/usermode_helper',
+	feeder: '/run/vmpair/feeder.sock',
+	sysrq: usualBoardPlaces.sysrq,
 };
 
 /** The tools of this host, one driver for each. */
@@ -59,6 +71,8 @@ export interface Drivers {
 	readonly fence: FenceDriver;
 	/** Null in a pair without a witness. */
 	readonly witness: Witness | null;
+	/** Resets this host. */
+	readonly reset: () => void;
 }
 
 /** One entry for each action that the engine can ask for; a new one does not compile without its own. */
@@ -85,10 +99,8 @@ export const executors = ({ drbd, xen, fence, witness }: Drivers): Executors => 
 	'query-power': ({ host, level }) => fence.query(host, level),
 	'power-off': ({ host, level }) => fence.off(host, level),
 	'power-on': ({ host, level }) => fence.on(host, level),
-	witness: async ({ command }, limitMs) =>
-		witness === null
-			? unknown('this pair has no witness')
-			: await witness.command(command, limitMs),
+	witness: async ({ command }) =>
+		witness === null ? unknown('this pair has no witness') : await witness.send(command),
 });
 
 /** A driver's own account of what happened arrives before the loop gives the action up, ms. */
@@ -121,7 +133,7 @@ export const resourcesOf = (config: Config) =>
 	config.vms.map(({ resource }) => ({ resource, peer: config.peer }));
 
 /** What the hypervisor's driver manages. */
-export const vmsOf = (config: Config) =>
+const vmsOf = (config: Config) =>
 	config.vms.map(({ vm, resource, configFile }) => ({
 		vm,
 		resource,
@@ -129,7 +141,7 @@ export const vmsOf = (config: Config) =>
 	}));
 
 /** The devices of both hosts: the peer's to fence it, the own ones to check that they are its own. */
-export const fenceDevicesOf = (config: Config): FenceDevices =>
+const fenceDevicesOf = (config: Config): FenceDevices =>
 	Object.fromEntries(
 		config.hostNames.map((name) => [
 			name,
@@ -157,6 +169,7 @@ export const channelOptions = (
 		readonly knownBootIds: readonly string[];
 		/** Ports to dial instead of the configured ones, by link: a relay stands in between. */
 		readonly relayPorts: Readonly<Record<string, number>>;
+		readonly voter: ChannelOptions['voter'];
 	},
 ): ChannelOptions => {
 	const { relayPorts, ...identity } = run;
@@ -189,23 +202,56 @@ export const channelOptions = (
 			peerFingerprint256: other.certificate,
 		},
 		timing,
-		voter: null,
 	};
 };
 
 /** The drivers of this host for a configuration. */
-export const createDrivers = (config: Config, places: Places): Drivers => ({
+export const createDrivers = (
+	config: Config,
+	places: Places,
+	witness: Drivers['witness'],
+): Drivers => ({
 	drbd: new DrbdDriver({ tools, resources: resourcesOf(config) }),
 	xen: new XenDriver({
 		tools,
 		vms: vmsOf(config),
 		preflight: xenPreflight({ tools }),
 		createsUnderWay: () => createsUnderWay(tools),
-		backendFolder: places.xenBackends,
+		backends: backendsIn(places.xenBackends),
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),
-	witness: null,
+	witness,
+	reset: () => resetHost(config, places),
 });
+
+/** Why a running agent cannot take a new configuration over; null when it can. */
+export const restartNeeded = (change: ConfigChange): Reply | null => {
+	// The heartbeat thread keeps the times it was started with.
+	const restart = [...change.restart, ...change.live.filter((key) => key === 'detection')];
+	if (restart.length === 0) return null;
+	return {
+		status: 'refused',
+		code: 'restart-needed',
+		message: `nothing was changed: ${restart.join(', ')} cannot change in a running agent`,
+		next: 'systemctl restart vmpair (no VM notices)',
+	};
+};
+
+/** Hands a new configuration to the drivers. */
+export const configureDrivers = ({ drbd, xen, fence }: Drivers, config: Config): void => {
+	drbd.manage(resourcesOf(config));
+	xen.manage(vmsOf(config));
+	fence.configure(fenceDevicesOf(config));
+};
+
+/** The last step of a host whose VMs could not be paused: the kernel resets it, at once and without a sync. */
+const resetHost = (config: Config, places: Places): void => {
+	// Without it the board does the same a little later: nobody feeds it any more.
+	if (hostConfig(config, config.host).watchdog?.sysrq !== true) return;
+	const board = new WatchdogBoard({ ...usualBoardPlaces, sysrq: places.sysrq });
+	board.armReset();
+	board.reset();
+};
 
 /** The receivers of alerts. */
 export const sinksOf = (config: Config): Sink[] =>
@@ -233,15 +279,17 @@ export const logLine = (
 };
 
 /** What has to be opened before an agent can be made. */
-export interface Parts {
+export interface Parts extends ThirdVoter {
 	readonly store: StateStore;
 	readonly journal: Journal;
 	readonly outbox: Outbox;
+	/** As an earlier run left it; null without one. */
+	readonly persisted: Persisted | null;
 }
 
 /** What the status says of this run of the agent. */
 export const agentView = (
-	{ outbox, journal }: Parts,
+	{ outbox, journal }: Pick<Parts, 'outbox' | 'journal'>,
 	session: string,
 	uptimeMs: number,
 ): Status['agent'] => ({
@@ -253,8 +301,12 @@ export const agentView = (
 	historyLost: journal.entriesLost,
 });
 
-/** Opens state, journal and alerts of this host. */
-export const openParts = async (log: Log, config: Config, bootId: string): Promise<Parts> => {
+/** Opens state, journal, alerts and the way to the witness. Throws `witness-file` and the errors of the state file. */
+export const openParts = async (
+	log: Log,
+	config: Config,
+	{ bootId, places }: { readonly bootId: string; readonly places: Places },
+): Promise<Parts> => {
 	const outbox = await Outbox.open({
 		directory: config.stateDirectory,
 		pairId: config.pairId,
@@ -284,13 +336,20 @@ export const openParts = async (log: Log, config: Config, bootId: string): Promi
 		bootId,
 		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
 	});
-	return { store, journal, outbox };
+	const persisted = await store.load();
+	const claiming = persisted?.witness?.claiming === true;
+	const third = await thirdVoter(config, { bootId, claiming, feederSocket: places.feeder });
+	return { store, journal, outbox, persisted, ...third };
 };
 
 /** What the domains do now, with the time for people. */
-export const hypervisorEvent = (observation: HypervisorObservation | null): Event => ({
+export const hypervisorEvent = (
+	observation: HypervisorObservation | null,
+	beganMs: MonotonicMs,
+): Event => ({
 	type: 'hypervisor-observed',
 	observation,
+	beganMs,
 	at: new Date().toISOString(),
 });
 

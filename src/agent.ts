@@ -6,19 +6,19 @@ import {
 	agentView,
 	carryOut,
 	checkFences,
+	configureDrivers,
 	channelOptions,
 	createDrivers,
 	executors,
-	fenceDevicesOf,
 	journaldLevels,
 	hypervisorEvent,
 	logLine,
 	monotonicMs,
 	openParts,
 	resourcesOf,
+	restartNeeded,
 	sinksOf,
 	takeHelper,
-	vmsOf,
 	type Drivers,
 	type Executors,
 	type Log,
@@ -26,6 +26,7 @@ import {
 	type Places,
 } from '#src/agent-drivers.ts';
 import { Preflight } from '#src/agent-preflight.ts';
+import { keepWitness, voteEvents } from '#src/agent-witness.ts';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ConditionView, Status } from '#src/api/view.ts';
@@ -103,13 +104,13 @@ class Agent implements World {
 	#end: (exitCode: number) => void = () => {};
 
 	constructor(log: Log, run: AgentRun) {
-		const { loaded, bootId, persisted, parts, options } = run;
+		const { loaded, bootId, parts, options } = run;
 		const { config } = loaded;
 		this.#log = log;
 		this.#loaded = loaded;
 		this.#parts = parts;
 		this.#identity = { bootId, session: randomUUID() };
-		this.#drivers = createDrivers(config, options.places);
+		this.#drivers = createDrivers(config, options.places, parts.witness);
 		this.#executors = executors(this.#drivers);
 		this.#preflight = new Preflight({
 			drivers: this.#drivers,
@@ -136,11 +137,17 @@ class Agent implements World {
 		this.#channel = new PeerChannel(
 			channelOptions(config, {
 				...this.#identity,
-				knownBootIds: persisted?.peerBootIds ?? [],
+				knownBootIds: parts.persisted?.peerBootIds ?? [],
 				relayPorts: options.relayPorts,
+				voter: parts.voter,
 			}),
 		);
-		this.#state = initialState(this.#engineConfig(), persisted, this.#identity, monotonicMs());
+		this.#state = initialState(
+			this.#engineConfig(),
+			parts.persisted,
+			this.#identity,
+			monotonicMs(),
+		);
 		this.#loop = new Loop(this.#state, this);
 	}
 
@@ -177,8 +184,9 @@ class Agent implements World {
 			case 'order-lease':
 				return this.#channel.orderLease(action.orders);
 			case 'watch-closely':
+				return this.#drivers.xen.watchClosely(action.closely);
 			case 'reset-host':
-				throw new Error(`'${action.type}' belongs to a witness, and no agent serves one yet`);
+				return this.#drivers.reset();
 			case 'leave-complete':
 				void this.#leave();
 		}
@@ -252,23 +260,13 @@ class Agent implements World {
 
 	async reload(): Promise<Reply> {
 		const { loaded, change } = await reloadConfig(this.#loaded);
-		// The heartbeat thread keeps the times it was started with.
-		const restart = [...change.restart, ...change.live.filter((key) => key === 'detection')];
-		if (restart.length > 0) {
-			return {
-				status: 'refused',
-				code: 'restart-needed',
-				message: `nothing was changed: ${restart.join(', ')} cannot change in a running agent`,
-				next: 'systemctl restart vmpair (no VM notices)',
-			};
-		}
+		const refused = restartNeeded(change);
+		if (refused !== null) return refused;
 		this.#loaded = loaded;
 		const { config } = loaded;
 		this.#parts.outbox.reload(sinksOf(config));
-		this.#drivers.drbd.manage(resourcesOf(config));
 		this.#watch.manage(resourcesOf(config));
-		this.#drivers.xen.manage(vmsOf(config));
-		this.#drivers.fence.configure(fenceDevicesOf(config));
+		configureDrivers(this.#drivers, config);
 		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
 		await this.#preflight.look();
 		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
@@ -307,8 +305,10 @@ class Agent implements World {
 		await this.#listenToPeer();
 		this.#watch.start();
 		this.#closers.push(
-			this.#drivers.xen.watch((observation) => this.#loop.post(hypervisorEvent(observation))),
+			this.#drivers.xen.watch((...look) => this.#loop.post(hypervisorEvent(...look))),
 		);
+		const { witness } = this.#parts;
+		if (witness !== null) this.#closers.push(keepWitness(witness, config.host, this));
 		const gateways = config.links.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
 		this.#closers.push(
 			watchGateways(tools, gateways, (answers) => {
@@ -334,6 +334,7 @@ class Agent implements World {
 		const channel = this.#channel;
 		channel.onHearing((hearing) => this.#loop.post({ type: 'hearing-changed', ...hearing }));
 		channel.onDocument((document) => this.#loop.post({ type: 'document-received', document }));
+		channel.onVotes(voteEvents((event) => this.#loop.post(event)));
 		channel.onNotice((notice) => this.note(notice));
 		channel.onFailed((error) => this.failed(error));
 		channel.onLinks((links) => {
@@ -382,7 +383,6 @@ class Agent implements World {
 interface AgentRun {
 	readonly loaded: LoadedConfig;
 	readonly bootId: string;
-	readonly persisted: Persisted | null;
 	readonly parts: Parts;
 	readonly options: AgentOptions;
 }
@@ -393,7 +393,6 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
 	const log = createLog();
 	const loaded = await loadConfig(options.configPath);
 	const bootId = readFileSync(options.places.bootId, 'latin1').trim();
-	const parts = await openParts(log, loaded.config, bootId);
-	const run = { loaded, bootId, persisted: await parts.store.load(), parts, options };
-	return await new Agent(log, run).run();
+	const parts = await openParts(log, loaded.config, { bootId, places: options.places });
+	return await new Agent(log, { loaded, bootId, parts, options }).run();
 };

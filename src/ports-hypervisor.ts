@@ -1,4 +1,4 @@
-import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
+import type { HypervisorObservation, MonotonicMs, Outcome, VmName } from '#src/ports.ts';
 
 /**
  * The toolstack that runs VMs on this host. Every call ends exactly once and within its limit; none
@@ -7,9 +7,14 @@ import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
 export interface Hypervisor {
 	/**
 	 * Reports what the managed VMs' domains do, at each change and at least every few seconds; null when the
-	 * toolstack did not answer in time (unknown, not "nothing"). The returned function ends the watch.
+	 * toolstack did not answer in time (unknown, not "nothing"). `beganMs`: when the look began, on the clock that all
+	 * processes of this host share. The returned function ends the watch.
 	 */
-	watch(onObserved: (observation: HypervisorObservation | null) => void): () => void;
+	watch(
+		onObserved: (observation: HypervisorObservation | null, beganMs: MonotonicMs) => void,
+	): () => void;
+	/** Look every second, because pauses must be verified again and again; or as usual. */
+	watchClosely(closely: boolean): void;
 	/** Creates the VM's domain paused, without any monitor that would restart it. Value: its instance. */
 	create(vm: VmName, limitMs?: number): Promise<Outcome>;
 	/** Lets the VM run: succeeded when the pause flag was seen gone. */

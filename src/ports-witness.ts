@@ -122,10 +122,10 @@ export interface WitnessAnswer {
  */
 export type WitnessOutcome = Outcome<WitnessAnswer>;
 
-/** The connection to the witness. Every call ends exactly once and within its limit; none rejects. */
+/** The connection to the witness. Every call ends exactly once and within a second; none rejects. */
 export interface Witness {
-	/** Value: `WitnessAnswer`, also when it refused; unknown without a connection or an answer in time. */
-	command(command: WitnessCommand, limitMs: number): Promise<Outcome>;
+	/** Succeeded also when the witness refused; unknown without a connection or an answer in time. */
+	send(command: WitnessCommand): Promise<WitnessOutcome>;
 }
 
 /** What the heartbeat thread needs of the world for votes; made in that thread, on connections of its own. */
@@ -134,6 +134,8 @@ export interface Voter {
 	ask(command: WitnessCommand): Promise<WitnessAnswer | null>;
 	/** Lets the feeder feed the watchdog until then, on the monotonic clock that all processes share, ms. */
 	grant(untilMs: MonotonicMs): void;
+	/** Tells what the feeder shows, at each change; null: no feeder answers. Called once, before anything is granted. */
+	watch(seen: (watchdog: WatchdogObservation | null) => void): void;
 }
 
 /** The watchdog of this host as its feeder shows it; null when no feeder answers. */

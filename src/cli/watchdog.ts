@@ -3,16 +3,15 @@ import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { watchdogTest } from '#src/cli/watchdog-test.ts';
 import type { Config } from '#src/config/config.ts';
-import { hostConfig } from '#src/config/config.ts';
 import { defaultConfigFile, loadConfig } from '#src/config/driver.ts';
-import { leaseMarginMs, timingTable } from '#src/config/timing.ts';
+import { watchdogSettings } from '#src/config/policy.ts';
 import { VmpairError } from '#src/std/error.ts';
 import { type BoardFacts, type HoldSettings, judge, settle } from '#src/watchdog/board.ts';
 import type { WatchdogBoard } from '#src/watchdog/driver-board.ts';
 
 const settingsOf = (config: Config): HoldSettings => {
-	const { watchdog } = hostConfig(config, config.host);
-	if (watchdog === null)
+	const settings = watchdogSettings(config);
+	if (settings === null)
 		throw new VmpairError(
 			'watchdog-not-configured',
 			`No watchdog is configured for ${config.host}.`,
@@ -20,8 +19,7 @@ const settingsOf = (config: Config): HoldSettings => {
 				next: `add hosts.${config.host}.watchdog to vmpair.yaml (/usr/share/doc/vmpair/watchdog.md)`,
 			},
 		);
-	const { watchdogMs, leaseMs } = timingTable(config.detectionMs);
-	return { ...watchdog, timeoutMs: watchdogMs, grantMaxMs: leaseMs + leaseMarginMs };
+	return settings;
 };
 
 const yesNo = (value: boolean | null): string =>

@@ -2,6 +2,7 @@ import { pathText } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import type { Path, Source } from '#src/config/source.ts';
 import { nearest } from '#src/config/suggest.ts';
+import { formatDuration, parseDuration } from '#src/std/duration.ts';
 
 /**
  * What one value of the file says about another. These checks read the raw value and pass over whatever
@@ -202,6 +203,34 @@ const checkBudget = (raw: unknown, host: string, report: Report): void => {
 	);
 };
 
+/** Below this a lease leaves no time between two renewals and the pauses before its end, ms. */
+const leasedDetectionMinMs = 2000;
+
+const checkArbiter = (raw: unknown, report: Report): void => {
+	if (get(raw, 'arbiter') !== 'witness') return;
+	if (get(raw, 'witness') === undefined)
+		report(
+			['arbiter'],
+			'expected a section "witness" for this arbiter, found none; add it or set "arbiter: fencing"',
+		);
+	const detection = get(raw, 'detection');
+	const detectionMs = typeof detection === 'string' ? parseDuration(detection) : null;
+	if (detectionMs !== null && detectionMs < leasedDetectionMinMs)
+		report(
+			['detection'],
+			`expected 2s or more with the arbiter witness, found ${formatDuration(detectionMs)}: votes are renewed every second, and VMs are paused 2 s before a vote ends`,
+		);
+	for (const host of Object.keys(mapping(get(raw, 'hosts')))) {
+		const settings = get(raw, 'hosts', host);
+		if (get(settings, 'watchdog') !== undefined || get(settings, 'fence') !== undefined) continue;
+		report(
+			['hosts', host],
+			`expected a watchdog or a fence device for ${host}, found neither; without one nothing ever proves that ${host} is out`,
+			true,
+		);
+	}
+};
+
 const checkWitness = (raw: unknown, report: Report): void => {
 	const address = get(raw, 'witness', 'address');
 	const hosts = mapping(get(raw, 'hosts'));
@@ -320,6 +349,7 @@ export const crossProblems = (source: Source, defaultHost: string): readonly Con
 	checkHosts(raw, defaultHost, report);
 	checkLinks(raw, report);
 	checkFencing(raw, report);
+	checkArbiter(raw, report);
 	checkWitness(raw, report);
 	checkVms(raw, report);
 	checkAlerts(raw, report);

@@ -87,7 +87,7 @@ export interface Config {
 	readonly pairId: string;
 	readonly host: HostName;
 	readonly peer: HostName;
-	readonly arbiter: 'fencing' | 'person';
+	readonly arbiter: 'witness' | 'fencing' | 'person';
 	readonly detectionMs: number;
 	readonly links: readonly LinkConfig[];
 	/** The two hosts in the order of the file. */

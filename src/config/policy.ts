@@ -1,9 +1,10 @@
 import type { Config, VmConfig } from '#src/config/config.ts';
 import { hostConfig } from '#src/config/config.ts';
-import { timingTable } from '#src/config/timing.ts';
+import { engineWitness, leaseMarginMs, timingTable } from '#src/config/timing.ts';
 import type { Ladder } from '#src/fence/ladder.ts';
 import type { HostName } from '#src/ports.ts';
 import { assert } from '#src/std/assert.ts';
+import type { HoldSettings } from '#src/watchdog/board.ts';
 
 /** A tool that is ended at its limit needs a moment to be reaped before its answer is known to be missing. */
 const reapMs = 500;
@@ -54,7 +55,7 @@ export const engineConfig = (
 		self: config.host,
 		peer: config.peer,
 		arbiter: config.arbiter,
-		witness: null,
+		witness: config.witness === null ? null : engineWitness(table),
 		timing: {
 			detectionMs: table.detectionMs,
 			beatIntervalMs: table.beatIntervalMs,
@@ -81,6 +82,14 @@ export const engineConfig = (
 		digest: by.digest,
 		version: by.version,
 	};
+};
+
+/** The watchdog of this host and how it is held; null when there is none. */
+export const watchdogSettings = (config: Config): HoldSettings | null => {
+	const { watchdog } = hostConfig(config, config.host);
+	if (watchdog === null) return null;
+	const { watchdogMs, leaseMs } = timingTable(config.detectionMs);
+	return { ...watchdog, timeoutMs: watchdogMs, grantMaxMs: leaseMs + leaseMarginMs };
 };
 
 /** JSON with the keys of every object in order, so that equal values are equal texts. */

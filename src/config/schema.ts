@@ -286,9 +286,11 @@ export const configFileSchema = section(
 		),
 		host: hostName.optional().describe("This host; the machine's host name when left out."),
 		arbiter: z
-			.enum(['fencing', 'person'], { error: 'expected fencing or person' })
+			.enum(['witness', 'fencing', 'person'], {
+				error: 'expected witness, fencing or person',
+			})
 			.describe(
-				'Who decides that the peer is out: a verified power-off (fencing) or a person on call (person).',
+				'Who decides when the hosts lose each other: a third voter (witness), a verified power-off (fencing) or a person on call (person).',
 			),
 		detection: duration(1000, 60_000)
 			.default(3000)

@@ -23,6 +23,8 @@ const onStage = async <Value>(
 	work: (stage: Stage) => Promise<Value>,
 ): Promise<Value> => {
 	const stage = await Stage.set({
+		third: null,
+		prepare: async () => {},
 		world: demoPair,
 		program: around.program,
 		seed: options.seed,

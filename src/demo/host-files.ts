@@ -9,6 +9,12 @@ import type { ScenarioWorld } from '#src/sim/scenario.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { decodeState, encodeState, stateFileName } from '#src/store/state-file.ts';
 
+/** A real witness beside the simulated hosts: parts of `vmpair.yaml` as a person writes them. */
+export interface WitnessFiles {
+	readonly witness: Readonly<Record<string, unknown>>;
+	readonly watchdog: Readonly<Record<string, unknown>>;
+}
+
 /** What both hosts of the demo have in common: names and ports, keys, the VMs' files. */
 export interface SharedFiles {
 	readonly folder: string;
@@ -17,6 +23,7 @@ export interface SharedFiles {
 	readonly ports: Readonly<Record<string, Readonly<Record<string, number>>>>;
 	readonly identities: Readonly<Record<string, DemoIdentity>>;
 	readonly passwordFile: string;
+	readonly third: WitnessFiles | null;
 }
 
 /** The files of one host, as an administrator would have written them. */
@@ -36,6 +43,8 @@ const hash = (text: string): string => createHash('sha256').update(text).digest(
 
 const secret = { mode: 0o600 } as const;
 
+const agreed = { round: 1, now: 'witness', next: null } as const;
+
 const vmFile = (folder: string, vm: string): string => join(folder, `${vm}.cfg`);
 
 /** Writes what both hosts share into `folder`. */
@@ -43,6 +52,7 @@ export const writeSharedFiles = (
 	folder: string,
 	world: ScenarioWorld,
 	ports: SharedFiles['ports'],
+	third: WitnessFiles | null,
 ): SharedFiles => {
 	const passwordFile = join(folder, 'bmc.password');
 	writeFileSync(passwordFile, 'demo\n', secret);
@@ -58,7 +68,7 @@ export const writeSharedFiles = (
 		writeFileSync(vmFile(folder, name), `${lines.join('\n')}\n`);
 	}
 	const identities = Object.fromEntries(world.hosts.map((host) => [host, demoIdentity(host)]));
-	return { folder, world, ports, identities, passwordFile };
+	return { folder, world, ports, identities, passwordFile, third };
 };
 
 const bmcSettings = (shared: SharedFiles, host: string, index: number) => ({
@@ -80,6 +90,7 @@ const hostSettings = (shared: SharedFiles, host: string, index: number) => ({
 		]),
 	),
 	fence: { levels: [{ devices: [bmcSettings(shared, host, index)] }] },
+	...(shared.third === null ? {} : { watchdog: shared.third.watchdog }),
 });
 
 /** `vmpair.yaml` of one host. JSON is YAML, and nobody has to quote anything. */
@@ -88,7 +99,9 @@ const configText = (shared: SharedFiles, host: string, own: string): string => {
 	const config = {
 		pair: 'pair',
 		host,
-		arbiter: world.arbiter,
+		...(shared.third === null
+			? { arbiter: world.arbiter }
+			: { arbiter: 'witness', witness: shared.third.witness }),
 		detection: `${world.detection}ms`,
 		links: Object.fromEntries(world.networks.map(({ name, switched }) => [name, { switched }])),
 		hosts: Object.fromEntries(
@@ -133,6 +146,8 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 		xenBackends: backendFolder,
 		drbdHandler: join(folder, 'drbd-handler'),
 		drbdHelper: join(folder, 'usermode_helper'),
+		feeder: join(folder, 'feeder.sock'),
+		sysrq: join(folder, 'sysrq-trigger'),
 	};
 	writeFileSync(places.bootId, `${sim.bootId}\n`);
 	// DRBD's kernel side is simulated, and it asks the agent itself: nobody ever runs this file.
@@ -141,7 +156,9 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 	const stateFile = join(stateFolder, stateFileName);
 	const { content } = sim.store;
 	if (content !== null && content !== 'corrupt') {
-		writeFileSync(stateFile, encodeState(content, hash), secret);
+		// Both hosts have agreed on the witness long ago: nobody waits for them to settle on it.
+		const arbiter = shared.third === null ? content.arbiter : agreed;
+		writeFileSync(stateFile, encodeState({ ...content, arbiter }, hash), secret);
 	}
 	return {
 		folder,

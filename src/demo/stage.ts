@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { apiClient, type Client } from '#src/api/driver-client.ts';
 import { Cable } from '#src/demo/cable.ts';
-import { writeHostFiles, writeSharedFiles, type HostFiles } from '#src/demo/host-files.ts';
+import {
+	writeHostFiles,
+	writeSharedFiles,
+	type HostFiles,
+	type WitnessFiles,
+} from '#src/demo/host-files.ts';
 import { openToolGate, type ToolGate } from '#src/demo/tool-gate.ts';
 import { HostTools } from '#src/demo/tools.ts';
 import { startWorld, type DemoWorld } from '#src/demo/world.ts';
@@ -43,6 +48,10 @@ export interface StageOptions {
 	/** The program as it was started: agents run the same. */
 	readonly program: string;
 	readonly seed: number;
+	/** Null: the arbiter of the world. */
+	readonly third: WitnessFiles | null;
+	/** Called for each host before its agent is started. */
+	readonly prepare: (host: StageHost) => Promise<void>;
 	readonly onEvent: (event: StageEvent) => void;
 	/** One line for each thing the world does; null when nobody reads it. */
 	readonly trace: ((line: string) => void) | null;
@@ -149,7 +158,7 @@ export class Stage {
 		const { world } = options;
 		const ports = await freePorts(world);
 		stage.#cables = await layCables(world, ports);
-		const shared = writeSharedFiles(stage.folder, world, ports);
+		const shared = writeSharedFiles(stage.folder, world, ports, options.third);
 		for (const sim of stage.#world.simulation.hosts) {
 			const files = writeHostFiles(shared, sim);
 			// The checkers look at what is durable: that is the agent's own file.
@@ -162,6 +171,7 @@ export class Stage {
 			const client = apiClient(join(files.runFolder, 'agent.sock'));
 			stage.#hosts.push({ sim, files, client, gate, tools, agent: null, startedMs: 0, restartMs });
 		}
+		await Promise.all(stage.#hosts.map(options.prepare));
 		for (const host of stage.#hosts) stage.#startAgent(host);
 		return stage;
 	}

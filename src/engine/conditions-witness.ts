@@ -45,7 +45,7 @@ export const witnessConditions = (state: State, nowMs: number, raise: Raise): vo
 			null,
 			state.peer.status === 'online' ? 'warning' : 'critical',
 			`the witness grants nothing to ${config.self}: ${witnessReason(state)}`,
-			'look at the witness and the way to it',
+			'vmpair witness check',
 		);
 	if (
 		leaseInForce(state) &&

@@ -26,6 +26,14 @@ import { messageOf, VmpairError } from '#src/std/error.ts';
 const startMs = 60_000;
 const stopMs = 2000;
 
+/** Told of answers of the witness, of votes (each second), of an order about echoes that is obeyed, of the watchdog. */
+export interface VoteCallbacks {
+	readonly witness: (answer: Report['witness']) => void;
+	readonly vote: (vote: Report['vote']) => void;
+	readonly echo: (echo: Report['echo']) => void;
+	readonly watchdog: (watchdog: Report['watchdog']) => void;
+}
+
 /**
  * The channel to the peer: beats and documents. The work is done in a thread
  * of its own (`worker.ts`); this is its end on the main loop. Register the callbacks before `start`.
@@ -43,9 +51,7 @@ export class PeerChannel {
 	#hearing: (hearing: HearingReport) => void = () => {};
 	#links: (links: readonly LinkObservation[]) => void = () => {};
 	#document: (document: PeerDocument) => void = () => {};
-	#witness: (answer: Report['witness']) => void = () => {};
-	#vote: (vote: Report['vote']) => void = () => {};
-	#echo: (echo: Report['echo']) => void = () => {};
+	#votes: VoteCallbacks | null = null;
 	#notice: (notice: ChannelNotice) => void = () => {};
 	#failed: (error: VmpairError) => void;
 
@@ -75,15 +81,9 @@ export class PeerChannel {
 		this.#document = callback;
 	}
 
-	/** Answers of the witness, what the votes are worth (each second), and that an order about echoes is obeyed. */
-	onVotes(callbacks: {
-		readonly witness: (answer: Report['witness']) => void;
-		readonly vote: (vote: Report['vote']) => void;
-		readonly echo: (echo: Report['echo']) => void;
-	}): void {
-		this.#witness = callbacks.witness;
-		this.#vote = callbacks.vote;
-		this.#echo = callbacks.echo;
+	/** What the third voter, the votes and the watchdog come to. */
+	onVotes(callbacks: VoteCallbacks): void {
+		this.#votes = callbacks;
 	}
 
 	/** Something an admin should read, each at most once a minute. */
@@ -208,9 +208,10 @@ export class PeerChannel {
 			this.#hearing(report.hearing);
 		}
 		if (report.links !== undefined) this.#links(report.links);
-		if (report.witness !== undefined) this.#witness(report.witness);
-		if (report.vote !== undefined) this.#vote(report.vote);
-		if (report.echo !== undefined) this.#echo(report.echo);
+		if (report.watchdog !== undefined) this.#votes?.watchdog(report.watchdog);
+		if (report.witness !== undefined) this.#votes?.witness(report.witness);
+		if (report.vote !== undefined) this.#votes?.vote(report.vote);
+		if (report.echo !== undefined) this.#votes?.echo(report.echo);
 		if (report.document !== undefined) this.#check(report.document);
 	}
 

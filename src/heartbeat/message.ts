@@ -1,7 +1,7 @@
 import type { DetectorTiming } from '#src/heartbeat/detector.ts';
 import type { DropReason } from '#src/heartbeat/beat.ts';
 import type { Hearing, HostName, LinkObservation, MonotonicMs } from '#src/ports.ts';
-import type { Vote, WitnessAnswer } from '#src/ports-witness.ts';
+import type { Vote, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 import type { LeaseOrders, LeaseTiming } from '#src/witness/lease.ts';
 
 /** One network between the hosts. Addresses are IP addresses: a name would need a resolver to answer. */
@@ -97,6 +97,8 @@ export interface Report {
 	readonly witness: WitnessAnswer | null;
 	readonly vote: { readonly vote: Vote; readonly votedMs: MonotonicMs | null };
 	readonly echo: { readonly echoing: boolean; readonly heardMs: MonotonicMs | null };
+	/** What the feeder shows; null: no feeder answers. */
+	readonly watchdog: WatchdogObservation | null;
 	readonly hearing: HearingReport;
 	readonly links: readonly LinkObservation[];
 	/** The JSON of the peer's newest document. */

@@ -43,6 +43,7 @@ export class Votes {
 		this.#mailbox = mailbox;
 		this.#nowMs = nowMs;
 		this.#lease = createLease(options.timing, initialOrders(options.echoing));
+		voter.watch((watchdog) => mailbox.update((waiting) => ({ ...waiting, watchdog })));
 		setInterval(() => {
 			void this.#renew();
 			this.#judge(true);

@@ -75,6 +75,26 @@ export const readOrder = (line: string): FeederOrder | null => {
 	return hasOnly(value, ['disarm']) && value['disarm'] === true ? { order: 'disarm' } : null;
 };
 
+const boards: readonly unknown[] = ['tested', 'untested', 'softdog'];
+
+/** An answer from a line without its end; null when it is none. */
+export const readAnswer = (line: string): FeederAnswer | null => {
+	let value: unknown;
+	try {
+		value = JSON.parse(line);
+	} catch {
+		return null;
+	}
+	const keys = ['device', 'timeoutMs', 'armed', 'board', 'code', 'detail'];
+	if (!isObject(value) || !hasOnly(value, keys)) return null;
+	const { device, timeoutMs, armed, board, code, detail } = value;
+	if (!(device === null || isPath(device)) || !(timeoutMs === null || isDuration(timeoutMs)))
+		return null;
+	if (typeof armed !== 'boolean' || !boards.includes(board)) return null;
+	if (typeof code !== 'string' || typeof detail !== 'string') return null;
+	return { device, timeoutMs, armed, board: board as BoardKind, code, detail };
+};
+
 /** Two settings that hold the same board in the same way. */
 export const sameSettings = (one: HoldSettings, other: HoldSettings): boolean =>
 	one.device === other.device &&

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
-import type { WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
+import type { WitnessAnswer, WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
 import { messageOf } from '#src/std/error.ts';
 import type { WitnessAccess } from '#src/witness/access.ts';
 import { evalWords, readReply, witnessKey } from '#src/witness/lua.ts';
@@ -157,28 +157,29 @@ export class WitnessConnection {
 		return blockers(facts, readSettings(answers, subscribers));
 	}
 
-	async #ask({ redis, runId }: Open, command: WitnessCommand): Promise<WitnessOutcome> {
+	async #ask(open: Open, command: WitnessCommand): Promise<WitnessOutcome> {
+		const { redis, runId } = open;
 		const words = evalWords(this.#pairId, command);
 		const sentMs = monotonicMs();
 		let raw: unknown;
 		try {
 			raw = await redis.call('EVAL', ...words);
 		} catch (error) {
-			return this.#failure(redis, error);
+			return this.#failure(open, sentMs, error);
 		}
 		try {
 			return succeeded({ runId, sentMs, reply: readReply(raw) });
 		} catch (error) {
-			return this.#unreadable(messageOf(error));
+			return this.#unreadable({ runId, sentMs }, messageOf(error));
 		}
 	}
 
-	#unreadable(detail: string): WitnessOutcome {
-		const key = witnessKey(this.#pairId);
-		return failed('witness-record-unreadable', `the record ${key} is damaged: ${detail}`);
+	#unreadable(of: Pick<WitnessAnswer, 'runId' | 'sentMs'>, why: string): WitnessOutcome {
+		const detail = `the record ${witnessKey(this.#pairId)} is damaged: ${why}`;
+		return succeeded({ ...of, reply: { ok: false, refused: 'unreadable', detail } });
 	}
 
-	#failure(redis: Redis, error: unknown): WitnessOutcome {
+	#failure({ redis, runId }: Open, sentMs: number, error: unknown): WitnessOutcome {
 		if (!isReply(error)) {
 			this.#give(redis);
 			return unknown(`the witness did not answer: ${messageOf(error)}`);
@@ -189,7 +190,7 @@ export class WitnessConnection {
 		if (connectFinding('', message).code === 'right') return failed('witness-right', message);
 		// The script met something that no command of ours has written.
 		if (/^(WRONGTYPE|VMPAIRFORMAT)|user_script/.test(message) && !/OOM|MISCONF/.test(message))
-			return this.#unreadable(message);
+			return this.#unreadable({ runId, sentMs }, message);
 		return failed('witness-error', message);
 	}
 

@@ -1,9 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
-import type { HypervisorObservation, Outcome, VmName } from '#src/ports.ts';
+import type { HypervisorObservation, MonotonicMs, Outcome, VmName } from '#src/ports.ts';
 import type { ToolEnd, Tools } from '#src/std/tool.ts';
+import type { Backends } from '#src/xen/backends.ts';
 import {
 	backendDomids,
 	domainsOf,
@@ -28,8 +27,7 @@ export interface XenOptions {
 	readonly createsUnderWay: () => Promise<ReadonlySet<VmName> | null>;
 	/** Answers `preflight()`. */
 	readonly preflight: (vms: readonly ManagedVm[]) => Promise<string[]>;
-	/** Where the kernel shows back-end devices. */
-	readonly backendFolder?: string;
+	readonly backends: Backends;
 	readonly timing?: Partial<XenTiming>;
 }
 
@@ -44,13 +42,22 @@ const deadlineIn = (limitMs: number) => {
 
 type Deadline = ReturnType<typeof deadlineIn>;
 
+/** A look at the domains and when it began. */
+interface Look {
+	readonly observation: HypervisorObservation | null;
+	readonly beganMs: MonotonicMs;
+}
+
+/** Milliseconds of the clock that all processes of this host share. */
+const monotonicMs = (): MonotonicMs => Number(process.hrtime.bigint() / 1000n) / 1000;
+
 type Listing = { readonly seen: Seen } | { readonly detail: string };
 
 /** Xen through its `xl` toolstack. */
 export class XenDriver implements Hypervisor {
 	readonly #tools: Tools;
 	readonly #timing: XenTiming;
-	readonly #backendFolder: string;
+	readonly #backends: Backends;
 	readonly #preflight: XenOptions['preflight'];
 	readonly #createsUnderWay: XenOptions['createsUnderWay'];
 	#vms: readonly ManagedVm[];
@@ -65,6 +72,7 @@ export class XenDriver implements Hypervisor {
 	/** Creates of an earlier run, or of unknown outcome, may be under way; once none is left there can be none. */
 	#earlierCreates = true;
 	#woken = false;
+	#closely = false;
 	#wakeUp: () => void = () => {};
 
 	constructor(options: XenOptions) {
@@ -72,7 +80,7 @@ export class XenDriver implements Hypervisor {
 		this.#vms = options.vms;
 		this.#preflight = options.preflight;
 		this.#createsUnderWay = options.createsUnderWay;
-		this.#backendFolder = options.backendFolder ?? '/sys/bus/xen-backend/devices';
+		this.#backends = options.backends;
 		this.#timing = { ...defaultTiming, ...options.timing };
 	}
 
@@ -86,15 +94,17 @@ export class XenDriver implements Hypervisor {
 		return this.#preflight(this.#vms);
 	}
 
-	watch(onObserved: (observation: HypervisorObservation | null) => void): () => void {
+	watch(
+		onObserved: (observation: HypervisorObservation | null, beganMs: MonotonicMs) => void,
+	): () => void {
 		const state = { stopped: false };
 		const stopWatcher = this.#startWatcher();
 		void (async () => {
 			while (!state.stopped) {
 				this.#woken = false;
-				const observation = await this.#observe();
-				if (!state.stopped) onObserved(observation);
-				await this.#nextRound();
+				const { observation, beganMs } = await this.#observe();
+				if (!state.stopped) onObserved(observation, beganMs);
+				await this.#nextRound(beganMs);
 			}
 		})();
 		return () => {
@@ -110,10 +120,18 @@ export class XenDriver implements Hypervisor {
 		this.#wakeUp();
 	}
 
-	async #nextRound(): Promise<void> {
+	watchClosely(closely: boolean): void {
+		this.#closely = closely;
+		if (closely) this.#wake();
+	}
+
+	async #nextRound(beganMs: MonotonicMs): Promise<void> {
 		if (this.#woken) return;
+		const { closeMs, pollMs } = this.#timing;
+		const waitMs = this.#closely ? beganMs + closeMs - monotonicMs() : pollMs;
+		if (waitMs <= 0) return;
 		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, this.#timing.pollMs);
+			const timer = setTimeout(resolve, waitMs);
 			this.#wakeUp = () => {
 				clearTimeout(timer);
 				resolve();
@@ -148,18 +166,20 @@ export class XenDriver implements Hypervisor {
 	}
 
 	/** A listing that something was done during is taken again, so that no older state follows a newer one. */
-	async #observe(): Promise<HypervisorObservation | null> {
+	async #observe(): Promise<Look> {
 		for (let attempt = 0; ; attempt += 1) {
+			const beganMs = monotonicMs();
 			const acts = this.#acts;
 			const listing = await this.#list(this.#timing.listMs);
-			if ('detail' in listing) return null;
+			if ('detail' in listing) return { observation: null, beganMs };
 			const freeMemoryMib = await this.#freeMemory(listing.seen);
-			if (freeMemoryMib === null) return null;
+			if (freeMemoryMib === null) return { observation: null, beganMs };
 			if (acts !== this.#acts && attempt < 3) continue;
 			const creating = this.#earlierCreates ? await this.#createsUnderWay() : new Set<VmName>();
-			if (creating === null) return null;
+			if (creating === null) return { observation: null, beganMs };
 			this.#earlierCreates = creating.size > 0;
-			return { vms: observationsOf(this.#vms, listing.seen, creating), freeMemoryMib };
+			const vms = observationsOf(this.#vms, listing.seen, creating);
+			return { observation: { vms, freeMemoryMib }, beganMs };
 		}
 	}
 
@@ -192,8 +212,8 @@ export class XenDriver implements Hypervisor {
 			return { detail: 'the output of "xl list -v" is not understood' };
 		}
 		const { domains } = list;
-		const names = await backendNames(this.#backendFolder);
-		if (names === null) return { detail: `${this.#backendFolder} cannot be read` };
+		const names = await this.#backends.names();
+		if (names === null) return { detail: 'the back-end devices of dom0 cannot be read' };
 		const backends = backendDomids(names);
 		const former = formerDomains(this.#vms, domains, backends, this.#last.former);
 		const seen = { domains, former, backends };
@@ -268,7 +288,7 @@ export class XenDriver implements Hypervisor {
 		const domain = listing.seen.domains.find(({ name }) => name === vm);
 		if (domain === undefined)
 			return failed('domain-missing', 'xl create succeeded without a domain');
-		const closed = await this.#closedDisks(domain.domid);
+		const closed = await this.#backends.closedDisks(domain.domid);
 		if (closed !== null && closed.length === 0) return succeeded({ instance: instanceOf(domain) });
 		const cleared = await this.#destroy(vm, deadline);
 		const rest = cleared.result === 'succeeded' ? '' : `; what was created is still there`;
@@ -276,25 +296,6 @@ export class XenDriver implements Hypervisor {
 			'disk-not-open',
 			`this host could not open the disk of ${vm} (${closed?.join(' ') ?? 'it has none'}); is its resource Primary here?${rest}`,
 		);
-	}
-
-	/**
-	 * Block devices of a domain that dom0 did not open: they lack the device number that blkback
-	 * shows of an open one. Null when it has no block device at all.
-	 */
-	async #closedDisks(domid: number): Promise<readonly string[] | null> {
-		const all = (await backendNames(this.#backendFolder)) ?? [];
-		const names = all.filter((name) => name.startsWith(`vbd-${domid}-`));
-		if (names.length === 0) return null;
-		const opened = await Promise.all(
-			names.map((name) =>
-				readFile(join(this.#backendFolder, name, 'physical_device'), 'utf8').then(
-					(device) => device !== '',
-					() => false,
-				),
-			),
-		);
-		return names.filter((_, index) => !opened[index]);
 	}
 
 	unpause(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
@@ -388,7 +389,3 @@ export class XenDriver implements Hypervisor {
 		return unknown(`${vm} is not gone yet: ${words}`);
 	}
 }
-
-/** The folder is absent until the first back end is loaded: then no device is left over. Null when unknown. */
-const backendNames = (folder: string): Promise<readonly string[] | null> =>
-	readdir(folder).catch((thrown: { code?: unknown }) => (thrown.code === 'ENOENT' ? [] : null));

@@ -4,6 +4,8 @@ export interface XenTiming {
 	readonly listMs: number;
 	/** Pause after one listing before the next, when nothing wakes the watch. */
 	readonly pollMs: number;
+	/** From one look to the next while pauses must be verified (docs/protocol.md, section 5). */
+	readonly closeMs: number;
 	/** Xenstore events within this time lead to one listing. */
 	readonly debounceMs: number;
 	/** Free memory is asked for anew after this long, or when domains come and go. */
@@ -25,6 +27,7 @@ export interface XenTiming {
 export const defaultTiming: XenTiming = {
 	listMs: 5000,
 	pollMs: 5000,
+	closeMs: 1000,
 	debounceMs: 100,
 	memoryMs: 10_000,
 	createMs: 120_000,

@@ -33,7 +33,9 @@ test('a file with problems ends with 78 and one line for each', async (t) => {
 	t.is(code, 78);
 	t.is(printed, '');
 	const lines = warned.split('\n');
-	t.true(lines.includes(`${file}:2:10: arbiter: expected fencing or person, found "hope"`));
+	t.true(
+		lines.includes(`${file}:2:10: arbiter: expected witness, fencing or person, found "hope"`),
+	);
 	t.regex(lines.at(-1) ?? '', /^\d problems; nothing of this file is used\.$/);
 });
 

@@ -88,6 +88,20 @@ test('mistakes about the witness and the watchdog are told with their place', (t
 	t.regex(problemsOf(watched).join('\n'), /watchdog\.device: expected the device of a watchdog/);
 });
 
+test('an arbiter that could never act is told with what it lacks', (t) => {
+	const witness = 'witness: {address: 192.0.2.30, passwordFile: /etc/vmpair/w}\nvms: {}\n';
+	const asked = (text: string): string =>
+		problemsOf(text.replace('arbiter: person', 'arbiter: witness')).join('\n');
+	t.regex(asked(smallText()), /^f:2:10: arbiter: expected a section "witness"/);
+	t.regex(asked(smallText(witness)), /hosts\.alpha: expected a watchdog or a fence device/);
+	const quick = `${smallText(witness)}detection: 1500ms\n`;
+	t.regex(asked(quick), /detection: expected 2s or more with the arbiter witness, found 1s500ms/);
+	const watched = smallText(witness)
+		.replace('  beta:', '    watchdog: {device: /dev/watchdog0}\n  beta:')
+		.replace('witness:', '    watchdog: {device: /dev/watchdog0}\nwitness:');
+	t.is(asked(watched), '');
+});
+
 test('a fingerprint may be written in any case, with or without colons', (t) => {
 	const { hosts } = configOf(smallText());
 	t.is(hosts['alpha']?.certificate, Array.from({ length: 32 }, () => 'A1').join(':'));
@@ -126,7 +140,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'an arbiter that does not exist': [
 		'arbiter: fencing',
 		'arbiter: hope',
-		/^f:11:10: arbiter: expected fencing or person, found "hope"$/,
+		/^f:11:10: arbiter: expected witness, fencing or person, found "hope"$/,
 	],
 	'no pair': [
 		'pair: computing-centre',

@@ -16,5 +16,6 @@ export const openVoter = (settings: { readonly runId: string }): Voter => {
 			});
 		},
 		grant: () => {},
+		watch: () => {},
 	};
 };

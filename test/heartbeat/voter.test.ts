@@ -40,8 +40,14 @@ test('echoes are votes, end when the peer claims, and come back when it has with
 		},
 		vote: ({ vote }) => votes.push(vote),
 		echo: () => {},
+		watchdog: () => {},
 	});
-	beta.channel.onVotes({ witness: () => {}, vote: () => {}, echo: (echo) => echoes.push(echo) });
+	beta.channel.onVotes({
+		witness: () => {},
+		vote: () => {},
+		echo: (echo) => echoes.push(echo),
+		watchdog: () => {},
+	});
 	alpha.channel.publish(createDocument(alpha.options, 1));
 	await until('alpha has a vote', () => votes.at(-1) === 'held');
 	await until('the witness answers', () => runId === 'run-1');
@@ -69,6 +75,7 @@ test('a renewal of the confirmed run is a vote without any peer', async (t) => {
 		witness: () => {},
 		vote: ({ vote }) => votes.push(vote),
 		echo: () => {},
+		watchdog: () => {},
 	});
 	alpha.channel.orderLease({ ...initialOrders(true), renewal: { watchdogMs: null } });
 	await until('it has said something', () => votes.length > 1);

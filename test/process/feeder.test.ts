@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { monotonicMs } from '#src/cli/board-at.ts';
 import type { Proof } from '#src/watchdog/board.ts';
 import type { FeederAnswer } from '#src/watchdog/line.ts';
-import { program, until } from '#test/process/stage.ts';
+import { FakeBoard } from '#test/process/fake-board.ts';
+import { until } from '#test/process/stage.ts';
 
 const settings = {
 	device: '/dev/watchdog0',
@@ -18,104 +17,6 @@ const settings = {
 	softdog: false,
 	sysrq: false,
 };
-
-/** A host's kernel, as files: a board that takes what it is fed, and what sysfs says of it. */
-class FakeHost {
-	readonly folder = mkdtempSync(join(tmpdir(), 'vmpair-feeder-'));
-	readonly #children: ChildProcess[] = [];
-
-	constructor() {
-		mkdirSync(join(this.folder, 'watchdog0'));
-		this.write('wdctl', `#!/bin/sh\nprintf %s "$2" > ${this.at('watchdog0/timeout')}\n`, 0o755);
-		this.show({
-			identity: 'iTCO_wdt',
-			timeout: '30',
-			state: 'inactive',
-			nowayout: '0',
-			bootstatus: '0',
-		});
-		mkdirSync(this.at('dev'));
-		for (const name of ['dev/watchdog0', 'sysrq']) this.write(name, '');
-		this.write('bootId', 'boot-1\n');
-		this.write('machine', 'machine-1\n');
-	}
-
-	at(name: string): string {
-		return join(this.folder, name);
-	}
-
-	write(name: string, text: string, mode = 0o600): void {
-		writeFileSync(this.at(name), text, { mode });
-	}
-
-	read(name: string): string {
-		return readFileSync(this.at(name), 'utf8');
-	}
-
-	show(attributes: Readonly<Record<string, string>>): void {
-		for (const [name, value] of Object.entries(attributes))
-			this.write(`watchdog0/${name}`, `${value}\n`);
-	}
-
-	/** Everything written to the device so far. */
-	get fed(): string {
-		return this.read('dev/watchdog0');
-	}
-
-	prove(): void {
-		const proof: Proof = {
-			format: 1,
-			device: settings.device,
-			identity: 'iTCO_wdt',
-			machine: 'machine-1',
-			timeoutMs: 5000,
-			bootId: 'boot-0',
-			closedMs: 0,
-			markMs: 5000,
-			state: 'proven',
-			detail: '',
-			at: '',
-		};
-		this.write('proof', JSON.stringify(proof));
-	}
-
-	get places(): readonly string[] {
-		const names = ['bootId', 'machine', 'sysrq', 'wdctl', 'proof'];
-		return [`sysfs=${this.folder}`, `devices=${this.at('dev')}`]
-			.concat(names.map((name) => `${name}=${this.at(name)}`))
-			.flatMap((word) => ['--place', word]);
-	}
-
-	spawn(...words: readonly string[]): ChildProcess {
-		const child = spawn(process.execPath, [program, ...words, ...this.places], { stdio: 'pipe' });
-		this.#children.push(child);
-		child.stdin.end();
-		child.stdout.resume();
-		child.stderr.resume();
-		return child;
-	}
-
-	async feeder(): Promise<ChildProcess> {
-		const child = this.spawn('feeder', '--listen', this.at('feeder.sock'));
-		await until('the feeder listens', async () => (await this.agent().catch(() => null)) !== null);
-		return child;
-	}
-
-	/** The agent's end of the socket. */
-	async agent(): Promise<FakeAgent> {
-		const socket = connect(this.at('feeder.sock'));
-		await new Promise<void>((resolve, reject) => {
-			socket.once('connect', resolve);
-			socket.once('error', reject);
-		});
-		return new FakeAgent(socket);
-	}
-
-	close(): void {
-		for (const child of this.#children) child.kill('SIGKILL');
-		rmSync(this.folder, { recursive: true, force: true });
-	}
-}
 
 class FakeAgent {
 	readonly socket: Socket;
@@ -147,14 +48,24 @@ class FakeAgent {
 	}
 }
 
-const fakeHost = (t: ExecutionContext): FakeHost => {
-	const host = new FakeHost();
+/** The agent's end of the socket. */
+const agentOf = async (host: FakeBoard): Promise<FakeAgent> => {
+	const socket = connect(host.at('feeder.sock'));
+	await new Promise<void>((resolve, reject) => {
+		socket.once('connect', resolve);
+		socket.once('error', reject);
+	});
+	return new FakeAgent(socket);
+};
+
+const fakeHost = (t: ExecutionContext): FakeBoard => {
+	const host = new FakeBoard();
 	t.teardown(() => host.close());
 	return host;
 };
 
-const held = async (host: FakeHost, changes: object = {}): Promise<FakeAgent> => {
-	const agent = await host.agent();
+const held = async (host: FakeBoard, changes: object = {}): Promise<FakeAgent> => {
+	const agent = await agentOf(host);
 	await agent.send({ hold: { ...settings, ...changes } });
 	return agent;
 };
@@ -166,7 +77,7 @@ test('the board is opened at the first grant, fed up to the deadline, and never 
 	const host = fakeHost(t);
 	host.prove();
 	await host.feeder();
-	const agent = await host.agent();
+	const agent = await agentOf(host);
 	t.like(await agent.grant(3000), { device: null, armed: false, code: 'idle' });
 	const ready = await agent.send({ hold: { ...settings, sysrq: true } });
 	// The time-out was set by wdctl and read back.
@@ -254,7 +165,7 @@ test('garbage, floods and grants without measure change nothing', async (t) => {
 	t.false((await agent.send({ grantUntilMs: 1e15 })).armed);
 	t.is(host.fed, '');
 	const ended = async (bytes: Buffer | string): Promise<void> => {
-		const other = await host.agent();
+		const other = await agentOf(host);
 		other.socket.write(bytes);
 		await until(
 			'the connection is ended',
@@ -281,7 +192,7 @@ test('garbage, floods and grants without measure change nothing', async (t) => {
 test('a board that is unproven, too slow, in software or away is not armed, and says why', async (t) => {
 	const host = fakeHost(t);
 	await host.feeder();
-	const agent = await host.agent();
+	const agent = await agentOf(host);
 	const answer = async (changes: object = {}): Promise<FeederAnswer> =>
 		await agent.send({ hold: { ...settings, ...changes } });
 	t.like(await answer(), { board: 'untested', code: 'untested', timeoutMs: 5000 });
@@ -352,7 +263,7 @@ test('a reset test that leaves the host alive says so, and the board does not co
 });
 
 /** A configuration of the host alpha with a watchdog, and the files that it names. */
-const configFile = (host: FakeHost): string => {
+const configFile = (host: FakeBoard): string => {
 	const print = (digit: string): string => digit.repeat(64);
 	for (const name of ['host.crt', 'host.key']) host.write(name, 'x');
 	const link = (last: number): string => `{ lan: { address: 192.0.2.${last} } }`;

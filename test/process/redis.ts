@@ -60,6 +60,8 @@ interface Wishes {
 	readonly settings?: readonly string[];
 	/** Rights of the pair's user; those of the shipped file when left out. */
 	readonly rights?: string;
+	/** The pair whose key they cover; that of the shipped file when left out. */
+	readonly pair?: string;
 	readonly encrypted?: boolean;
 }
 
@@ -83,7 +85,7 @@ export class WitnessServer {
 			[
 				at('redis.conf'),
 				'--bind',
-				'127.0.0.1',
+				'127.0.0.1 127.0.0.2',
 				'--aclfile',
 				at('users.acl'),
 				...(encrypted
@@ -123,7 +125,7 @@ export class WitnessServer {
 	async #prepare(): Promise<void> {
 		this.port = await freePort();
 		mkdirSync(join(this.folder, 'data'));
-		const { encrypted = false, rights } = this.#wishes;
+		const { encrypted = false, rights, pair = 'computing-centre' } = this.#wishes;
 		if (encrypted) await makeCertificates(join(this.folder, 'tls'));
 		const lines = readFileSync(shipped('redis.conf'), 'utf8')
 			.replace(/^dir .*/m, `dir ${join(this.folder, 'data')}`)
@@ -132,7 +134,8 @@ export class WitnessServer {
 		writeFileSync(join(this.folder, 'redis.conf'), kept.join('\n'));
 		const users = readFileSync(shipped('users.acl'), 'utf8')
 			.replace(/#REPLACE\S*/, `#${sha256(password)}`)
-			.replace(/resetchannels.*/, (usual) => rights ?? usual);
+			.replace(/resetchannels.*/, (usual) => rights ?? usual)
+			.replaceAll('vmpair:computing-centre', `vmpair:${pair}`);
 		const admin = `user admin on #${sha256(adminPassword)} ~* &* +@all\n`;
 		writeFileSync(join(this.folder, 'users.acl'), users + admin);
 	}

@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import type { Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import { demoPair } from '#src/demo/pair.ts';
-import { Stage } from '#src/demo/stage.ts';
+import { Stage, type StageOptions } from '#src/demo/stage.ts';
 import { truths } from '#src/demo/truth.ts';
 import { VmpairError } from '#src/std/error.ts';
 
@@ -57,9 +57,14 @@ export const allProtected = async (stage: Stage): Promise<void> => {
 };
 
 /** Two agents that have met, on hosts that are simulated; everything is ended after the test. */
-export const setStage = async (t: ExecutionContext): Promise<Stage> => {
+export const setStage = async (
+	t: ExecutionContext,
+	{ third = null, prepare = async () => {} }: Partial<Pick<StageOptions, 'third' | 'prepare'>> = {},
+): Promise<Stage> => {
 	const stage = await Stage.set({
 		world: demoPair,
+		third,
+		prepare,
 		program,
 		seed: 1,
 		onEvent: (event) => t.log(JSON.stringify(event)),

@@ -44,6 +44,8 @@ const single: Readonly<Record<string, Layer>> = {
 	'src/agent.ts': 'agent',
 	'src/agent-drivers.ts': 'agent',
 	'src/agent-preflight.ts': 'agent',
+	'src/agent-voter.ts': 'agent',
+	'src/agent-witness.ts': 'agent',
 	'src/main.ts': 'main',
 	'src/heartbeat/worker.ts': 'driver',
 	'src/heartbeat/links.ts': 'driver',

@@ -7,6 +7,7 @@ import type { HypervisorObservation } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import type { Tools } from '#src/std/tool.ts';
 import { createsUnderWay } from '#src/xen/driver-units.ts';
+import { backendsIn } from '#src/xen/driver-backends.ts';
 import { XenDriver } from '#src/xen/driver.ts';
 import type { XenTiming } from '#src/xen/timing.ts';
 
@@ -68,7 +69,7 @@ export const fakeXen = async (t: ExecutionContext): Promise<FakeXen> => {
 				vms,
 				preflight: () => Promise.resolve([]),
 				createsUnderWay: () => createsUnderWay(ours),
-				backendFolder: join(folder, 'backends'),
+				backends: backendsIn(join(folder, 'backends')),
 				timing: { ...timing, ...changed },
 			}),
 		behave: (name, script) => write(name, script),
