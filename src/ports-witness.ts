@@ -16,8 +16,8 @@ const witnessHostSchema = z.strictObject({
 	/** Grows by one with every renewal of this host. */
 	renewals: z.int().min(0),
 	bootId,
-	/** Time-out of its armed watchdog, ms; null when none is armed or when it obeys no lease. */
-	watchdogMs: z.number().min(0).nullable(),
+	/** Time-out of its armed watchdog, whole ms; null when none is armed or when it obeys no lease. */
+	watchdogMs: z.int().min(0).nullable(),
 });
 
 /** A host that is about to act against the other one; bars that one from everything but pausing and releasing. */
@@ -59,14 +59,20 @@ export type WitnessCommand =
 			readonly bootId: string;
 			readonly watchdogMs: number | null;
 	  }
-	/** A record for both hosts, after they agreed on it over a heartbeat. Null: only when the key is absent. */
+	/**
+	 * A record for both hosts, after they agreed on it over a heartbeat. Null: only when the key is absent. Refused
+	 * `changed` over another version, or when its own is not higher; `absent` when a version was expected.
+	 */
 	| {
 			readonly op: 'seed';
 			readonly host: HostName;
 			readonly expectedVersion: number | null;
 			readonly record: WitnessRecord;
 	  }
-	/** Refused `claimed` when the peer claims, `renewed` when it renewed since it was read. */
+	/**
+	 * Refused `claimed` when the peer claims, `renewed` when it renewed since it was read (null: it never had).
+	 * An own claim that stands is accepted as it is.
+	 */
 	| {
 			readonly op: 'claim';
 			readonly host: HostName;
@@ -75,16 +81,22 @@ export type WitnessCommand =
 	  }
 	/** Takes the caller's own claim away; none is fine. */
 	| { readonly op: 'withdraw'; readonly host: HostName }
-	/** Ends the claim of a host that is silent itself (L3); refused `renewed` or `changed`. */
+	/** Ends the peer's claim when that is silent itself (L3); refused `changed` for any other, then `renewed`. */
 	| {
 			readonly op: 'void-claim';
 			readonly host: HostName;
 			readonly claimVersion: number;
 			readonly expectedRenewals: number;
 	  }
-	/** Exclusion, growth, ordinary change; refused `claimed` unless the new owner is null, `generation`. */
+	/**
+	 * Exclusion, growth, ordinary change. Refused `generation` when another one is there or the new one is not
+	 * higher; then `claimed`, unless it gives the caller's own VM up and leaves the in-sync set as it is (V21).
+	 */
 	| ({ readonly op: 'change' } & OwnerWrite)
-	/** Owner of the peer's resource; `expectedRenewals` when silence is the proof (P3). */
+	/**
+	 * Owner of the peer's resource; `expectedRenewals` when silence is the proof (P3). Refused, in this order:
+	 * `changed` without a claim, `claimed` under the peer's, `generation`, `renewed`, `not-in-sync`.
+	 */
 	| ({ readonly op: 'takeover'; readonly expectedRenewals: number | null } & OwnerWrite);
 
 export const witnessRefusals = [

@@ -4,7 +4,7 @@ import type { Persisted } from '#src/store/record.ts';
 import type { LeaseOrders } from '#src/witness/lease.ts';
 
 /** What the witness last said. */
-interface WitnessView {
+export interface WitnessView {
 	readonly runId: string;
 	/** Just before the question was sent; and when the answer was taken in. */
 	readonly sentMs: MonotonicMs;

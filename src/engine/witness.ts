@@ -10,7 +10,7 @@ import {
 } from '#src/engine/draft.ts';
 import { inContact, mergeRecord, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
-import type { WitnessState } from '#src/engine/state-witness.ts';
+import type { WitnessState, WitnessView } from '#src/engine/state-witness.ts';
 import {
 	arbiterOf,
 	claimedByPeer,
@@ -42,6 +42,15 @@ export const send = (draft: Draft, command: WitnessCommand): boolean => {
 	return start(draft, { type: 'witness', command });
 };
 
+/** Why an answer brings no record to go by; null when it does. */
+const troubleOf = (reply: WitnessAnswer['reply']): WitnessView['trouble'] => {
+	if (reply.ok) return null;
+	const { refused } = reply;
+	return refused === 'absent' || refused === 'other-pair' || refused === 'unreadable'
+		? refused
+		: null;
+};
+
 /** Takes in an answer of the heartbeat thread or of a command; older ones than the last say nothing new. */
 export const takeAnswer = (draft: Draft, { runId, sentMs, reply }: WitnessAnswer): void => {
 	const { view, peerRead, unknownMs } = draft.state.witness;
@@ -50,21 +59,14 @@ export const takeAnswer = (draft: Draft, { runId, sentMs, reply }: WitnessAnswer
 		const version = reply.ok ? reply.record.version : 0;
 		if (view.runId !== runId || version <= (view.record?.version ?? 0)) return;
 	}
-	const record = reply.ok || reply.refused !== 'unreadable' ? reply.record : null;
-	const trouble =
-		reply.ok || record !== null
-			? !reply.ok && reply.refused === 'other-pair'
-				? ('other-pair' as const)
-				: null
-			: reply.refused === 'unreadable'
-				? ('unreadable' as const)
-				: ('absent' as const);
+	const trouble = troubleOf(reply);
+	const record = 'record' in reply && trouble === null ? reply.record : null;
 	if (view?.runId !== runId)
 		note(draft, view === null ? 'info' : 'warn', 'the witness answers in another run', { runId });
 	const renewals = record?.hosts[draft.state.config.peer]?.renewals ?? null;
 	const unchanged = peerRead?.runId === runId && peerRead.renewals === renewals;
 	changeWitness(draft, {
-		view: { runId, sentMs, atMs: draft.nowMs, record: trouble === null ? record : null, trouble },
+		view: { runId, sentMs, atMs: draft.nowMs, record, trouble },
 		peerRead: unchanged ? peerRead : { runId, renewals, atMs: draft.nowMs },
 		unknownMs: unknownMs !== null && sentMs > unknownMs ? null : unknownMs,
 	});

@@ -2,9 +2,8 @@ import type { WitnessCommand, WitnessRecord, WitnessReply } from '#src/ports-wit
 import type { HostName } from '#src/ports.ts';
 
 /**
- * What each command does to the record, in one atomic step: the witness of the simulator. The Lua of the real
- * one (src/witness/lua.ts) is stricter in places: a new generation must grow, a claimed host may release only its
- * own VM. The two are not tested against each other yet, which has to come before an agent uses the real one.
+ * What each command does to the record, in one atomic step: the witness of the simulator. The real one is Lua
+ * (src/witness/lua.ts); test/process/witness-differential.test.ts holds the two to the same replies and records.
  */
 
 interface Applied {
@@ -52,38 +51,71 @@ const voidClaim = (
 	record: WitnessRecord,
 	command: Extract<WitnessCommand, { op: 'void-claim' }>,
 ): Applied => {
-	if (record.claim === null || record.claim.version !== command.claimVersion)
+	const { claim: standing } = record;
+	if (standing?.version !== command.claimVersion || standing.by === command.host)
 		return refuse(record, 'changed');
-	if (renewalsOf(record, record.claim.by) !== command.expectedRenewals)
+	if (renewalsOf(record, standing.by) !== command.expectedRenewals)
 		return refuse(record, 'renewed');
 	return write(record, { claim: null });
 };
 
 type Owned = Extract<WitnessCommand, { op: 'change' | 'takeover' }>;
 
-const put = (record: WitnessRecord, command: Owned): Applied => {
-	const present = record.resources[command.resource];
-	if ((present?.generation ?? 0) !== command.expectedGeneration)
-		return refuse(record, 'generation');
-	return write(record, { resources: { ...record.resources, [command.resource]: command.record } });
+/** Null when the command knows the present generation and its record has a higher one. */
+const generationRefusal = (record: WitnessRecord, command: Owned): Refusal | null => {
+	const present = record.resources[command.resource]?.generation ?? 0;
+	const { expectedGeneration, record: next } = command;
+	return present === expectedGeneration && next.generation > present ? null : 'generation';
 };
 
-const change = (record: WitnessRecord, command: Owned): Applied =>
-	record.claim?.against === command.host && command.record.owner !== null
-		? refuse(record, 'claimed')
-		: put(record, command);
+const put = (record: WitnessRecord, command: Owned): Applied =>
+	write(record, { resources: { ...record.resources, [command.resource]: command.record } });
+
+/** A claimed host gives its own VM up, and no growth hides in that. */
+const isRelease = (record: WitnessRecord, command: Owned): boolean => {
+	const before = record.resources[command.resource];
+	const { owner, inSync } = command.record;
+	return (
+		owner === null &&
+		before?.owner === command.host &&
+		before.inSync.length === inSync.length &&
+		before.inSync.every((host) => inSync.includes(host))
+	);
+};
+
+const change = (record: WitnessRecord, command: Owned): Applied => {
+	const refusal = generationRefusal(record, command);
+	if (refusal !== null) return refuse(record, refusal);
+	if (record.claim?.against === command.host && !isRelease(record, command))
+		return refuse(record, 'claimed');
+	return put(record, command);
+};
 
 const takeover = (
 	record: WitnessRecord,
 	command: Extract<WitnessCommand, { op: 'takeover' }>,
 ): Applied => {
 	const { host, resource, expectedRenewals } = command;
-	if (record.claim?.by !== host) return refuse(record, 'claimed');
-	if (expectedRenewals !== null && renewalsOf(record, record.claim.against) !== expectedRenewals)
+	const { claim: standing } = record;
+	if (standing === null) return refuse(record, 'changed');
+	if (standing.by !== host) return refuse(record, 'claimed');
+	const refusal = generationRefusal(record, command);
+	if (refusal !== null) return refuse(record, refusal);
+	if (expectedRenewals !== null && renewalsOf(record, standing.against) !== expectedRenewals)
 		return refuse(record, 'renewed');
-	const present = record.resources[resource];
-	if (present !== undefined && !present.inSync.includes(host)) return refuse(record, 'not-in-sync');
+	if (record.resources[resource]?.inSync.includes(host) !== true)
+		return refuse(record, 'not-in-sync');
 	return put(record, command);
+};
+
+const seed = (
+	record: WitnessRecord | null,
+	{ expectedVersion, record: next }: Extract<WitnessCommand, { op: 'seed' }>,
+): Applied => {
+	if (record === null) return expectedVersion === null ? accept(next) : refuse(null, 'absent');
+	if (record.version !== expectedVersion || next.version <= record.version)
+		return refuse(record, 'changed');
+	return accept(next);
 };
 
 /** Applies one command of a pair to what its key holds; null: the key is absent. */
@@ -92,11 +124,9 @@ export const applyCommand = (
 	pairId: string,
 	command: WitnessCommand,
 ): Applied => {
-	if (record !== null && record.pairId !== pairId) return refuse(record, 'other-pair');
-	if (command.op === 'seed') {
-		if ((record?.version ?? null) !== command.expectedVersion) return refuse(record, 'changed');
-		return accept(command.record);
-	}
+	if (record !== null && record.pairId !== pairId)
+		return { record, reply: { ok: false, refused: 'other-pair', record: null } };
+	if (command.op === 'seed') return seed(record, command);
 	if (record === null) return refuse(null, 'absent');
 	switch (command.op) {
 		case 'read':

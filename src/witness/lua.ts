@@ -80,9 +80,7 @@ return {'', record()}`,
 local by = field('claim-by')
 if by ~= '' and by ~= host then return refused('claimed') end
 if by == host then return {'', record()} end
-if ARGV[4] ~= '' and number('renewals:' .. ARGV[3]) ~= tonumber(ARGV[4]) then
-  return refused('renewed')
-end
+if field('renewals:' .. ARGV[3]) ~= ARGV[4] then return refused('renewed') end
 return write('claim-by', host, 'claim-against', ARGV[3], 'claim-version', number('version') + 1)`,
 
 	withdraw: `${prelude}${known}
@@ -92,14 +90,14 @@ return write('claim-by', '', 'claim-against', '', 'claim-version', '')`,
 	'void-claim': `${prelude}${known}
 local by = field('claim-by')
 if by == '' or by == host or field('claim-version') ~= ARGV[3] then return refused('changed') end
-if number('renewals:' .. by) ~= tonumber(ARGV[4]) then return refused('renewed') end
+if field('renewals:' .. by) ~= ARGV[4] then return refused('renewed') end
 return write('claim-by', '', 'claim-against', '', 'claim-version', '')`,
 
 	// A claimed host may give its own VM up, and nothing else: no growth hides in a release.
 	change: `${prelude}${known}${grown}
 if field('claim-against') == host then
   local same = #before.inSync == #after.inSync
-  for _, each in ipairs(after.inSync) do same = same and has(before.inSync, each) end
+  for _, each in ipairs(before.inSync) do same = same and has(after.inSync, each) end
   if after.owner ~= cjson.null or before.owner ~= host or not same then return refused('claimed') end
 end
 return write('resource:' .. resource, text)`,
@@ -109,7 +107,7 @@ local by = field('claim-by')
 if by == '' then return refused('changed') end
 if by ~= host then return refused('claimed') end
 ${grown}
-if ARGV[6] ~= '' and number('renewals:' .. field('claim-against')) ~= tonumber(ARGV[6]) then
+if ARGV[6] ~= '' and field('renewals:' .. field('claim-against')) ~= ARGV[6] then
   return refused('renewed')
 end
 if not has(before.inSync, host) then return refused('not-in-sync') end

@@ -55,6 +55,7 @@ test('a claim stands alone, is made on what was seen, and goes when it is withdr
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record: healthy() });
 	const claim = { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 } as const;
 	await refused(t, one, { ...claim, expectedRenewals: 3 }, 'renewed');
+	await refused(t, one, { ...claim, expectedRenewals: null }, 'renewed');
 	t.is((await accepted(t, one, { op: 'withdraw', host: 'alpha' })).version, 1);
 	const claimed = await accepted(t, one, claim);
 	t.deepEqual(claimed.claim, { by: 'alpha', against: 'beta', version: 2 });
@@ -64,13 +65,13 @@ test('a claim stands alone, is made on what was seen, and goes when it is withdr
 	await refused(
 		t,
 		one,
-		{ op: 'claim', host: 'beta', against: 'alpha', expectedRenewals: null },
+		{ op: 'claim', host: 'beta', against: 'alpha', expectedRenewals: 0 },
 		'claimed',
 	);
 	// Nobody withdraws the claim of the other.
 	t.deepEqual(await accepted(t, one, { op: 'withdraw', host: 'beta' }), claimed);
 	t.is((await accepted(t, one, { op: 'withdraw', host: 'alpha' })).claim, null);
-	const other = await accepted(t, one, { ...claim, expectedRenewals: null });
+	const other = await accepted(t, one, claim);
 	t.deepEqual(other.claim, { by: 'alpha', against: 'beta', version: 4 });
 });
 
@@ -110,7 +111,7 @@ test('a claimed host may give its own VM up and change nothing else', async (t) 
 	const resources = { ldap: resource(1), samba: resource(3, { owner: 'beta' }) };
 	const record = healthy({ resources });
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record });
-	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: null });
+	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 });
 	const change = { op: 'change', host: 'beta', resource: 'samba', expectedGeneration: 3 } as const;
 	const to = (changes: object) => ({ ...change, record: resource(4, changes) });
 	await refused(t, one, to({ owner: 'beta', inSync: ['beta'] }), 'claimed');

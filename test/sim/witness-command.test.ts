@@ -48,12 +48,16 @@ const takeover = (change: object = {}): WitnessCommand => ({
 	record: owned(1004, 'right', ['right']),
 	...change,
 });
-const change = (host: string, owner: string | null): WitnessCommand => ({
+const change = (
+	host: string,
+	owner: string | null,
+	inSync: string[] = ['left'],
+): WitnessCommand => ({
 	op: 'change',
 	host,
 	resource: 'web',
 	expectedGeneration: 4,
-	record: owned(6, owner, ['left']),
+	record: owned(6, owner, inSync),
 });
 
 test('every write makes the version grow, and no other command does', (t) => {
@@ -68,7 +72,8 @@ test('a host that is claimed may only read and release', (t) => {
 	t.is(refusal(claimed, renew('left')), 'claimed');
 	t.is(refusal(claimed, change('left', 'left')), 'claimed');
 	t.is(refusal(claimed, { ...claim, host: 'left', against: 'right' }), 'claimed');
-	t.is(refusal(claimed, change('left', null)), 'accepted');
+	t.is(refusal(claimed, change('left', null)), 'claimed');
+	t.is(refusal(claimed, change('left', null, ['left', 'right'])), 'accepted');
 	t.is(refusal(claimed, renew('right')), 'accepted');
 });
 
@@ -79,7 +84,7 @@ test('a claim needs a peer that did not renew since it was read', (t) => {
 
 test('a takeover needs the claim, the generation, the silence and a copy in sync (V4)', (t) => {
 	const claimed = after(start, claim);
-	t.is(refusal(start, takeover()), 'claimed');
+	t.is(refusal(start, takeover()), 'changed');
 	t.is(refusal(claimed, takeover()), 'accepted');
 	t.is(refusal(claimed, takeover({ expectedGeneration: 3 })), 'generation');
 	t.is(refusal(claimed, takeover({ expectedRenewals: 2 })), 'renewed');
@@ -107,7 +112,9 @@ test('a missing key grants nothing but a seed, and another pair’s key nothing 
 	t.is(refusal(null, renew('left')), 'absent');
 	t.is(refusal(null, seed), 'accepted');
 	t.is(refusal(start, seed), 'changed');
-	t.is(refusal(start, { ...seed, expectedVersion: 10 }), 'accepted');
+	t.is(refusal(start, { ...seed, expectedVersion: 10 }), 'changed');
+	const higher = { ...start, version: 11 };
+	t.is(refusal(start, { ...seed, expectedVersion: 10, record: higher }), 'accepted');
 	t.is(refusal({ ...start, pairId: 'other' }, renew('left')), 'other-pair');
 });
 
