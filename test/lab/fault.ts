@@ -1,12 +1,12 @@
 /** Carries a scenario's steps out on the lab's real hosts. */
 import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
 import { killBmc, startBmc } from './bmc.ts';
+import { setCut, stickConnection } from './cable.ts';
 import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
-import { setPath } from './network.ts';
 import { vmpair } from './product.ts';
 import type { ProductVm } from './product.ts';
 import { qmp } from './qmp.ts';
-import { hostNamed, networks, type LabHost, type Network } from './world.ts';
+import { hostNamed, networks, type LabHost, type LabVm, type Network } from './world.ts';
 
 export type Stage = {
 	readonly place: Place;
@@ -26,10 +26,10 @@ const networkNamed = (name: string): Network => {
 	return network;
 };
 
-const slotOf = (stage: Stage, vm: string): string => {
+const slotOf = (stage: Stage, vm: string): LabVm => {
 	const found = stage.vms.find((each) => each.name === vm);
 	if (found === undefined) throw new Error(`the lab has no VM '${vm}'`);
-	return found.slot.name;
+	return found.slot;
 };
 
 async function losePower(stage: Stage, host: LabHost, bmcToo: boolean): Promise<void> {
@@ -45,12 +45,10 @@ async function getPower(stage: Stage, host: LabHost): Promise<void> {
 	await startHost(stage.place, host);
 }
 
-async function bothWays(stage: Stage, step: Do<'cut' | 'mend'>): Promise<void> {
-	if (step.from !== undefined || step.traffic !== 'all') {
-		throw new Error('the lab cuts a whole network only, without "from" and "traffic"');
-	}
-	const state = step.do === 'cut' ? 'cut' : 'whole';
-	await setPath(stage.place.namespace, networkNamed(step.network), state);
+async function path(stage: Stage, step: Do<'cut' | 'mend'>): Promise<void> {
+	const { from, traffic } = step;
+	const cut = { network: networkNamed(step.network), from, traffic };
+	await setCut(stage.place, cut, step.do === 'cut' ? 'cut' : 'whole');
 }
 
 async function agent(stage: Stage, name: string, command: string): Promise<void> {
@@ -93,16 +91,19 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'agent-start': (stage, { host }) => agent(stage, host, 'systemctl start vmpair.service'),
 	'agent-stop': (stage, { host }) => agent(stage, host, kill('STOP')),
 	'agent-continue': (stage, { host }) => agent(stage, host, kill('CONT')),
-	cut: bothWays,
-	mend: bothWays,
+	cut: path,
+	mend: path,
 	'carrier-lost': (stage, { host, network }) =>
 		setCarrier(stage.place, hostNamed(host), networkNamed(network), false),
 	'carrier-back': (stage, { host, network }) =>
 		setCarrier(stage.place, hostNamed(host), networkNamed(network), true),
 	device,
 	'operator-promote': (stage, { host, vm, force }) =>
-		agent(stage, host, `drbdadm primary ${force ? '--force ' : ''}${slotOf(stage, vm)}`),
-	'disk-fail': (stage, { host, vm }) => agent(stage, host, `drbdadm detach ${slotOf(stage, vm)}`),
+		agent(stage, host, `drbdadm primary ${force ? '--force ' : ''}${slotOf(stage, vm).name}`),
+	'disk-fail': (stage, { host, vm }) =>
+		agent(stage, host, `drbdadm detach ${slotOf(stage, vm).name}`),
+	'drbd-stuck': (stage, step) =>
+		stickConnection(stage.place, hostNamed(step.host), slotOf(stage, step.vm), step.in),
 	start: (stage, step) =>
 		ask(
 			stage,

@@ -13,7 +13,7 @@ const packages = [
 	'drbd-utils ipmitool fence-agents openssh-server iproute2 bridge-utils nftables tcpdump',
 	'systemd systemd-sysv libpam-systemd udev dbus kmod procps psmisc util-linux e2fsprogs',
 	'python3 perl-base initramfs-tools zstd socat curl openssl ca-certificates iputils-ping',
-	'less strace busybox-static',
+	'less strace busybox-static lvm2 iptables',
 ].flatMap((line) => line.split(' '));
 
 const services = ['lab-network.service', 'lab-weight.service', 'ssh.service'];
@@ -107,7 +107,7 @@ async function configure(root: string, publicKey: string): Promise<void> {
 		...drbdFiles(),
 		'/etc/hosts': `127.0.0.1 localhost\n${names}\n`,
 		'/etc/fstab': '/dev/vda / ext4 noatime,errors=remount-ro 0 1\n',
-		'/etc/modules-load.d/lab.conf': 'drbd\nxen-blkback\nxen-netback\nxen-gntalloc\n',
+		'/etc/modules-load.d/lab.conf': 'drbd\nxen-blkback\nxen-netback\nxen-gntalloc\ni6300esb\n',
 		'/etc/xen/xl.conf': 'autoballoon="off"\n',
 		'/root/.ssh/authorized_keys': publicKey,
 	};

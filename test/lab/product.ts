@@ -2,6 +2,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { heartbeatPort } from './cable.ts';
 import { guestConfig } from './guest-config.ts';
 import { putFile, ssh, type Place } from './host.ts';
 import { until } from './tool.ts';
@@ -34,7 +35,6 @@ export type ProductSettings = {
 	readonly vms: readonly ProductVm[];
 };
 
-const heartbeatPort = 7400;
 /** The lab's hosts are emulated: a call that takes 0.2 s on hardware takes seconds here. */
 const fenceLimitMs = 20_000;
 

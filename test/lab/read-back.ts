@@ -7,7 +7,7 @@ import { parseDisk, type DiskRecord } from './ledger.ts';
 import type { ProductVm } from './product.ts';
 import { run } from './tool.ts';
 import type { HostWatch } from './watch.ts';
-import type { LabHost } from './world.ts';
+import { volumeStartMiB, type LabHost } from './world.ts';
 
 /** Reads the first sectors of a device in dom0, past dom0's cache. */
 async function readDevice(
@@ -28,7 +28,8 @@ async function readImage(place: Place, host: LabHost, vm: ProductVm): Promise<Ui
 	const target = `${source}.raw`;
 	await run('qemu-img', ['convert', '-U', '-f', 'qcow2', '-O', 'raw', source, target]);
 	try {
-		return await readFile(target);
+		// The volume lies in one piece behind LVM's own sectors.
+		return (await readFile(target)).subarray(volumeStartMiB * 1024 * 1024);
 	} finally {
 		await rm(target, { force: true });
 	}

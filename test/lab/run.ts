@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { installTools } from './apt.ts';
+import { killBmc } from './bmc.ts';
 import { act, type Stage } from './fault.ts';
 import { ssh, sshCommand, type Place } from './host.ts';
 import { cacheFolder, ensureImage, type Image } from './image.ts';
@@ -23,7 +24,7 @@ import { guestPlaces, startTape, type Tape } from './tape.ts';
 import { milestones, timeline } from './timeline.ts';
 import { progress, until } from './tool.ts';
 import { HostWatch, type Note } from './watch.ts';
-import { hosts, networks, vms as slots, type Network } from './world.ts';
+import { hostNamed, hosts, networks, vms as slots, type Network } from './world.ts';
 
 export type RunOptions = {
 	readonly scenario: Scenario;
@@ -54,6 +55,12 @@ function settingsOf(scenario: Scenario): ProductSettings {
 		return { name, slot, host, priority, after, shutdownMs: vm.shutdown };
 	});
 	const { attempts, perHourMax, afterFence } = world.fencing;
+	for (const [host, devices] of Object.entries(world.devices)) {
+		const plain = devices.every(
+			({ level, behaviour }) => level === 1 && /ok|dead/u.test(behaviour),
+		);
+		if (devices.length > 1 || !plain) throw new Error(`the lab has no such devices for ${host}`);
+	}
 	const { arbiter } = world;
 	if (arbiter === 'witness') throw new Error('the lab has no witness: run it in the simulator');
 	return {
@@ -100,7 +107,15 @@ async function lookAt(running: Running, startMs: number): Promise<Seen> {
 	};
 }
 
+/** Fence devices that do not answer from the beginning: the pair could not have been armed with them. */
+async function breakDevices(place: Place, { world }: Scenario): Promise<void> {
+	for (const [name, devices] of Object.entries(world.devices)) {
+		if (devices[0]?.behaviour === 'dead') await killBmc(place, hostNamed(name));
+	}
+}
+
 async function playOn(running: Running, options: RunOptions): Promise<Played> {
+	await breakDevices(running.place, options.scenario);
 	const startMs = Date.now();
 	const stage: Stage = {
 		place: running.place,
@@ -119,10 +134,11 @@ async function playOn(running: Running, options: RunOptions): Promise<Played> {
 		look: () => lookAt(running, startMs),
 		act: async (step: ScenarioStep) => {
 			await act(stage, step);
-			for (const { host, view } of running.watches) {
-				if (!('host' in step) || step.host !== host.name) continue;
-				if (step.do === 'hang') view.hung = true;
-				if (step.do === 'resume' || step.do === 'power-cut') view.hung = false;
+			for (const watch of running.watches) {
+				if (!('host' in step) || step.host !== watch.host.name) continue;
+				if (step.do === 'hang') watch.view.hung = true;
+				if (step.do === 'resume' || step.do === 'power-cut') watch.view.hung = false;
+				if (step.do === 'resume') watch.reopen();
 			}
 		},
 		signal: options.signal,

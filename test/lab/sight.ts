@@ -44,14 +44,8 @@ function runsOn(seen: Seen, vm: string): string[] {
 	const found: string[] = [];
 	for (const [name, view] of seen.hosts) {
 		if (!view.powered) continue;
-		const fresh = seen.nowMs - view.statusMs < statusFreshMs;
-		const own = view.status?.vms
-			.find((each) => each.vm === vm)
-			?.sights.find((sight) => sight.host === name);
-		const here = seen.places.get(vm) === name;
-		if ((isWriting(seen, vm) && here) || (fresh && own?.presence === 'running' && here)) {
-			found.push(name);
-		}
+		if (seen.places.get(vm) !== name) continue;
+		if (isWriting(seen, vm) || presenceOn(seen, view, name, vm) === 'running') found.push(name);
 	}
 	return found;
 }
@@ -61,6 +55,14 @@ function copies(seen: Seen, vm: string): number {
 	const verdict = judge(vm, seen.entries, undefined, seen.nowMs);
 	const twice = verdict.violations.some((violation) => violation.rule === 'two-live-copies');
 	return twice ? 2 : runsOn(seen, vm).length;
+}
+
+/** The VM's domain on a host, as that host's own agent says; undefined when it has not said so lately. */
+function presenceOn(seen: Seen, view: HostView, host: string, vm: string): string | undefined {
+	if (seen.nowMs - view.statusMs >= statusFreshMs) return undefined;
+	return view.status?.vms
+		.find((each) => each.vm === vm)
+		?.sights.find((sight) => sight.host === host)?.presence;
 }
 
 function vmHolds(seen: Seen, sight: Sight): boolean {
@@ -78,8 +80,10 @@ function replicaHolds(seen: Seen, view: HostView, sight: Sight): boolean {
 	const slot = seen.vms.find((vm) => vm.name === sight.vm)?.slot;
 	if (slot === undefined) return true;
 	const drbd = view.drbd.get(slot.minor);
+	const presence = presenceOn(seen, view, sight.host ?? '', sight.vm ?? '');
 	const record = view.state?.resources[slot.name]?.record;
 	return (
+		(sight.presence === undefined || presence === sight.presence) &&
 		(sight.role === undefined || drbd?.role === sight.role) &&
 		(sight.disk === undefined || drbd?.disk === sight.disk) &&
 		(sight.connection === undefined || drbd?.connection === sight.connection) &&

@@ -24,18 +24,25 @@ import { createNetwork, removeNetwork } from './network.ts';
 import { installPackage } from './product.ts';
 import { monitor, qmp } from './qmp.ts';
 import { keyOf, progress, run, until } from './tool.ts';
-import { hosts, snapshotName, vms, type LabHost } from './world.ts';
+import { hosts, snapshotName, vms, volumeMiB, type LabHost } from './world.ts';
 
 const metadata = vms.map((vm) => `drbdadm create-md --force ${vm.name}`).join(' && ');
 const current = vms
 	.map((vm) => `drbdadm new-current-uuid --clear-bitmap ${vm.name}/0`)
 	.join(' && ');
 
+const volumes = vms
+	.map(
+		({ disk, group }) =>
+			`vgcreate -q ${group} ${disk} && lvcreate -q -y -Wn -Zn -L ${volumeMiB}M -n disk ${group}`,
+	)
+	.join(' && ');
+
 /** Makes new DRBD resources on both hosts, declared equal: their disks are new and empty. */
 async function prepareDrbd(place: Place): Promise<void> {
 	const [first] = hosts;
 	if (first === undefined) throw new Error('the lab needs hosts');
-	const up = `modprobe drbd && (${metadata}) >/dev/null 2>&1 && drbdadm up all`;
+	const up = `modprobe drbd && (${volumes} && ${metadata}) >/dev/null 2>&1 && drbdadm up all`;
 	await Promise.all(hosts.map((host) => ssh(place, host, up, { timeoutMs: 180_000 })));
 	const states = async (word: string): Promise<true | undefined> => {
 		const { stdout } = await ssh(place, first, 'cat /proc/drbd');
@@ -98,7 +105,7 @@ export async function tearDown(place: Place): Promise<void> {
 async function snapshotKey(image: Image): Promise<string> {
 	const place: Place = { folder: '', namespace: '', image };
 	const machines = hosts.map((host) => qemuArguments(place, host));
-	const how = [prepareDrbd, bootOnce].join('\n');
+	const how = [prepareDrbd, bootOnce, volumes].join('\n');
 	const { stdout } = await run('qemu-system-x86_64', ['--version']);
 	return keyOf(JSON.stringify(machines), how, stdout);
 }

@@ -68,6 +68,7 @@ type StatusView = {
 	}[];
 };
 
+const clockOffMs = 2000;
 const drbdLine = /(\d+): cs:(\S+) ro:([^/]+)\/\S+ ds:([^/]+)\/(\S+) . (\S)/gu;
 const connecting = new Set(['WFConnection', 'Unconnected', 'Timeout', 'BrokenPipe']);
 
@@ -120,6 +121,11 @@ export class HostWatch {
 		void this.#followStream();
 	}
 
+	/** Looks anew: what the host's stream said stands still with it. */
+	reopen(): void {
+		this.#child?.kill();
+	}
+
 	stop(): void {
 		this.#stopped = true;
 		this.#child?.kill();
@@ -155,10 +161,8 @@ export class HostWatch {
 	}
 
 	async #followStream(): Promise<void> {
-		let booted = false;
 		while (!this.#stopped) {
 			if (!this.view.powered) {
-				booted = true;
 				this.view.agent = 'down';
 				this.view.drbd = new Map();
 				this.view.seenMs = 0;
@@ -166,15 +170,20 @@ export class HostWatch {
 				continue;
 			}
 			try {
-				// A cold boot has the emulated clock's time; a real host would have NTP.
-				if (booted) await setClock(this.#place, this.host);
-				booted = false;
-				this.#addMs = (await measureClock(this.#place, this.host, 5)).addMs;
+				this.#addMs = await this.#clock();
 				await this.#stream();
 			} catch {
 				await delay(1000);
 			}
 		}
+	}
+
+	/** A boot, or a rest of the whole host, leaves the emulated clock behind; a real host would have NTP. */
+	async #clock(): Promise<number> {
+		const { addMs } = await measureClock(this.#place, this.host, 5);
+		if (Math.abs(addMs) < clockOffMs) return addMs;
+		await setClock(this.#place, this.host);
+		return (await measureClock(this.#place, this.host, 5)).addMs;
 	}
 
 	async #stream(): Promise<void> {

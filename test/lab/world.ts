@@ -17,7 +17,10 @@ export type LabVm = {
 	readonly port: number;
 	readonly address: string;
 	readonly mac: string;
-	/** The backing disk inside both hosts. */
+	/** The disk inside both hosts whose volume group holds the backing volume, with room for a snapshot of it. */
+	readonly disk: string;
+	readonly group: string;
+	/** The logical volume below DRBD. */
 	readonly backing: string;
 };
 
@@ -35,7 +38,10 @@ export const outerAddress: Record<Network, string> = {
 export const recorderPort = 7000;
 export const alertPort = 7001;
 export const vmMemoryMiB = 160;
-export const diskMiB = 33;
+export const diskMiB = 84;
+/** LVM's first extent on a disk begins here, and with it the only volume. */
+export const volumeStartMiB = 1;
+export const volumeMiB = 36;
 export const hostMemoryMiB = 2816;
 export const dom0MemoryMiB = 1152;
 export const snapshotName = 'booted';
@@ -59,7 +65,9 @@ export const vms: readonly LabVm[] = [1, 2, 3].map((number) => ({
 	port: 7788 + number,
 	address: `10.77.2.${20 + number}`,
 	mac: `00:16:3e:77:02:${20 + number}`,
-	backing: `/dev/vd${'abcd'[number]}`,
+	disk: `/dev/vd${'abcd'[number]}`,
+	group: `lab${number}`,
+	backing: `/dev/lab${number}/disk`,
 }));
 
 /** Looks a host up by name; an unknown name is a mistake in a scenario. */
