@@ -298,7 +298,8 @@ class Agent implements World {
 		this.#closers.push(() => this.#handler.close());
 		this.#parts.journal.start(
 			{ config: this.#engineConfig(), record: this.#state.persisted },
-			monotonicMs(),
+			// The first time that the engine was given: who replays the journal begins there.
+			this.#state.startedAtMs,
 		);
 		this.#say('info', 'the agent starts', { version, ...this.#identity });
 		this.#listenToSignals();

@@ -19,6 +19,8 @@ const tools: Record<string, string> = {
 	gcc: 'gcc',
 	cpio: 'cpio',
 	xz: 'xz-utils',
+	'redis-server': 'redis-server',
+	openssl: 'openssl',
 };
 const headers: Record<string, string> = { '/usr/include/stdlib.h': 'libc6-dev' };
 

@@ -6,6 +6,15 @@ import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place 
 import { vmpair } from './product.ts';
 import type { ProductVm } from './product.ts';
 import { qmp } from './qmp.ts';
+import {
+	emptyWitness,
+	restoreWitness,
+	saveWitness,
+	setWitnessPath,
+	stallWitness,
+	startWitness,
+	stopWitness,
+} from './witness.ts';
 import { hostNamed, networks, type LabHost, type LabVm, type Network } from './world.ts';
 
 export type Stage = {
@@ -124,6 +133,14 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 			`split-brain resolve ${step.vm} --discard ${step.discard} --confirm ${step.discard}`,
 		);
 	},
+	'witness-stop': ({ place }) => stopWitness(place),
+	'witness-start': ({ place }) => startWitness(place),
+	'witness-cut': ({ place }, { from }) => setWitnessPath(place, from, 'cut'),
+	'witness-mend': ({ place }, { from }) => setWitnessPath(place, from, 'whole'),
+	'witness-slow': ({ place }, step) => stallWitness(place, step.for),
+	'witness-save': ({ place }, { as }) => saveWitness(place, as),
+	'witness-restore': ({ place }, { from }) => restoreWitness(place, from),
+	'witness-empty': ({ place }) => emptyWitness(place),
 	nothing: async () => {},
 };
 

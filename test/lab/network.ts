@@ -1,6 +1,13 @@
 /** One network namespace: a bridge per network, a tap per host and network. Nothing in it leads out. */
 import { run } from './tool.ts';
-import { hosts, networks, outerAddress, type LabHost, type Network } from './world.ts';
+import {
+	hosts,
+	networks,
+	outerAddress,
+	witnessAddress,
+	type LabHost,
+	type Network,
+} from './world.ts';
 
 export const tapOf = (network: Network, host: LabHost): string => `${network}${host.index}`;
 const bridgeOf = (network: Network): string => `br-${network}`;
@@ -28,8 +35,8 @@ export async function createNetwork(namespace: string): Promise<void> {
 			await ip('link', 'set', tap, 'up');
 		}
 	}
-	for (const host of hosts) {
-		await ip('address', 'add', `${host.bmc}/24`, 'dev', bridgeOf('management'));
+	for (const address of [...hosts.map(({ bmc }) => bmc), witnessAddress]) {
+		await ip('address', 'add', `${address}/24`, 'dev', bridgeOf('management'));
 	}
 }
 

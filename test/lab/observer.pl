@@ -1,5 +1,5 @@
 # Runs in dom0, fed to perl over ssh: prints what the lab wants to see, without starting any process.
-# One line an observation: KIND, seconds since 1970, payload. Kinds: drbd, agent, state, note, status.
+# One line an observation: KIND, seconds since 1970, payload. Kinds: drbd, boot, agent, state, note, status.
 use strict;
 use warnings;
 use IO::Socket::UNIX;
@@ -71,6 +71,7 @@ sub say_status {
 for (my $round = 0; ; $round++) {
 	my $drbd = slurp('/proc/drbd');
 	say_changed('drbd', join '|', $drbd =~ /^ *(\d+: cs:\S+ ro:\S+ ds:\S+ . \S+)/mg);
+	say_changed('boot', one_line(slurp('/proc/sys/kernel/random/boot_id')));
 	my $pids = slurp('/sys/fs/cgroup/system.slice/vmpair.service/cgroup.procs');
 	say_changed('agent', $pids =~ /\d/ ? 'running' : 'down');
 	say_changed('state', one_line(slurp('/var/lib/vmpair/state.json')));

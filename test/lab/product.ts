@@ -6,12 +6,15 @@ import { heartbeatPort } from './cable.ts';
 import { guestConfig } from './guest-config.ts';
 import { putFile, ssh, type Place } from './host.ts';
 import { until } from './tool.ts';
+import type { WitnessAccess } from './witness.ts';
 import {
 	alertPort,
 	bmcPassword,
 	bmcUser,
 	hosts,
 	outerAddress,
+	pairName,
+	witnessAddress,
 	type LabHost,
 	type LabVm,
 } from './world.ts';
@@ -27,11 +30,15 @@ export type ProductVm = {
 };
 
 export type ProductSettings = {
-	readonly arbiter: 'fencing' | 'person';
+	readonly arbiter: 'witness' | 'fencing' | 'person';
 	readonly detectionMs: number;
 	readonly afterFence: 'on' | 'off';
 	readonly perHour: number;
 	readonly attempts: number;
+	/** The pair has a witness. */
+	readonly witness: boolean;
+	/** Hosts whose watchdog counts. */
+	readonly watchdogs: readonly string[];
 	readonly vms: readonly ProductVm[];
 };
 
@@ -56,10 +63,44 @@ function device(host: LabHost): Record<string, unknown> {
 	};
 }
 
+/** The first host is reset by its board alone, the other one as most are: by the kernel, a second after the deadline. */
+const watchdogOf = (host: LabHost): Record<string, unknown> => ({
+	device: '/dev/watchdog0',
+	sysrq: host !== hosts[0],
+});
+
+const witnessPassword = '/etc/vmpair/witness.password';
+const witnessCa = '/etc/vmpair/witness-ca.crt';
+const witnessSettings = {
+	address: witnessAddress,
+	passwordFile: witnessPassword,
+	tls: { ca: witnessCa },
+};
+
+/** What a run adds to the hosts' files, by path. */
+export type Extras = {
+	readonly witness: WitnessAccess | undefined;
+	/** The proof of each host's watchdog, by host name: what a real reset test left behind. */
+	readonly proofs: ReadonlyMap<string, string>;
+};
+
+const extraFiles = (host: LabHost, { witness, proofs }: Extras): Record<string, string> => {
+	const proof = proofs.get(host.name);
+	return {
+		...(witness === undefined
+			? {}
+			: { [witnessPassword]: `${witness.password}\n`, [witnessCa]: witness.ca }),
+		...(proof === undefined ? {} : { [proofFile]: proof }),
+	};
+};
+
+/** Where the product keeps the result of the reset test. */
+export const proofFile = '/var/lib/vmpair/watchdog.json';
+
 const hostSettings = (
 	host: LabHost,
 	certificate: string,
-	attempts: number,
+	{ attempts, watchdogs }: ProductSettings,
 ): Record<string, unknown> => ({
 	certificate,
 	links: {
@@ -67,6 +108,7 @@ const hostSettings = (
 		replication: { address: host.replication, port: heartbeatPort, device: 'eth1' },
 	},
 	fence: { levels: [{ attempts, devices: [device(host)] }] },
+	...(watchdogs.includes(host.name) ? { watchdog: watchdogOf(host) } : {}),
 });
 
 /** The text of `vmpair.yaml`, equal on both hosts. `certificates` are fingerprints by host name. */
@@ -91,16 +133,17 @@ function productConfig(
 		secretFile: '/etc/vmpair/lab.secret',
 	};
 	return stringify({
-		pair: 'lab',
+		pair: pairName,
 		arbiter: settings.arbiter,
 		detection: `${settings.detectionMs}ms`,
 		links: { management: { switched: true }, replication: { switched: false } },
 		hosts: Object.fromEntries(
 			hosts.map((host) => [
 				host.name,
-				hostSettings(host, certificates.get(host.name) ?? '', settings.attempts),
+				hostSettings(host, certificates.get(host.name) ?? '', settings),
 			]),
 		),
+		...(settings.witness ? { witness: witnessSettings } : {}),
 		fencing: {
 			perHour: settings.perHour,
 			afterFence: settings.afterFence,
@@ -131,9 +174,11 @@ export async function findPackage(root: string): Promise<string> {
  * Machine code that is made while it runs is what an emulated CPU is slowest at: the agent's first minute
  * took 65 s of CPU with Node's compilers and 20 s without. Real hosts keep Node's own choice.
  */
-const emulated = `mkdir -p /etc/systemd/system/vmpair.service.d && printf '%s\\n' '[Service]' 'ExecStart=' \
-'ExecStart=/usr/lib/vmpair/node --no-opt --no-sparkplug --no-maglev /usr/lib/vmpair/main.js agent' \
-> /etc/systemd/system/vmpair.service.d/emulated.conf && systemctl daemon-reload`;
+const slowUnit = (unit: string, verb: string): string =>
+	`mkdir -p /etc/systemd/system/${unit}.service.d && printf '%s\\n' '[Service]' 'ExecStart=' \
+'ExecStart=/usr/lib/vmpair/node --no-opt --no-sparkplug --no-maglev /usr/lib/vmpair/main.js ${verb}' \
+> /etc/systemd/system/${unit}.service.d/emulated.conf`;
+export const emulated = `${slowUnit('vmpair', 'agent')} && ${slowUnit('vmpair-feeder', 'feeder')} && systemctl daemon-reload`;
 
 async function installOn(place: Place, host: LabHost, deb: string): Promise<string> {
 	await putFile(place, host, deb, '/root/vmpair.deb');
@@ -153,6 +198,7 @@ async function configureOn(
 	host: LabHost,
 	settings: ProductSettings,
 	config: string,
+	extras: Extras,
 ): Promise<void> {
 	const files: Record<string, string> = {
 		'/etc/vmpair/vmpair.yaml': config,
@@ -161,7 +207,9 @@ async function configureOn(
 		...Object.fromEntries(
 			settings.vms.map((vm) => [`/etc/xen/${vm.name}.cfg`, guestConfig(vm.slot, vm.name)]),
 		),
+		...extraFiles(host, extras),
 	};
+	await ssh(place, host, 'mkdir -p -m 700 /var/lib/vmpair');
 	for (const [path, text] of Object.entries(files)) {
 		const local = join(place.folder, host.name, 'upload');
 		await writeFile(local, text);
@@ -183,10 +231,11 @@ export async function configureProduct(
 	place: Place,
 	settings: ProductSettings,
 	prints: ReadonlyMap<string, string>,
+	extras: Extras,
 ): Promise<void> {
 	const config = productConfig(settings, prints);
 	await writeFile(join(place.folder, 'vmpair.yaml'), config);
-	await Promise.all(hosts.map((host) => configureOn(place, host, settings, config)));
+	await Promise.all(hosts.map((host) => configureOn(place, host, settings, config, extras)));
 	const check = async (host: LabHost): Promise<void> => {
 		const told = await ssh(place, host, 'vmpair config check', {
 			anyCode: true,
@@ -198,9 +247,20 @@ export async function configureProduct(
 	await Promise.all(hosts.map(check));
 }
 
-/** Starts the agents, for this boot and later ones. */
-export async function startAgents(place: Place): Promise<void> {
-	const start = 'systemctl enable --now vmpair.service';
+/** Has the product try the witness from both hosts; throws with what it said. */
+export async function checkWitness(place: Place): Promise<void> {
+	const check = async (host: LabHost): Promise<void> => {
+		const told = await ssh(place, host, 'vmpair witness check', { anyCode: true });
+		if (told.code === 0) return;
+		throw new Error(`"vmpair witness check" on ${host.name}: ${told.stdout} ${told.stderr}`);
+	};
+	await Promise.all(hosts.map(check));
+}
+
+/** Starts the agents, and the feeders where a watchdog counts, for this boot and later ones. */
+export async function startAgents(place: Place, { watchdogs }: ProductSettings): Promise<void> {
+	const units = `${watchdogs.length > 0 ? 'vmpair-feeder.service ' : ''}vmpair.service`;
+	const start = `systemctl enable --now ${units}`;
 	await Promise.all(hosts.map((host) => ssh(place, host, start, { timeoutMs: 120_000 })));
 }
 

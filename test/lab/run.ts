@@ -1,20 +1,31 @@
 /** One run of one scenario: hosts from the snapshot, the product installed, the story played, the verdict. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { installTools } from './apt.ts';
 import { killBmc } from './bmc.ts';
+import { ensureProofs } from './board.ts';
+import { keepBundle, keepEvents } from './bundle.ts';
 import { act, type Stage } from './fault.ts';
-import { ssh, sshCommand, type Place } from './host.ts';
+import { sshCommand, type Place } from './host.ts';
 import { cacheFolder, ensureImage, type Image } from './image.ts';
 import { judge, type VmVerdict } from './ledger.ts';
 import { takeLock } from './lock.ts';
 import { play, type Played } from './play.ts';
-import { armPair, configureProduct, findPackage, startAgents, verdictOf } from './product.ts';
-import type { ProductSettings, ProductVm } from './product.ts';
+import {
+	armPair,
+	checkWitness,
+	configureProduct,
+	findPackage,
+	startAgents,
+	verdictOf,
+	type Extras,
+	type ProductSettings,
+} from './product.ts';
+import { cablesOf, settingsOf } from './settings.ts';
 import { holds, type Seen } from './sight.ts';
 import { ensureInstalled, ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
 import type { Installed } from './snapshot.ts';
@@ -24,7 +35,8 @@ import { guestPlaces, startTape, type Tape } from './tape.ts';
 import { milestones, timeline } from './timeline.ts';
 import { progress, until } from './tool.ts';
 import { HostWatch, type Note } from './watch.ts';
-import { hostNamed, hosts, networks, vms as slots, type Network } from './world.ts';
+import { claimant, createWitness } from './witness.ts';
+import { hostNamed, hosts } from './world.ts';
 
 export type RunOptions = {
 	readonly scenario: Scenario;
@@ -38,53 +50,16 @@ export type RunOptions = {
 
 const protectedMs = 1_200_000;
 
-/** What the lab makes of the scenario's world; throws where it cannot be made. */
-function settingsOf(scenario: Scenario): ProductSettings {
-	const { world } = scenario;
-	const names = hosts.map((host) => host.name);
-	if (world.hosts.join(' ') !== names.join(' ')) {
-		throw new Error(
-			`this lab's hosts are ${names.join(' and ')}: set VMPAIR_LAB_HOSTS=${world.hosts.join(',')}`,
-		);
-	}
-	if (world.vms.length > slots.length) throw new Error(`the lab has ${slots.length} VMs at most`);
-	const vms = world.vms.map((vm, at): ProductVm => {
-		const slot = slots[at];
-		if (slot === undefined) throw new Error('the lab has too few VMs');
-		const { name, host, priority, after } = vm;
-		return { name, slot, host, priority, after, shutdownMs: vm.shutdown };
-	});
-	const { attempts, perHourMax, afterFence } = world.fencing;
-	for (const [host, devices] of Object.entries(world.devices)) {
-		const plain = devices.every(
-			({ level, behaviour }) => level === 1 && /ok|dead/u.test(behaviour),
-		);
-		if (devices.length > 1 || !plain) throw new Error(`the lab has no such devices for ${host}`);
-	}
-	const { arbiter } = world;
-	if (arbiter === 'witness') throw new Error('the lab has no witness: run it in the simulator');
-	return {
-		arbiter,
-		detectionMs: world.detection,
-		afterFence,
-		attempts,
-		perHour: perHourMax,
-		vms,
-	};
-}
-
-const cablesOf = (scenario: Scenario): Network[] =>
-	scenario.world.networks.flatMap(({ name, switched }) =>
-		networks.filter((network) => network === name && !switched),
-	);
-
 type Running = {
+	readonly id: string;
 	readonly place: Place;
 	readonly settings: ProductSettings;
 	readonly watches: readonly HostWatch[];
 	readonly tape: Tape;
 	readonly places: Map<string, string>;
 	readonly replies: Map<string, string>;
+	/** The scenario speaks of claims: the witness is asked at every look. */
+	readonly asksClaim: boolean;
 };
 
 async function lookAt(running: Running, startMs: number): Promise<Seen> {
@@ -103,6 +78,7 @@ async function lookAt(running: Running, startMs: number): Promise<Seen> {
 		places: running.places,
 		replies: running.replies,
 		alerts: await running.tape.alerts(),
+		claim: running.asksClaim ? await claimant(running.place) : undefined,
 		intact: undefined,
 	};
 }
@@ -184,6 +160,7 @@ async function finish(running: Running, options: RunOptions, played: Played): Pr
 		if (!('finally' in expectation) || holds(seen, expectation.finally)) continue;
 		failures.push(`does not hold at the end: ${JSON.stringify(expectation.finally)}`);
 	}
+	failures.push(...(await keepEvents(running.place, running.watches, running.id)));
 	for (const { vm, violations } of ledger) {
 		const more = violations.length > 5 ? ` (and ${violations.length - 5} more)` : '';
 		const shown = violations.slice(0, 5).map(({ rule, text }) => `${rule}: ${text}`);
@@ -202,30 +179,6 @@ async function finish(running: Running, options: RunOptions, played: Played): Pr
 		timeline: timeline(zeroMs, played.happened, notes, seen.entries, alerts),
 		bundle: undefined,
 	};
-}
-
-/** Copies what explains a failure out of the hosts and the run's folder. */
-async function keepBundle(place: Place, running: Running | undefined, id: string): Promise<string> {
-	const folder = join(cacheFolder(), 'bundle', id);
-	await mkdir(folder, { recursive: true });
-	for (const name of ['recorder.jsonl', 'alerts.jsonl', 'vmpair.yaml']) {
-		await cp(join(place.folder, name), join(folder, name)).catch(() => {});
-	}
-	const collect = `journalctl -b --no-pager -n 20000 > /tmp/journal.txt; dmesg > /tmp/dmesg.txt; cp /proc/drbd /tmp/drbd.txt; vmpair status > /tmp/status.txt 2>&1; xl list -v > /tmp/xl.txt; tar -C / -czf - tmp/journal.txt tmp/dmesg.txt tmp/drbd.txt tmp/status.txt tmp/xl.txt var/lib/vmpair var/log/xen etc/vmpair/vmpair.yaml | base64 -w0`;
-	for (const host of hosts) {
-		for (const log of ['serial.log', 'serial.log.old', 'bmc/chassis.log', 'bmc/log']) {
-			const target = join(folder, `${host.name}-${log.replace('/', '-')}`);
-			await cp(join(place.folder, host.name, log), target).catch(() => {});
-		}
-		const view = running?.watches.find((watch) => watch.host === host)?.view;
-		if (view?.powered === false || view?.hung === true) continue;
-		const told = await ssh(place, host, collect, { anyCode: true, timeoutMs: 120_000 }).catch(
-			() => undefined,
-		);
-		if (told === undefined || told.stdout === '') continue;
-		await writeFile(join(folder, `${host.name}.tar.gz`), Buffer.from(told.stdout, 'base64'));
-	}
-	return folder;
 }
 
 const ownerFile = 'owner.json';
@@ -276,9 +229,15 @@ async function untilWriting(running: Running): Promise<void> {
 	await until(acknowledged, { what, timeoutMs: protectedMs, everyMs: 2000 });
 }
 
-async function bringUp(place: Place, running: Running, prints: Installed['prints']): Promise<void> {
-	await configureProduct(place, running.settings, prints);
-	await startAgents(place);
+async function bringUp(
+	running: Running,
+	prints: Installed['prints'],
+	extras: Extras,
+): Promise<void> {
+	const { place, settings } = running;
+	await configureProduct(place, settings, prints, extras);
+	if (extras.witness !== undefined) await checkWitness(place);
+	await startAgents(place, settings);
 	for (const watch of running.watches) watch.start();
 	progress('agents started; arming the pair');
 	await armPair(place, protectedMs);
@@ -319,6 +278,11 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 	const spare = `vmpair-gold-${id.slice(-6)}`;
 	const golden = await ensureSnapshot(image, spare, options.onCleanup);
 	const installed = await ensureInstalled(image, golden, deb, spare, options.onCleanup);
+	const trial: Place = { folder: `${golden}.trial`, namespace: spare, image };
+	const proofs =
+		settings.watchdogs.length === 0
+			? new Map<string, string>()
+			: await ensureProofs(trial, golden, installed, settings);
 	const place: Place = {
 		folder: join(cacheFolder(), 'run', id),
 		namespace: `vmpair-${id.slice(-6)}`,
@@ -341,18 +305,28 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 		const cables = cablesOf(options.scenario);
 		const watches = hosts.map((host) => new HostWatch(place, host, cables));
 		const tape = await startTape(place);
-		running = { place, settings, watches, tape, places: new Map(), replies: new Map() };
-		await bringUp(place, running, installed.prints);
+		running = {
+			id,
+			place,
+			settings,
+			watches,
+			tape,
+			places: new Map(),
+			replies: new Map(),
+			asksClaim: JSON.stringify(options.scenario).includes('"claim":'),
+		};
+		const witness = settings.witness ? await createWitness(place) : undefined;
+		await bringUp(running, installed.prints, { witness, proofs });
 		const played = await playOn(running, options);
 		const report = await finish(running, options, played);
 		if (options.keep) await keepRunning(place, report, options.signal);
 		if (report.passed) return report;
-		const bundle = await keepBundle(place, running, id);
+		const bundle = await keepBundle(place, running?.watches ?? [], id);
 		await writeFile(join(bundle, 'report.json'), JSON.stringify(report, null, '\t'));
 		return { ...report, bundle };
 	} catch (thrown) {
 		if (!options.signal.aborted) {
-			progress(`failed; logs are kept in ${await keepBundle(place, running, id)}`);
+			progress(`failed; logs are kept in ${await keepBundle(place, running?.watches ?? [], id)}`);
 		}
 		throw thrown;
 	} finally {

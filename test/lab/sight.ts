@@ -16,6 +16,8 @@ export type Seen = {
 	readonly places: ReadonlyMap<string, string>;
 	readonly replies: ReadonlyMap<string, string>;
 	readonly alerts: readonly Alert[];
+	/** The host that claims the other one in the witness; undefined when nobody asked. */
+	readonly claim: string | null | undefined;
 	/** Only at the end: each VM's verdict has no violation. */
 	readonly intact: ReadonlyMap<string, boolean> | undefined;
 };
@@ -94,10 +96,18 @@ function replicaHolds(seen: Seen, view: HostView, sight: Sight): boolean {
 	);
 }
 
+/** The arbiter in force by the host's durable record; null before there is one. */
+function arbiterOf({ state }: HostView): string | null {
+	const arbiter = state?.arbiter ?? null;
+	if (arbiter === null) return null;
+	return arbiter.next === null ? arbiter.now : 'changing';
+}
+
 function hostHolds(seen: Seen, view: HostView, sight: Sight): boolean {
 	return (
 		(sight.power === undefined || (sight.power === 'on') === view.powered) &&
 		(sight.agent === undefined || sight.agent === view.agent) &&
+		(sight.arbiter === undefined || sight.arbiter === arbiterOf(view)) &&
 		(sight.vm === undefined || replicaHolds(seen, view, sight))
 	);
 }
@@ -156,6 +166,7 @@ export function holds(seen: Seen, sight: Sight): boolean {
 		vmHolds(seen, sight) &&
 		(view === undefined || hostHolds(seen, view, sight)) &&
 		toldHolds(seen, sight) &&
+		(sight.claim === undefined || seen.claim === sight.claim) &&
 		ledgerHolds(seen, sight)
 	);
 }

@@ -21,9 +21,10 @@ import {
 import { measureClock } from './clock.ts';
 import type { Image } from './image.ts';
 import { createNetwork, removeNetwork } from './network.ts';
-import { installPackage } from './product.ts';
+import { emulated, installPackage } from './product.ts';
 import { monitor, qmp } from './qmp.ts';
 import { keyOf, progress, run, until } from './tool.ts';
+import { stopWitness } from './witness.ts';
 import { hosts, snapshotName, vms, volumeMiB, type LabHost } from './world.ts';
 
 const metadata = vms.map((vm) => `drbdadm create-md --force ${vm.name}`).join(' && ');
@@ -92,6 +93,7 @@ async function quit(place: Place, host: LabHost): Promise<void> {
 
 /** Ends everything that runs in a place: hosts, BMCs, namespace. Safe to repeat. */
 export async function tearDown(place: Place): Promise<void> {
+	await stopWitness(place).catch((thrown: unknown) => progress(`clean-up: ${String(thrown)}`));
 	for (const host of hosts) {
 		// The BMC first: it could switch its host on again. One step that fails must not spare the others.
 		for (const step of [killBmc, cutPower, forgetSsh]) {
@@ -165,7 +167,7 @@ export async function ensureInstalled(
 		.update(await readFile(deb))
 		.digest('hex')
 		.slice(0, 16);
-	const key = keyOf(golden, packageKey, installPackage.toString());
+	const key = keyOf(golden, packageKey, emulated, installPackage.toString());
 	const folder = join(image.folder, `installed-${key}`);
 	if (!existsSync(folder)) {
 		for (const name of await readdir(image.folder)) {

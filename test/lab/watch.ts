@@ -53,6 +53,7 @@ type JournalLine = Pick<Note, 'level' | 'message' | 'fields'> & {
 };
 
 type RecordFile = {
+	readonly arbiter?: { readonly now: string; readonly next: string | null } | null;
 	readonly resources: Readonly<
 		Record<string, { record: { owner: string | null; inSync: readonly string[] } }>
 	>;
@@ -103,6 +104,7 @@ export class HostWatch {
 	readonly #cables: readonly Network[];
 	readonly #seen = new Set<string>();
 	#addMs = 0;
+	#bootId = '';
 	#stopped = false;
 	#child: ChildProcess | undefined;
 	/** Told of every change of power, on the outer clock. */
@@ -202,6 +204,7 @@ export class HostWatch {
 		this.view.seenMs = Date.now();
 		if (kind === 'drbd') this.view.drbd = parseDrbd(payload);
 		else if (kind === 'agent') this.view.agent = payload === 'running' ? 'running' : 'down';
+		else if (kind === 'boot') this.#takeBoot(payload);
 		else if (kind === 'state' && payload !== '')
 			this.view.state = JSON.parse(payload) as RecordFile;
 		else if (kind === 'note') this.#takeNote(payload);
@@ -209,6 +212,12 @@ export class HostWatch {
 			this.view.status = JSON.parse(payload) as StatusView;
 			this.view.statusMs = Date.now();
 		}
+	}
+
+	/** A host that was reset has booted without losing power: what its guests wrote before is of an earlier life. */
+	#takeBoot(id: string): void {
+		if (this.#bootId !== '' && this.#bootId !== id) this.view.poweredAtMs = Date.now();
+		this.#bootId = id;
 	}
 
 	#takeNote(payload: string): void {

@@ -35,6 +35,8 @@ export const outerAddress: Record<Network, string> = {
 	control: '10.77.3.1',
 };
 
+export const witnessAddress = '10.77.0.30';
+export const pairName = 'lab';
 export const recorderPort = 7000;
 export const alertPort = 7001;
 export const vmMemoryMiB = 160;
