@@ -30,7 +30,7 @@ import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
-import { aliveInWitness } from '#src/engine/voters.ts';
+import { aliveInWitness, arbiterOf, leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -242,11 +242,25 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
 	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
+	const undecided = undecidedReason(state, nowMs);
+	if (undecided !== null) return undecided;
 	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
 };
 
-const downCommand = (state: State, vm: EngineVm): string => {
+/** Why a host with a proof may not act on it yet: with a third voter the peer may have acted there before it died. */
+const undecidedReason = (state: State, nowMs: number): string | null => {
+	if (!leaseInForce(state)) return null;
+	if (arbiterOf(state) === 'changing')
+		return 'both hosts were about to change the arbiter, and only both can end that';
+	return witnessGrants(state, nowMs)
+		? null
+		: 'the witness grants nothing, and only it knows which copy is the newest';
+};
+
+const downCommand = (state: State, vm: EngineVm, nowMs: number): string => {
 	if (vmStateOf(state, vm.vm).gaveUp !== null) return `vmpair start ${vm.vm}`;
+	if (proofOf(state, nowMs) !== null && undecidedReason(state, nowMs) !== null)
+		return `bring the witness or ${state.config.peer} back; see the runbook vm-down`;
 	const mine = recordOf(state, vm.resource)?.owner === state.config.self && joined(state);
 	return mine ? 'vmpair status -w' : takeoverCommand(state);
 };
@@ -276,7 +290,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			vm.vm,
 			'critical',
 			`${vm.vm} shall run and does not: ${down}`,
-			downCommand(state, vm),
+			downCommand(state, vm, nowMs),
 		);
 	replicationConditions(state, vm, nowMs, raise);
 };

@@ -63,7 +63,7 @@ function device(host: LabHost): Record<string, unknown> {
 	};
 }
 
-/** The first host is reset by its board alone, the other one as most are: by the kernel, a second after the deadline. */
+/** The first host is reset by its board alone; the other one by its kernel before that, as is usual. */
 const watchdogOf = (host: LabHost): Record<string, unknown> => ({
 	device: '/dev/watchdog0',
 	sysrq: host !== hosts[0],

@@ -1,4 +1,4 @@
-/** Has the engine decide again what a recorded agent decided: its event journal is all that the engine was told. Pure. */
+/** Has the engine decide again what an agent decided: its event journal is all that it was told. Pure. */
 import type { Note } from '#src/engine/action.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
