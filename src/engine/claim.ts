@@ -1,6 +1,7 @@
 import { type Draft, joined, note, observedOf, recordOf, wakeBy } from '#src/engine/draft.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
+import { inContact } from '#src/engine/join.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import {
 	arbiterOf,
@@ -66,10 +67,17 @@ const renewsNoMore = (draft: Draft): boolean => {
 	return false;
 };
 
+/** What the witness holds was given up, and both hosts have not agreed on a record there since. */
+const voids = (state: State): boolean => {
+	const { voidBelow, version } = memoryOf(state);
+	return voidBelow > version;
+};
+
 const claimWanted = (draft: Draft): boolean => {
 	const { state, nowMs } = draft;
 	const { status } = state.peer;
 	if (arbiterOf(state) !== 'witness' || !joined(state) || state.leaving) return false;
+	if (voids(state)) return false;
 	if (status !== 'lost' && status !== 'out') return false;
 	if (claimGain(state, nowMs) === null) return false;
 	const { claimSinceMs, claimRestUntilMs } = state.witness;
@@ -93,15 +101,45 @@ const unadopted = (state: State): boolean =>
 		);
 	});
 
+/** The witness holds no claim of ours any more, and none of its commands is under way. */
+export const claimWithdrawn = (draft: Draft): void => changeWitness(draft, { claimSent: false });
+
+/** Above every version that the record in the witness reaches by itself: it grows by one with each renewal. */
+const voidStep = 1_000_000_000;
+
+/**
+ * The witness is gone while a claim stands in it, and a takeover may still land there unseen. Both hosts then give
+ * its record up, durably, the claimer first: what this host believes no more it cannot act on, whatever lands.
+ */
+const voidRecord = (draft: Draft): void => {
+	const { state } = draft;
+	const theirs = state.peer.document?.witness ?? null;
+	const memory = memoryOf(state);
+	if (!inContact(state) || theirs === null) return;
+	const stuck = memory.claiming && !voids(state) && state.witness.settled === 'unusable';
+	if (theirs.voidBelow <= memory.voidBelow && !(stuck && state.witness.claimSent)) return;
+	const seen = Math.max(memory.version, theirs.version, state.witness.view?.record?.version ?? 0);
+	const voidBelow = theirs.voidBelow > memory.voidBelow ? theirs.voidBelow : voidStep + seen;
+	changeMemory(draft, { voidBelow, confirmedRunId: null });
+	const why = 'a claim in it cannot be withdrawn';
+	note(draft, 'warn', 'the record in the witness is given up', { why, below: voidBelow });
+};
+
+/** Neither host believes the record any more that the claim stands in. */
+const claimVoid = (state: State): boolean =>
+	voids(state) &&
+	inContact(state) &&
+	(state.peer.document?.witness?.voidBelow ?? 0) >= memoryOf(state).voidBelow;
+
 /** Echoes may begin again only when no command of the claim can still take effect. */
 const giveUp = (draft: Draft): void => {
 	const { state, nowMs } = draft;
-	if (state.witness.claimSent) {
+	if (claimVoid(state)) claimWithdrawn(draft);
+	else if (state.witness.claimSent) {
 		if (send(draft, { op: 'withdraw', host: state.config.self }))
 			note(draft, 'info', 'the claim is withdrawn', { against: state.config.peer });
 		return;
-	}
-	if (unadopted(state)) return;
+	} else if (unadopted(state)) return;
 	changeMemory(draft, { claiming: false });
 	changeWitness(draft, { claimSinceMs: null, claimRestUntilMs: nowMs + restMs });
 };
@@ -113,16 +151,14 @@ const forgetStale = (draft: Draft): void => {
 	send(draft, { op: 'withdraw', host: state.config.self });
 };
 
-/** The witness holds no claim of ours any more, and none of its commands is under way. */
-export const claimWithdrawn = (draft: Draft): void => changeWitness(draft, { claimSent: false });
-
 /**
  * Claims a peer that is lost and renews no more. Before anything is sent the decision is durable and no
  * beat is echoed any more: an echo is a promise not to act (V2).
  */
 export const claimRule = (draft: Draft): void => {
+	if (draft.state.config.witness === null) return;
+	voidRecord(draft);
 	const { state, nowMs } = draft;
-	if (state.config.witness === null) return;
 	const { claiming } = memoryOf(state);
 	const wanted = claimWanted(draft);
 	if (!claiming) {

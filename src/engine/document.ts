@@ -61,6 +61,7 @@ const witnessSight = (state: State): PeerDocument['witness'] => {
 		claiming: memory.claiming,
 		round,
 		heardRound: state.peer.document?.witness?.round ?? null,
+		voidBelow: memoryOf(state).voidBelow,
 		watchdogMs: vouchedWatchdogMs(state),
 		monitored: monitored(state),
 	};

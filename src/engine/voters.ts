@@ -25,6 +25,7 @@ export const memoryOf = (state: State): WitnessMemory =>
 		confirmedRunId: null,
 		version: 0,
 		generations: {},
+		voidBelow: 0,
 		claiming: false,
 		paused: {},
 	};
@@ -36,7 +37,9 @@ export const misfit = (state: State): string | null => {
 	if (view.trouble === 'other-pair') return 'its key holds the record of another pair';
 	if (view.trouble === 'unreadable') return 'its key holds something that is no record of vmpair';
 	if (view.record === null) return 'it holds no record of this pair';
-	const { version, generations } = memoryOf(state);
+	const { version, generations, voidBelow } = memoryOf(state);
+	if (view.record.version < voidBelow)
+		return 'both hosts gave its record up with a claim that could not be withdrawn';
 	if (view.record.version < version)
 		return `its record has version ${view.record.version}, this host has seen ${version}`;
 	const lost = Object.entries(generations).find(
@@ -50,12 +53,16 @@ export const misfit = (state: State): string | null => {
 /** An answer that is older than this says nothing of now, ms. */
 const freshMs = 3000;
 
+/** The witness answered a moment ago. */
+export const witnessAnswers = (state: State, nowMs: MonotonicMs): boolean =>
+	state.witness.view !== null && nowMs - state.witness.view.sentMs <= freshMs;
+
 /** True when the witness answers and grants: its run confirmed by both hosts, its record not below our marks. */
 export const witnessGrants = (state: State, nowMs: MonotonicMs): boolean => {
 	const { view } = state.witness;
 	return (
 		view !== null &&
-		nowMs - view.sentMs <= freshMs &&
+		witnessAnswers(state, nowMs) &&
 		view.runId === memoryOf(state).confirmedRunId &&
 		misfit(state) === null
 	);
@@ -76,9 +83,13 @@ export const witnessed = (state: State, resource: ResourceName, nowMs: Monotonic
 	return theirs !== undefined && mine !== undefined && theirs.generation === mine.generation;
 };
 
-/** The peer claims: this host may only pause and release. */
-export const claimedByPeer = (state: State): boolean =>
-	state.witness.view?.record?.claim?.against === state.config.self;
+/** The peer claims: this host may only pause and release. A claim that both hosts gave up bars nobody. */
+export const claimedByPeer = (state: State): boolean => {
+	const record = state.witness.view?.record ?? null;
+	return (
+		record?.claim?.against === state.config.self && record.version >= memoryOf(state).voidBelow
+	);
+};
 
 /** The claim is in the witness, it is ours, and no beat has been echoed since before it was sent (V2). */
 export const claimHeld = (state: State, nowMs: MonotonicMs): boolean =>

@@ -16,6 +16,7 @@ import {
 	claimedByPeer,
 	memoryOf,
 	misfit,
+	witnessAnswers,
 	witnessGrants,
 	witnessRecord,
 } from '#src/engine/voters.ts';
@@ -121,7 +122,8 @@ const confirmRule = (draft: Draft): void => {
 	const theirs = state.peer.document?.witness;
 	if (state.peer.document?.joined !== true || theirs?.fits !== true) return;
 	if (theirs.runId !== view.runId) return;
-	changeMemory(draft, { confirmedRunId: view.runId });
+	const version = Math.max(memoryOf(state).version, view.record?.version ?? 0);
+	changeMemory(draft, { confirmedRunId: view.runId, version });
 	note(draft, 'info', 'both hosts confirmed the run of the witness', { runId: view.runId });
 };
 
@@ -139,16 +141,17 @@ const seedOf = (state: State, version: number): WitnessRecord => ({
 
 /** Gone or restored: both hosts, connected and with equal records, seed it together; the first by name writes. */
 const seedRule = (draft: Draft): void => {
-	const { state } = draft;
+	const { state, nowMs } = draft;
 	const { view } = state.witness;
 	const { self, peer, vms } = state.config;
 	const theirs = state.peer.document?.witness ?? null;
-	if (view === null || theirs === null || self > peer) return;
+	if (view === null || theirs === null || self > peer || !witnessAnswers(state, nowMs)) return;
 	if (view.trouble === 'other-pair' || view.trouble === 'unreadable') return;
 	if (theirs.runId !== view.runId || (misfit(state) === null && theirs.fits)) return;
 	if (!vms.every(({ resource }) => together(state, resource))) return;
 	const expectedVersion = view.record?.version ?? null;
-	const version = 1 + Math.max(expectedVersion ?? 0, memoryOf(state).version, theirs.version);
+	const marks = [memoryOf(state), theirs].flatMap(({ version, voidBelow }) => [version, voidBelow]);
+	const version = 1 + Math.max(expectedVersion ?? 0, ...marks);
 	if (send(draft, { op: 'seed', host: self, expectedVersion, record: seedOf(state, version) }))
 		note(draft, 'warn', 'both hosts seed the witness', { version });
 };

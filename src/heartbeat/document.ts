@@ -107,6 +107,8 @@ const witnessSightSchema = z.strictObject({
 	settled: z.enum(['usable', 'unusable']).nullable(),
 	/** High-water mark of the record's version. */
 	version: z.int().min(0),
+	/** The sender believes no record of a lower version any more, whatever lands in it. */
+	voidBelow: z.int().min(0).default(0),
 	/** A claim of the sender may be under way: it echoes nothing and promises nothing. */
 	claiming: z.boolean(),
 	/** Counts the returns of the sender's vote; `heardRound` repeats the receiver's (V3). */

@@ -41,6 +41,7 @@ const firstMemory = (world: ScenarioWorld): WitnessMemory => ({
 	confirmedRunId: 'run-1',
 	version: 1,
 	generations: Object.fromEntries(world.vms.map((vm) => [vm.name, 1])),
+	voidBelow: 0,
 	claiming: false,
 	paused: {},
 });

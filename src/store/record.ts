@@ -96,6 +96,8 @@ const witnessMemorySchema = z.strictObject({
 	/** High-water marks: what was seen there in a confirmed run. Less than that was restored. */
 	version: z.int().min(0),
 	generations: z.record(name, z.int().min(1)),
+	/** A record there of a lower version counts for nothing: a claim was given up that it may still hold (V2). */
+	voidBelow: z.int().min(0).default(0),
 	/** A claim was or will be sent, and its withdrawal is not known to have landed (V2). */
 	claiming: z.boolean(),
 	/** Domains that this host paused for want of a vote, by VM; the instance names the very domain. */
