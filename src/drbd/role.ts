@@ -27,33 +27,41 @@ const resyncStates: ReadonlySet<ReplicationState> = new Set([
 
 const rank = (disk: DiskState): number => diskStates.indexOf(disk);
 
-const worst = (disks: readonly DiskState[], none: DiskState): DiskState =>
-	disks.reduce((low, disk) => (rank(disk) < rank(low) ? disk : low), disks[0] ?? none);
+const worst = (
+	{ volumes }: ResourceObservation,
+	whose: 'disk' | 'peerDisk',
+	none: DiskState,
+): DiskState => {
+	let low = volumes[0]?.[whose] ?? none;
+	for (const { [whose]: disk } of volumes) if (rank(disk) < rank(low)) low = disk;
+	return low;
+};
 
-const best = (disks: readonly DiskState[], none: DiskState): DiskState =>
-	disks.reduce((high, disk) => (rank(disk) > rank(high) ? disk : high), disks[0] ?? none);
-
-const ownDisks = (observation: ResourceObservation): DiskState[] =>
-	observation.volumes.map((volume) => volume.disk);
-
-const peerDisks = (observation: ResourceObservation): DiskState[] =>
-	observation.volumes.map((volume) => volume.peerDisk);
+const best = (
+	{ volumes }: ResourceObservation,
+	whose: 'disk' | 'peerDisk',
+	none: DiskState,
+): DiskState => {
+	let high = volumes[0]?.[whose] ?? none;
+	for (const { [whose]: disk } of volumes) if (rank(disk) > rank(high)) high = disk;
+	return high;
+};
 
 /** The worst own disk of all volumes; `Diskless` when there is no volume. */
 export const lowestDisk = (observation: ResourceObservation): DiskState =>
-	worst(ownDisks(observation), 'Diskless');
+	worst(observation, 'disk', 'Diskless');
 
 /** The best own disk of all volumes; `Diskless` when there is no volume. */
 export const highestDisk = (observation: ResourceObservation): DiskState =>
-	best(ownDisks(observation), 'Diskless');
+	best(observation, 'disk', 'Diskless');
 
 /** The worst peer disk of all volumes; `DUnknown` when there is no volume. */
 export const lowestPeerDisk = (observation: ResourceObservation): DiskState =>
-	worst(peerDisks(observation), 'DUnknown');
+	worst(observation, 'peerDisk', 'DUnknown');
 
 /** The best peer disk of all volumes; `DUnknown` when there is no volume. The peer is outdated only when this is. */
 export const highestPeerDisk = (observation: ResourceObservation): DiskState =>
-	best(peerDisks(observation), 'DUnknown');
+	best(observation, 'peerDisk', 'DUnknown');
 
 /**
  * True when every own volume says in its metadata that it is not current. `Diskless` and `Failed` do not

@@ -5,6 +5,7 @@ import type { State } from '#src/engine/state.ts';
 import { memoryOf, misfit } from '#src/engine/voters.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
+import { same } from '#src/std/same.ts';
 
 const ownUuids = (state: State, resource: string): string[] | null => {
 	const uuids = state.ownGenerations[resource];
@@ -107,6 +108,17 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 /** Free memory is news in steps of this size, MiB. */
 const memoryStepMib = 64;
 
+const memorySteps = (state: State): number => Math.floor(state.freeMemoryMib / memoryStepMib);
+
+const sameRunOfPeer = (
+	{ peer: { document: was } }: State,
+	{ peer: { document } }: State,
+): boolean => was?.bootId === document?.bootId && was?.session === document?.session;
+
+/** What is made of witness, votes and fence devices; they are read all the time and seldom are news. */
+const sameWitnessSight = (before: State, state: State): boolean =>
+	state.config.witness === null || same(witnessSight(before), witnessSight(state));
+
 /** True when nothing that a document is made of was replaced in this step: the common case, and cheap to see. */
 const untouched = (before: State, state: State): boolean =>
 	state.published !== '' &&
@@ -116,8 +128,8 @@ const untouched = (before: State, state: State): boolean =>
 	before.vms?.value === state.vms?.value &&
 	(before.resourcesUnknownSinceMs === null) === (state.resourcesUnknownSinceMs === null) &&
 	(before.vmsUnknownSinceMs === null) === (state.vmsUnknownSinceMs === null) &&
-	before.freeMemoryMib === state.freeMemoryMib &&
-	before.peer.document === state.peer.document &&
+	memorySteps(before) === memorySteps(state) &&
+	sameRunOfPeer(before, state) &&
 	before.outdateRequests === state.outdateRequests &&
 	before.outdateAnswers === state.outdateAnswers &&
 	before.evidence === state.evidence &&
@@ -127,11 +139,10 @@ const untouched = (before: State, state: State): boolean =>
 	before.forwardedReplies === state.forwardedReplies &&
 	before.armBlockers === state.armBlockers &&
 	before.ownDeviceWrong === state.ownDeviceWrong &&
-	before.witness === state.witness &&
-	before.peer.power === state.peer.power &&
 	before.ownGenerations === state.ownGenerations &&
 	before.leaving === state.leaving &&
-	before.left === state.left;
+	before.left === state.left &&
+	sameWitnessSight(before, state);
 
 /**
  * Publishes the document when something in it is news. That the peer's newest document was heard is
@@ -144,7 +155,7 @@ export const publishRule = (draft: Draft): void => {
 	const fingerprint = JSON.stringify([
 		content(state),
 		theirs === null ? null : [theirs.bootId, theirs.session],
-		Math.floor(state.freeMemoryMib / memoryStepMib),
+		memorySteps(state),
 	]);
 	if (fingerprint === state.published) return;
 	const seq = state.documentSeq + 1;

@@ -11,6 +11,7 @@ import type {
 import type { LocalResource, Persisted, ResourceRecord } from '#src/store/record.ts';
 import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 import { assert } from '#src/std/assert.ts';
+import { same } from '#src/std/same.ts';
 
 /**
  * One step in the making: the state it will end with and what it asks for. Rules change it through
@@ -89,10 +90,14 @@ export const busy = (
 	state: State,
 	subject: string,
 	types: readonly CarriedAction['type'][],
-): boolean =>
-	Object.values(state.inFlight).some(
-		({ action }) => types.includes(action.type) && subjectOf(action) === subject,
-	);
+): boolean => {
+	for (const id in state.inFlight) {
+		const action = state.inFlight[id]?.action;
+		if (action !== undefined && types.includes(action.type) && subjectOf(action) === subject)
+			return true;
+	}
+	return false;
+};
 
 /** True while the same is under way: two levels of a host may be asked at the same time. */
 const underWay = (state: State, wish: Wish): boolean =>
@@ -189,9 +194,6 @@ export const changeVmState = (draft: Draft, vm: VmName, change: Partial<VmState>
 export const changePersisted = (draft: Draft, change: Partial<Persisted>): void => {
 	draft.state = { ...draft.state, persisted: { ...draft.state.persisted, ...change } };
 };
-
-const same = (one: unknown, other: unknown): boolean =>
-	JSON.stringify(one) === JSON.stringify(other);
 
 export const sameRecord = (one: ResourceRecord, other: ResourceRecord): boolean =>
 	one === other ||

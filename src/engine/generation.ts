@@ -13,6 +13,7 @@ import type { State } from '#src/engine/state.ts';
 import { isBehind, isConnected, isFrozen, lowestDisk, lowestPeerDisk } from '#src/drbd/role.ts';
 import type { DiskState, ResourceName, ResourceObservation } from '#src/ports.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
+import { same } from '#src/std/same.ts';
 
 /** Disks whose data is whole: an interrupted resync may carry an equal generation and is not. */
 const comparable: ReadonlySet<DiskState> = new Set(['Consistent', 'Outdated', 'UpToDate']);
@@ -78,7 +79,7 @@ const compared = (
 		sight.disk !== null &&
 		comparable.has(sight.disk) &&
 		sight.presence === 'absent' &&
-		JSON.stringify(sight.uuids) === JSON.stringify(mine);
+		same(sight.uuids, mine);
 	if (equal && state.verified[resource] !== true)
 		draft.state = { ...state, verified: { ...state.verified, [resource]: true } };
 	if (equal && record.owner === self && soleOnRecord(record))

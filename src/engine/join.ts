@@ -17,6 +17,7 @@ import type { State } from '#src/engine/state.ts';
 import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 import type { ResourceName } from '#src/ports.ts';
 import type { PairRecord, ResourceRecord } from '#src/store/record.ts';
+import { same } from '#src/std/same.ts';
 
 /** True while beats flow both ways and the peer's present run of its agent has merged our records. */
 export const inContact = (state: State): boolean => {
@@ -74,8 +75,9 @@ const laterPair = (mine: PairRecord, theirs: PairRecord): PairRecord => {
 
 const mergePair = (draft: Draft, theirs: PairRecord): void => {
 	const mine = draft.state.persisted.pair;
+	if (same(mine, theirs)) return;
 	const winner = laterPair(mine, theirs);
-	if (winner === mine || JSON.stringify(winner) === JSON.stringify(mine)) return;
+	if (winner === mine) return;
 	changePersisted(draft, { pair: winner });
 	note(draft, 'info', winner.armed ? 'pair armed' : 'pair disarmed', {
 		by: winner.by,

@@ -1,7 +1,6 @@
 import type { EngineFencing } from '#src/engine/config.ts';
 import type { LevelPower, State } from '#src/engine/state.ts';
 import { type Ladder, nextLevel } from '#src/fence/ladder.ts';
-import type { PowerState } from '#src/ports.ts';
 
 /** The peer's fencing ladder as this run of the agent knows it: what was tried, what its devices say. */
 
@@ -20,17 +19,20 @@ export const laddersOf = (fencing: EngineFencing): readonly Ladder[] => [
 	fencing.ownLevels,
 ];
 
+const says = ({ state }: LevelPower): number => (state === 'off' ? 2 : state === 'on' ? 1 : 0);
+
 /**
  * The peer's power from all levels: a level that reads off is enough, whatever another reads (an outlet has power
  * while the host behind it is switched off by its BMC); then one that reads on. Null before the first reading.
  */
 export const powerOf = (state: State): LevelPower | null => {
-	const read = state.peer.power
-		.filter((each) => each !== null)
-		.toSorted((one, other) => other.atMs - one.atMs);
-	const saying = (power: PowerState): LevelPower | undefined =>
-		read.find((each) => each.state === power);
-	return saying('off') ?? saying('on') ?? read[0] ?? null;
+	let best: LevelPower | null = null;
+	for (const each of state.peer.power) {
+		if (each === null) continue;
+		const better = best === null ? 1 : says(each) - says(best);
+		if (better > 0 || (better === 0 && each.atMs > (best?.atMs ?? 0))) best = each;
+	}
+	return best;
 };
 
 /** True while every device of the level answered when it was asked last: the level can prove something. */

@@ -22,6 +22,7 @@ import { changeMemory, changeWitness } from '#src/engine/witness.ts';
 import { isConnected, lowestDisk } from '#src/drbd/role.ts';
 import type { ResourceObservation } from '#src/ports.ts';
 import type { EngineVm } from '#src/engine/config.ts';
+import { same } from '#src/std/same.ts';
 import type { LeaseOrders } from '#src/witness/lease.ts';
 
 /** What votes mean for this host's VMs, and what the heartbeat thread must know for it. */
@@ -207,7 +208,7 @@ export const leaseRule = (draft: Draft): void => {
 export const leaseOrdersRule = (draft: Draft): void => {
 	if (draft.state.config.witness === null) return;
 	const orders = ordersOf(draft);
-	if (JSON.stringify(orders) !== JSON.stringify(draft.state.witness.orders)) {
+	if (!same(orders, draft.state.witness.orders)) {
 		changeWitness(draft, { orders });
 		draft.actions.push({ type: 'order-lease', orders });
 	}

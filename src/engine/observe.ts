@@ -10,13 +10,14 @@ import { changeWitness, takeAnswer } from '#src/engine/witness.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { HandlerCall } from '#src/ports.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
+import { same } from '#src/std/same.ts';
 
 const callsMax = 256;
 const requestsMax = 64;
 const bootIdsMax = 256;
 
 const keep = <Value>(before: Value | undefined, now: Value): Value =>
-	before !== undefined && JSON.stringify(before) === JSON.stringify(now) ? before : now;
+	before !== undefined && same(before, now) ? before : now;
 
 const replicationObserved = (
 	draft: Draft,
@@ -143,7 +144,7 @@ const configChanged = (draft: Draft, event: Extract<Event, { type: 'config-chang
 	draft.state = { ...draft.state, config: event.config };
 	// The devices may have been corrected: they are judged anew.
 	changePersisted(draft, { deviceWrong: false });
-	if (JSON.stringify(event.config.fencing) !== JSON.stringify(config.fencing)) forgetLadder(draft);
+	if (!same(event.config.fencing, config.fencing)) forgetLadder(draft);
 	note(draft, 'info', 'configuration reloaded', { digest: event.config.digest });
 };
 

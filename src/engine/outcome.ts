@@ -30,6 +30,7 @@ import type {
 	VolumeGeneration,
 } from '#src/ports.ts';
 import type { WitnessCommand } from '#src/ports-witness.ts';
+import { same } from '#src/std/same.ts';
 
 /** Pause before the same action is tried again after its n-th failure in a row, ms. */
 const backoffMs = (failures: number): number => Math.min(500 * 2 ** (failures - 1), 10_000);
@@ -138,7 +139,7 @@ const generationsRead = (
 		.map((generation) => generation.uuid);
 	if (state.resources?.value[resource]?.role === 'Primary') {
 		if (!soleRecord(state, resource)) return;
-		const unchanged = JSON.stringify(uuids) === JSON.stringify(record.uuids);
+		const unchanged = same(uuids, record.uuids);
 		draft.state = {
 			...state,
 			generationsRead: { ...state.generationsRead, [resource]: true },

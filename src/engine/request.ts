@@ -27,6 +27,7 @@ import type { PendingRequest, State } from '#src/engine/state.ts';
 import { leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
+import { same } from '#src/std/same.ts';
 
 type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' }>;
 
@@ -279,7 +280,7 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 	const { pair } = state.persisted;
 	const changed = pair.armed === armed;
 	if (changed) {
-		const answered = JSON.stringify(state.peer.document?.pair) === JSON.stringify(pair);
+		const answered = same(state.peer.document?.pair, pair);
 		if (inContact(state) && answered)
 			return done(armed ? 'the pair is armed' : 'the pair is disarmed');
 		if (nowMs - pending.sinceMs < patienceMs) return null;

@@ -83,12 +83,11 @@ const changeHold = (draft: Draft, vm: EngineVm, hold: string | null): void => {
 
 /** Starts what this host owns and is wanted: by priority, `after` first, memory checked, a few at a time. */
 export const startRule = (draft: Draft): void => {
-	const byPriority = draft.state.config.vms.toSorted(
-		(one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1),
-	);
-	for (const vm of byPriority) {
+	const absent = draft.state.config.vms
+		.filter(({ vm }) => presenceOf(draft.state, vm) === 'absent' && !starting(draft.state, vm))
+		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
+	for (const vm of absent) {
 		const { state } = draft;
-		if (presenceOf(state, vm.vm) !== 'absent' || starting(state, vm.vm)) continue;
 		if (!startAllowed(state, vm) || state.leaving) {
 			changeHold(draft, vm, null);
 			continue;

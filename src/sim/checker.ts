@@ -10,6 +10,7 @@ import { visibleHead } from '#src/sim/data.ts';
 import { atMost } from '#src/sim/replica.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { persistedSchema } from '#src/store/record.ts';
+import { same } from '#src/std/same.ts';
 
 /**
  * The promises, checked against the truth of the world the moment something happens that could break
@@ -348,7 +349,7 @@ const checkDocument = (simulation: Simulation, agent: SimAgent, document: PeerDo
 	}
 	for (const [resource, record] of Object.entries(document.records)) {
 		const durable = content.resources[resource]?.record;
-		if (durable === record || JSON.stringify(durable) === JSON.stringify(record)) continue;
+		if (same(durable, record)) continue;
 		violate(
 			simulation,
 			'I5',
