@@ -38,7 +38,7 @@ const workers: Plugin = {
 		context.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
 			const text = readFileSync(path, 'utf8');
 			const contents = text.replaceAll(
-				/new URL\('(worker|agent-voter)\.ts', import\.meta\.url\)/g,
+				/new URL\('([\w-]+)\.ts', import\.meta\.url\)/g,
 				"new URL('./$1.js', import.meta.url)",
 			);
 			return { contents, loader: 'ts' };
@@ -49,8 +49,8 @@ const workers: Plugin = {
 /** Lazily imported verbs become chunks of their own, so that `vmpair status` loads little. */
 const bundle = async (outdir: string): Promise<void> => {
 	await build({
-		entryPoints: ['main.ts', 'heartbeat/worker.ts', 'agent-voter.ts'].map((file) =>
-			join(root, 'src', file),
+		entryPoints: ['main.ts', 'heartbeat/worker.ts', 'agent-voter.ts', 'cli/simulate-worker.ts'].map(
+			(file) => join(root, 'src', file),
 		),
 		entryNames: '[name]',
 		chunkNames: 'chunk-[name]-[hash]',

@@ -155,11 +155,12 @@ export const topics: Readonly<Record<string, Topic>> = {
 		],
 	},
 	simulate: {
-		synopsis: 'simulate [--seeds N] [--seed S] [--scenario FILE]',
+		synopsis: 'simulate [--seeds N] [--seed S] [--jobs N] [--scenario FILE]',
 		summary: 'random or written faults against the same program in a simulated world',
 		details: [
 			'--seeds      how many worlds; otherwise 1000',
 			'--seed       the first seed, or the one to repeat; otherwise 1',
+			'--jobs       how many threads; otherwise one for each processor. The report is the same.',
 			'--class      honest (devices tell the truth), dishonest, or mistaken (people are wrong)',
 			'--scenario   a written world instead, see docs/scenario-format.md',
 			'--resume     go on after an interrupted run, with its sums in this file',

@@ -1,17 +1,22 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { parse } from 'yaml';
 import * as z from 'zod';
 import { parseOptions, usageError } from '#src/cli/options.ts';
+import { playSlices } from '#src/cli/simulate-jobs.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
-import { addResult, emptyTally, reportLines, reproduce, type Tally } from '#src/sim/report.ts';
+import { addTally, emptyTally, reportLines, reproduce, type Tally } from '#src/sim/report.ts';
 import { runScenario } from '#src/sim/run.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
-import { runSeed } from '#src/sim/swarm.ts';
+import type { Slice } from '#src/sim/slice.ts';
 import { type SwarmClass, swarmClasses } from '#src/sim/swarm-world.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
-/** An interrupted run loses at most so many seeds. */
-const saveEverySeeds = 500;
+/** What a thread plays at a time, seeds. */
+const sliceSeeds = 100;
+/** The sums are written down this often, ms: what was played since is lost when a run is interrupted. */
+const saveEveryMs = 2000;
+const jobsMax = 256;
 const seedsDefault = 1000;
 
 const sums = z.record(z.string(), z.number());
@@ -42,7 +47,7 @@ const wholeNumber = (name: string, text: string | undefined, fallback: number): 
 };
 
 /**
- * `vmpair simulate [--seeds N] [--seed S] [--class CLASS] [--resume FILE] [--trace] [--json]`
+ * `vmpair simulate [--seeds N] [--seed S] [--class CLASS] [--jobs N] [--resume FILE] [--trace] [--json]`
  * or `vmpair simulate --scenario FILE [--json]`: exit 1 when a promise is broken or an expectation fails.
  */
 export const simulate = async (argv: string[], around: Surroundings): Promise<number> => {
@@ -51,6 +56,7 @@ export const simulate = async (argv: string[], around: Surroundings): Promise<nu
 		seed: { type: 'string' },
 		class: { type: 'string' },
 		scenario: { type: 'string' },
+		jobs: { type: 'string' },
 		resume: { type: 'string' },
 		trace: { type: 'boolean', default: false },
 		json: { type: 'boolean', default: false },
@@ -61,6 +67,8 @@ export const simulate = async (argv: string[], around: Surroundings): Promise<nu
 	const swarmClass = classNamed(values.class);
 	const first = wholeNumber('seed', values.seed, 1);
 	const seeds = wholeNumber('seeds', values.seeds, seedsDefault);
+	const jobs = wholeNumber('jobs', values.jobs, availableParallelism());
+	if (jobs < 1 || jobs > jobsMax) throw usageError(`--jobs is 1 to ${jobsMax}`, 'simulate');
 	const tally =
 		(values.resume === undefined ? null : await readTally(values.resume)) ??
 		emptyTally(swarmClass, first);
@@ -70,7 +78,7 @@ export const simulate = async (argv: string[], around: Surroundings): Promise<nu
 			'simulate',
 		);
 	}
-	await playSeeds(tally, { seeds, resume: values.resume, trace: values.trace }, around);
+	await playSeeds(tally, { seeds, jobs, resume: values.resume, trace: values.trace }, around);
 	const done = {
 		...tally,
 		violations: tally.violations.map((each) => ({ ...each, command: reproduce(tally, each.seed) })),
@@ -88,24 +96,29 @@ const classNamed = (name = 'honest'): SwarmClass => {
 
 const playSeeds = async (
 	tally: Tally,
-	options: { seeds: number; resume: string | undefined; trace: boolean },
+	options: { seeds: number; jobs: number; resume: string | undefined; trace: boolean },
 	around: Surroundings,
 ): Promise<void> => {
-	const beforeMs = tally.wallMs;
+	const { seeds, jobs, resume, trace: traced } = options;
+	const { class: swarmClass, seeds: done, wallMs: beforeMs } = tally;
+	const sliceAt = (index: number): Slice | null => {
+		const from = done + index * sliceSeeds;
+		if (from >= seeds) return null;
+		const firstSeed = tally.firstSeed + from;
+		return { swarmClass, firstSeed, seeds: Math.min(sliceSeeds, seeds - from), traced };
+	};
 	const startedMs = performance.now();
-	while (tally.seeds < options.seeds) {
-		const result = runSeed(tally.firstSeed + tally.seeds, {
-			swarmClass: tally.class,
-			traced: options.trace,
-		});
-		for (const line of result.trace) around.warn(line);
-		addResult(tally, result);
-		tally.wallMs = beforeMs + (performance.now() - startedMs);
-		if (options.resume !== undefined && tally.seeds % saveEverySeeds === 0) {
-			await saveTally(options.resume, tally);
-		}
-	}
-	if (options.resume !== undefined) await saveTally(options.resume, tally);
+	let savedMs = startedMs;
+	await playSlices(sliceAt, jobs, async (played) => {
+		for (const line of played.trace) around.warn(line);
+		addTally(tally, played.tally);
+		const nowMs = performance.now();
+		tally.wallMs = beforeMs + (nowMs - startedMs);
+		if (resume === undefined || nowMs - savedMs < saveEveryMs) return;
+		savedMs = nowMs;
+		await saveTally(resume, tally);
+	});
+	if (resume !== undefined) await saveTally(resume, tally);
 };
 
 const readTally = async (file: string): Promise<Tally | null> => {

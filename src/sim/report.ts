@@ -59,6 +59,15 @@ export const addResult = (tally: Tally, result: SeedResult): void => {
 	tally.violations.push({ seed: result.seed, ...first });
 };
 
+/** Adds the sums of the seeds that follow, as if they had been added one by one. */
+export const addTally = (tally: Tally, next: Tally): void => {
+	tally.seeds += next.seeds;
+	tally.simulatedMs += next.simulatedMs;
+	for (const sums of ['faults', 'decisions', 'outcomes'] as const)
+		for (const [name, amount] of Object.entries(next[sums])) add(tally[sums], name, amount);
+	tally.violations.push(...next.violations.slice(0, violationsMax - tally.violations.length));
+};
+
 /** The command that shows one failing seed with its whole trace. */
 export const reproduce = (tally: Tally, seed: number): string =>
 	`vmpair simulate --seeds 1 --seed ${seed}${tally.class === 'honest' ? '' : ` --class ${tally.class}`} --trace`;

@@ -49,6 +49,19 @@ test('a run is taken up where it was left', async (t) => {
 	});
 });
 
+test('the report is the same whatever the number of threads', async (t) => {
+	const report = async (jobs: string): Promise<unknown> => {
+		const { printed, surroundings } = around();
+		const argv = ['--seeds', '110', '--seed', '5', '--jobs', jobs, '--json'];
+		t.is(await simulate(argv, surroundings), 0);
+		const { wallMs, ...rest } = JSON.parse(printed.join('')) as Record<string, unknown>;
+		t.is(typeof wallMs, 'number');
+		// As text: the order of the sums is part of the report.
+		return JSON.stringify(rest);
+	};
+	t.is(await report('2'), await report('1'));
+});
+
 test('a scenario that fails ends with exit code 1 and says what was not seen', async (t) => {
 	await inFolder(async (folder) => {
 		const file = join(folder, 'scenario.yaml');
@@ -79,7 +92,13 @@ ends: 3s
 });
 
 test('wrong numbers and classes are refused', async (t) => {
-	for (const argv of [['--seeds', 'many'], ['--class', 'evil'], ['--seeds', '-1'], ['--what']]) {
+	for (const argv of [
+		['--seeds', 'many'],
+		['--class', 'evil'],
+		['--seeds', '-1'],
+		['--jobs', '0'],
+		['--what'],
+	]) {
 		await t.throwsAsync(simulate(argv, around().surroundings), { code: 'usage' });
 	}
 });
