@@ -208,6 +208,26 @@ const vmSchema = z.strictObject({
 	}),
 });
 
+/** The third voter, where the pair has one. */
+const witnessSchema = z.strictObject({
+	/** It answers, both hosts confirmed its run, and its record is none that was restored. */
+	grants: z.boolean(),
+	/** Why not, as a sentence; empty when it does. */
+	why: sentence,
+	/** What the peer's echoes and the witness's renewals are worth together. */
+	vote: z.enum(['held', 'ending', 'none']),
+	/** Age of the youngest vote. */
+	voteAgeMs: ageMs.nullable(),
+	/** The host that claims to act against the other one. */
+	claimedBy: name.nullable(),
+	/** Time-out of the armed watchdog that a host vouches for; null: its silence proves nothing. This host first. */
+	watchdogs: z.array(z.strictObject({ host: name, timeoutMs: ageMs.nullable() })).length(2),
+	/** L: so long a vote keeps a VM runnable. */
+	leaseMs: ageMs,
+	/** T_take: silence after which a host with an armed watchdog runs nothing any more. */
+	takeMs: ageMs,
+});
+
 /** The engine's part of the status. */
 const statusViewSchema = z.strictObject({
 	apiVersion: z.literal(apiVersion),
@@ -235,6 +255,8 @@ const statusViewSchema = z.strictObject({
 	links: z.array(linkSchema),
 	/** Null when no fence device is configured. */
 	fencing: fencingSchema.nullable(),
+	/** Null in a pair without a witness. */
+	witness: witnessSchema.nullable(),
 	/** Highest priority first, then by name. */
 	vms: z.array(vmSchema),
 	timing: z.strictObject({
@@ -338,6 +360,7 @@ export type Verdict = z.infer<typeof verdict>;
 export type HostView = Readonly<z.infer<typeof hostSchema>>;
 export type LinkView = Readonly<z.infer<typeof linkSchema>>;
 export type FencingView = Readonly<z.infer<typeof fencingSchema>>;
+export type WitnessView = Readonly<z.infer<typeof witnessSchema>>;
 export type SightView = Readonly<z.infer<typeof sightSchema>>;
 export type SideView = Readonly<z.infer<typeof sideSchema>>;
 export type VmView = Readonly<z.infer<typeof vmSchema>>;

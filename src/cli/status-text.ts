@@ -6,6 +6,7 @@ import type {
 	Status,
 	Verdict,
 	VmView,
+	WitnessView,
 } from '#src/api/view.ts';
 import {
 	ago,
@@ -111,6 +112,28 @@ const fencingText = (fencing: FencingView, peer: HostView | undefined): string =
 	return facts.join(', ');
 };
 
+const witnessText = (witness: WitnessView): string => {
+	const votes = { held: 'vote', ending: 'vote about to end,', none: 'no vote' } as const;
+	const vote =
+		witness.vote === 'none' || witness.voteAgeMs === null
+			? 'no vote'
+			: `${votes[witness.vote]} ${span(witness.voteAgeMs)} old (holds ${span(witness.leaseMs)})`;
+	const [armed, bare] = [true, false].map((yes) =>
+		witness.watchdogs
+			.filter(({ timeoutMs }) => (timeoutMs !== null) === yes)
+			.map(({ host }) => host),
+	);
+	const facts = [witness.grants ? 'grants' : `grants nothing: ${witness.why}`, vote];
+	if (witness.claimedBy !== null) facts.push(`${witness.claimedBy} claims to act alone`);
+	if (armed !== undefined && armed.length > 0)
+		facts.push(
+			`watchdog armed on ${armed.join(' and ')} (out after ${span(witness.takeMs)} of silence)`,
+		);
+	if (bare !== undefined && bare.length > 0)
+		facts.push(`no armed watchdog on ${bare.join(' and ')}`);
+	return facts.join(', ');
+};
+
 /**
  * What came in on the heartbeat links and was dropped. A connection that closes without a word is left out:
  * so the peer itself asks whether an agent listens here.
@@ -158,6 +181,9 @@ const guardLines = (status: Status, look: Look): string[] => {
 			look.columns,
 			'  ',
 		),
+		...(status.witness === null
+			? []
+			: wrap(`witness: ${witnessText(status.witness)}`, look.columns, '  ')),
 	];
 };
 

@@ -2,23 +2,13 @@ import type { Raise } from '#src/engine/conditions-replication.ts';
 import { presenceOf, recordOf } from '#src/engine/draft.ts';
 import { vouchedWatchdogMs } from '#src/engine/lease.ts';
 import type { State } from '#src/engine/state.ts';
-import { arbiterOf, leaseInForce, memoryOf, misfit } from '#src/engine/voters.ts';
+import { arbiterOf, leaseInForce, memoryOf, witnessReason } from '#src/engine/voters.ts';
 import { formatDuration } from '#src/std/duration.ts';
 
 /** What is wrong with witness, votes and watchdog. */
 
 /** A restart of the witness or of an agent takes a moment to be over before it is news, ms. */
 const settleMs = 5000;
-
-const witnessReason = (state: State): string => {
-	const { view } = state.witness;
-	if (view === null) return 'it has not answered yet';
-	const wrong = misfit(state);
-	if (wrong !== null) return wrong;
-	return view.runId === memoryOf(state).confirmedRunId
-		? 'it does not answer'
-		: 'it was restarted, and both hosts have not confirmed it yet';
-};
 
 const arbiterConditions = (state: State, raise: Raise): void => {
 	const arbiter = arbiterOf(state);

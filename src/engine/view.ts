@@ -19,6 +19,7 @@ import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
+import { witnessView } from '#src/engine/view-witness.ts';
 import { arbiterOf } from '#src/engine/voters.ts';
 import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
 
@@ -314,6 +315,7 @@ export const statusView = (state: State, nowMs: number): StatusView => {
 		hosts: [selfHost(state, nowMs), peerHost(state, nowMs)],
 		links: linkViews(state, nowMs),
 		fencing: fencingView(state, nowMs),
+		witness: witnessView(state, nowMs),
 		vms,
 		timing: { ...config.timing },
 	};

@@ -57,6 +57,17 @@ const freshMs = 3000;
 export const witnessAnswers = (state: State, nowMs: MonotonicMs): boolean =>
 	state.witness.view !== null && nowMs - state.witness.view.sentMs <= freshMs;
 
+/** Why the witness grants nothing, as a sentence. */
+export const witnessReason = (state: State): string => {
+	const { view } = state.witness;
+	if (view === null) return 'it has not answered yet';
+	const wrong = misfit(state);
+	if (wrong !== null) return wrong;
+	return view.runId === memoryOf(state).confirmedRunId
+		? 'it does not answer'
+		: 'it was restarted, and both hosts have not confirmed it yet';
+};
+
 /** True when the witness answers and grants: its run confirmed by both hosts, its record not below our marks. */
 export const witnessGrants = (state: State, nowMs: MonotonicMs): boolean => {
 	const { view } = state.witness;

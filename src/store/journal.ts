@@ -35,6 +35,12 @@ export type JournalBody =
 	| { readonly type: 'input'; readonly event: JournalInput }
 	/** The same as the input with this number: observations repeat themselves far more often than not. */
 	| { readonly type: 'input'; readonly same: number }
+	/** As the input with this number, but for some numbers in its JSON: what comes every second differs by a count. */
+	| {
+			readonly type: 'input';
+			readonly like: number;
+			readonly set: readonly (readonly [number, string])[];
+	  }
 	/** An input that was too large to keep. */
 	| { readonly type: 'input'; readonly oversize: number; readonly of: string }
 	/** So many entries could not be written before this one. */
@@ -56,6 +62,12 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const levels: ReadonlySet<unknown> = new Set(['debug', 'info', 'warn', 'error']);
 
+const isChange = (value: unknown): boolean =>
+	Array.isArray(value) &&
+	value.every(
+		(each) => Array.isArray(each) && Number.isSafeInteger(each[0]) && typeof each[1] === 'string',
+	);
+
 const fits = (value: Readonly<Record<string, unknown>>): boolean => {
 	const { seq, at, ms, boot, type } = value;
 	if (!Number.isSafeInteger(seq) || typeof at !== 'string') return false;
@@ -72,6 +84,7 @@ const fits = (value: Readonly<Record<string, unknown>>): boolean => {
 		case 'input':
 			return (
 				typeof value['same'] === 'number' ||
+				(typeof value['like'] === 'number' && isChange(value['set'])) ||
 				typeof value['oversize'] === 'number' ||
 				(isRecord(value['event']) && typeof value['event']['type'] === 'string')
 			);
@@ -93,13 +106,37 @@ export const decodeEntry = (line: string): JournalEntry | null => {
 	return isRecord(value) && fits(value) ? (value as unknown as JournalEntry) : null;
 };
 
+/** Digits anywhere in a JSON text, inside words as well: only their places must be the same. */
+const digits = /\d+/g;
+
+/** What makes one JSON text into another that differs in digits alone; null when more than a few differ, or else. */
+const changeOf = (from: string, to: string): readonly (readonly [number, string])[] | null => {
+	if (from.replaceAll(digits, '0') !== to.replaceAll(digits, '0')) return null;
+	const before = from.match(digits) ?? [];
+	const changed = (to.match(digits) ?? []).flatMap((text, index) =>
+		text === before[index] ? [] : [[index, text] as const],
+	);
+	return changed.length > changesMax ? null : changed;
+};
+
+const changesMax = 16;
+
+const changedText = (from: string, set: readonly (readonly [number, string])[]): string => {
+	const texts = new Map(set);
+	let index = -1;
+	return from.replaceAll(digits, (text) => {
+		index += 1;
+		return texts.get(index) ?? text;
+	});
+};
+
 /** The last input of each type that stands in full in the present file, as JSON. */
 export type InputMemory = ReadonlyMap<string, { readonly seq: number; readonly json: string }>;
 
 /**
- * How an input is written: in full, as "the same as", or not at all (null). A tick that changed nothing
- * is not written: it says nothing. `memory` starts empty in every file, so that
- * a file hardly needs the ones before it.
+ * How an input is written: in full, as "the same as", as "like" another one, or not at all (null). A tick that
+ * changed nothing is not written: it says nothing. `memory` starts empty in every file, so that a file hardly
+ * needs the ones before it.
  */
 export const inputBody = (
 	event: JournalInput,
@@ -110,6 +147,9 @@ export const inputBody = (
 	const json = JSON.stringify(event);
 	const last = memory.get(event.type);
 	if (last?.json === json) return { body: { type: 'input', same: last.seq }, json: null };
+	const set = last === undefined ? null : changeOf(last.json, json);
+	if (last !== undefined && set !== null)
+		return { body: { type: 'input', like: last.seq, set }, json: null };
 	if (json.length > lineBytesMax)
 		return { body: { type: 'input', oversize: json.length, of: event.type }, json: null };
 	return { body: { type: 'input', event }, json };
@@ -167,6 +207,11 @@ export const inputReader = (): ((entry: JournalEntry) => JournalInput | null) =>
 	return (entry) => {
 		if (entry.type !== 'input') return null;
 		if ('same' in entry) return full.get(entry.same) ?? null;
+		if ('like' in entry) {
+			const from = full.get(entry.like);
+			if (from === undefined) return null;
+			return JSON.parse(changedText(JSON.stringify(from), entry.set)) as JournalInput;
+		}
 		if (!('event' in entry)) return null;
 		// Only the last one of a type is ever referred to.
 		full.delete(latest.get(entry.event.type) ?? 0);

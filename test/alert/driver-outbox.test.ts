@@ -179,11 +179,13 @@ test('after a restart an open condition is not told again, and one that is over 
 	first.conditions([wrong('stays'), wrong('ends')]);
 	while (first.view()[0]?.pending !== 0) await new Promise(setImmediate);
 	await first.close();
-	const second = await openOutbox(t, directory, [sink], { settleMs: 200 });
+	const second = await openOutbox(t, directory, [sink], { settleMs: 3_600_000 });
 	second.conditions([]);
 	second.conditions([wrong('stays')]);
 	t.is(second.view()[0]?.pending, 0, 'nothing resolves before the world was observed');
-	const observing = setInterval(() => second.conditions([wrong('stays')]), 20);
+	await second.close();
+	const third = await openOutbox(t, directory, [sink], { settleMs: 20 });
+	const observing = setInterval(() => third.conditions([wrong('stays')]), 20);
 	await receiver.until(() => receiver.accepted.length === 3);
 	clearInterval(observing);
 	t.is(told(receiver)[2], 'condition.resolved ends');

@@ -87,6 +87,7 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 		perHourMax: 3,
 		delayMs: 0,
 	},
+	witness: null,
 	vms: [...vms],
 	timing: {
 		detectionMs: 3000,

@@ -34,6 +34,34 @@ ce     running  north  running  UpToDate/UpToDate  ready     12 d`,
 	);
 });
 
+test('a witness is told with its votes, its claim and the watchdogs that count', (t) => {
+	const witness: Status['witness'] = {
+		grants: true,
+		why: '',
+		vote: 'held',
+		voteAgeMs: 300,
+		claimedBy: null,
+		watchdogs: [
+			{ host: 'north', timeoutMs: 5000 },
+			{ host: 'south', timeoutMs: null },
+		],
+		leaseMs: 5000,
+		takeMs: 12_200,
+	};
+	const told = (change: Partial<NonNullable<Status['witness']>>): string =>
+		statusLines(exampleStatus([], { witness: { ...witness, ...change } }), plain)
+			.join(' ')
+			.replaceAll(/\s+/g, ' ');
+	t.regex(
+		told({}),
+		/witness: grants, vote 0\.3 s old \(holds 5\.0 s\), watchdog armed on north \(out after 12 s of silence\), no armed watchdog on south/,
+	);
+	t.regex(
+		told({ grants: false, why: 'it does not answer', vote: 'none', claimedBy: 'south' }),
+		/witness: grants nothing: it does not answer, no vote, south claims to act alone/,
+	);
+});
+
 test('columns are shed until the table fits, and nothing is wider than a phone', (t) => {
 	const lines = statusLines(exampleStatus(names.map((name) => exampleVm(name))), {
 		columns: 44,

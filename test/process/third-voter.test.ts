@@ -10,7 +10,9 @@ test('two agents with a witness renew, and hold watchdogs that count', async (t)
 		await until(`the board of ${host} is fed`, () => board.fed.length > 3);
 		await until(`nothing is wrong on ${host}`, async () => {
 			const status = await statusOf(stage, host);
-			return status?.conditions.length === 0;
+			const voter = status?.witness ?? null;
+			const armed = voter?.watchdogs.every(({ timeoutMs }) => timeoutMs === 5000) === true;
+			return status?.conditions.length === 0 && voter?.grants === true && armed;
 		});
 	}
 	await until('each vouches for its watchdog in the witness', async () => {
