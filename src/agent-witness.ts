@@ -1,6 +1,6 @@
 import { type Config } from '#src/config/config.ts';
 import { watchdogSettings } from '#src/config/policy.ts';
-import { engineWitness, timingTable } from '#src/config/timing.ts';
+import { leaseTiming, timingTable } from '#src/config/timing.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { World } from '#src/loop.ts';
 import type { VoterSettings } from '#src/agent-voter.ts';
@@ -51,7 +51,7 @@ const voterOptions = (config: Config, access: WitnessAccess, run: Run): VoterOpt
 	return {
 		host: config.host,
 		bootId: run.bootId,
-		timing: engineWitness(timingTable(config.detectionMs)),
+		timing: leaseTiming(timingTable(config.detectionMs)),
 		echoing: !run.claiming,
 		module: new URL('agent-voter.ts', import.meta.url).href,
 		settings: given,

@@ -153,10 +153,12 @@ export interface Voter {
 /** The watchdog of this host as its feeder shows it; null when no feeder answers. */
 export interface WatchdogObservation {
 	readonly device: string;
-	/** The real time-out, read back from the kernel, ms. */
-	readonly timeoutMs: number;
+	/** The real time-out, read back from the kernel, ms; null while nobody says it. */
+	readonly timeoutMs: number | null;
+	/** It counts, is held, and is fed now. */
 	readonly armed: boolean;
-	readonly board: 'tested' | 'untested' | 'softdog';
+	/** Why it is not armed, as a sentence; empty when it is. */
+	readonly why: string;
 }
 
 /** What the heartbeat thread makes of all votes: `ending` is early enough to pause every VM in time. */

@@ -55,7 +55,7 @@ export const engineConfig = (
 		self: config.host,
 		peer: config.peer,
 		arbiter: config.arbiter,
-		witness: config.witness === null ? null : engineWitness(table),
+		witness: config.witness === null ? null : engineWitness(table, watchedHosts(config)),
 		timing: {
 			detectionMs: table.detectionMs,
 			beatIntervalMs: table.beatIntervalMs,
@@ -83,6 +83,9 @@ export const engineConfig = (
 		version: by.version,
 	};
 };
+
+const watchedHosts = (config: Config): readonly HostName[] =>
+	config.hostNames.filter((name) => hostConfig(config, name).watchdog !== null);
 
 /** The watchdog of this host and how it is held; null when there is none. */
 export const watchdogSettings = (config: Config): HoldSettings | null => {

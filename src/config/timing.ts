@@ -1,4 +1,4 @@
-import { takeAfterMs } from '#src/witness/lease.ts';
+import { type LeaseTiming, takeAfterMs } from '#src/witness/lease.ts';
 
 /** Between two beats; small enough that three lost ones are told apart from a loaded network. */
 const beatIntervalMs = 200;
@@ -35,12 +35,18 @@ export interface TimingTable {
 	readonly takeMs: number;
 }
 
-/** What of the table votes and claims are reckoned with, as the engine takes it. */
-export const engineWitness = (table: TimingTable) => ({
+/** How long a vote lasts, and how long before its end the pauses begin, ms. */
+export const leaseTiming = (table: TimingTable): LeaseTiming => ({
 	leaseMs: table.leaseMs,
 	pauseLeadMs: leaseMarginMs,
+});
+
+/** What votes and claims are reckoned with, as the engine takes it; `watchdogs`: the hosts that have one. */
+export const engineWitness = (table: TimingTable, watchdogs: readonly string[]) => ({
+	...leaseTiming(table),
 	watchdogMs: table.watchdogMs,
 	takeMs: table.takeMs,
+	watchdogs,
 });
 
 /** The table that derives from the detection time D (docs/protocol.md, section 5). */

@@ -24,6 +24,28 @@ const arbiterConditions = (state: State, raise: Raise): void => {
 		);
 };
 
+/** A host without a configured watchdog was set up so: its fence devices are its proof. */
+const watchdogConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { witness, self } = state.config;
+	if (witness === null || !witness.watchdogs.includes(self) || !leaseInForce(state)) return;
+	if (nowMs - state.startedAtMs <= settleMs || vouchedWatchdogMs(state) !== null) return;
+	const { watchdog } = state.witness;
+	const limit = formatDuration(witness.watchdogMs);
+	const why =
+		watchdog === null
+			? 'no feeder answers'
+			: watchdog.armed
+				? `the time-out of ${watchdog.device} is not ${limit} or less`
+				: watchdog.why;
+	raise(
+		'watchdog-unarmed',
+		self,
+		'warning',
+		`no watchdog of at most ${limit} is armed on ${self}, so its silence proves nothing: ${why}`,
+		watchdog === null ? 'systemctl status vmpair-feeder' : 'vmpair watchdog check',
+	);
+};
+
 /** Raises what has to do with the third voter; nothing in a pair without a witness. */
 export const witnessConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { config, witness } = state;
@@ -37,18 +59,7 @@ export const witnessConditions = (state: State, nowMs: number, raise: Raise): vo
 			`the witness grants nothing to ${config.self}: ${witnessReason(state)}`,
 			'vmpair witness check',
 		);
-	if (
-		leaseInForce(state) &&
-		nowMs - state.startedAtMs > settleMs &&
-		vouchedWatchdogMs(state) === null
-	)
-		raise(
-			'watchdog-unarmed',
-			config.self,
-			'warning',
-			`no tested watchdog of at most ${formatDuration(config.witness.watchdogMs)} is armed on ${config.self}: its silence proves nothing`,
-			'systemctl status vmpair-feeder',
-		);
+	watchdogConditions(state, nowMs, raise);
 	for (const { vm, resource } of config.vms) {
 		if (memoryOf(state).paused[vm] === undefined || presenceOf(state, vm) !== 'paused') continue;
 		raise(

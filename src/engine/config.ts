@@ -58,6 +58,8 @@ interface EngineWitness {
 	readonly pauseLeadMs: number;
 	/** T_wd: a watchdog that takes longer does not count as armed. */
 	readonly watchdogMs: number;
+	/** Hosts for which a watchdog is configured. */
+	readonly watchdogs: readonly HostName[];
 	/** T_take: silence after which a host with lease and armed watchdog runs nothing any more. */
 	readonly takeMs: number;
 }

@@ -156,9 +156,9 @@ const verifiedPausedMs = (state: State): number | null => {
 export const vouchedWatchdogMs = (state: State): number | null => {
 	const { witness } = state.config;
 	const { watchdog } = state.witness;
-	if (witness === null || watchdog === null || !watchdog.armed || !leaseInForce(state)) return null;
-	if (watchdog.board !== 'tested' || watchdog.timeoutMs > witness.watchdogMs) return null;
-	return watchdog.timeoutMs;
+	if (witness === null || watchdog?.armed !== true || !leaseInForce(state)) return null;
+	const { timeoutMs } = watchdog;
+	return timeoutMs === null || timeoutMs > witness.watchdogMs ? null : timeoutMs;
 };
 
 const ordersOf = (draft: Draft): LeaseOrders => {

@@ -140,7 +140,10 @@ const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineC
 		peer,
 		arbiter: world.arbiter,
 		timing: table,
-		witness: world.witness === undefined ? null : engineWitness(table),
+		witness:
+			world.witness === undefined
+				? null
+				: engineWitness(table, world.witness.watchdogs ?? world.hosts),
 		links: world.networks.map(({ name, switched }) => ({ link: name, switched })),
 		fencing: {
 			levels: ladderOf(world, peer),

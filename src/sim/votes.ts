@@ -56,11 +56,8 @@ export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
 	if (watchdog !== null)
 		inAgentAfter(simulation, agent, delay(simulation, 5, 50), () => {
 			const { timeoutMs } = watchdog;
-			const observed = { device: '/dev/watchdog0', timeoutMs, armed: true } as const;
-			agent.loop.post({
-				type: 'watchdog-observed',
-				watchdog: { ...observed, board: 'tested' },
-			});
+			const seen = { device: '/dev/watchdog0', timeoutMs, armed: true, why: '' };
+			agent.loop.post({ type: 'watchdog-observed', watchdog: seen });
 		});
 	const { votes } = agent;
 	// The main loop's first orders come before the first renewal.

@@ -66,8 +66,9 @@ export class FeederClient {
 			return;
 		}
 		this.#askedMs = null;
-		const { device, timeoutMs, armed, board } = answer;
-		this.#tell(device === null || timeoutMs === null ? null : { device, timeoutMs, armed, board });
+		const { device, timeoutMs, armed, detail } = answer;
+		const why = armed ? '' : detail;
+		this.#tell(device === null ? null : { device, timeoutMs, armed, why });
 	}
 
 	#gone(): void {

@@ -3,7 +3,13 @@ import { misfit } from '#src/engine/voters.ts';
 import type { WitnessAnswer } from '#src/ports-witness.ts';
 import { pairOf, vmConfig } from '#test/engine/_pair.ts';
 
-const witness = { leaseMs: 5000, pauseLeadMs: 2000, watchdogMs: 5000, takeMs: 12_200 };
+const witness = {
+	leaseMs: 5000,
+	pauseLeadMs: 2000,
+	watchdogMs: 5000,
+	takeMs: 12_200,
+	watchdogs: ['alpha', 'beta'],
+};
 
 test('what the witness refuses is told apart: no record, another pair’s, or none of ours', (t) => {
 	const reasons: readonly (readonly [WitnessAnswer['reply'], RegExp])[] = [
