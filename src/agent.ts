@@ -218,7 +218,7 @@ class Agent implements World {
 	}
 
 	failed(error: Error): void {
-		this.#log('error', 'the agent stops: what it knows can no longer be trusted; VMs go on', {
+		this.#say('error', 'the agent stops: what it knows can no longer be trusted; VMs go on', {
 			error: error.stack ?? error.message,
 		});
 		this.#end(softwareExit);

@@ -40,10 +40,14 @@ export interface VoteCallbacks {
  */
 export class PeerChannel {
 	readonly #options: ChannelOptions;
-	readonly #tick = new SharedArrayBuffer(8);
+	readonly #turns = new SharedArrayBuffer(16);
 	readonly #mailbox: Mailbox<Orders>;
 	#worker: Worker | null = null;
 	#ticking: NodeJS.Timeout | null = null;
+	#ready = false;
+	#rounds = 0n;
+	/** Ticks of the main loop during which the thread did not turn. */
+	#stillTicks = 0;
 	#stopping = false;
 	#counters = noCounts();
 	#invalidDocuments = 0;
@@ -91,7 +95,7 @@ export class PeerChannel {
 		this.#notice = callback;
 	}
 
-	/** The heartbeat thread died (`heartbeat-failed`): the agent cannot go on and has to exit. */
+	/** The heartbeat thread died or hangs (`heartbeat-failed`): the agent cannot go on and has to exit. */
 	onFailed(callback: (error: VmpairError) => void): void {
 		this.#failed = callback;
 	}
@@ -99,8 +103,11 @@ export class PeerChannel {
 	/** Starts the thread; resolves when it listens and beats, rejects with `heartbeat-failed`. */
 	start(): Promise<void> {
 		this.#beatTick();
-		this.#ticking = setInterval(() => this.#beatTick(), this.#options.timing.beatIntervalMs);
-		const workerData: WorkerInput = { options: this.#options, tick: this.#tick };
+		this.#ticking = setInterval(() => {
+			this.#beatTick();
+			this.#watchThread();
+		}, this.#options.timing.beatIntervalMs);
+		const workerData: WorkerInput = { options: this.#options, turns: this.#turns };
 		const worker = new Worker(new URL('worker.ts', import.meta.url), {
 			name: 'heartbeat',
 			workerData,
@@ -108,13 +115,12 @@ export class PeerChannel {
 		});
 		this.#worker = worker;
 		return new Promise((resolve, reject) => {
-			let ready = false;
 			let cause: unknown;
 			const limit = setTimeout(() => reject(failure(`not ready after ${startMs} ms`)), startMs);
 			worker.on('message', (message: FromWorker) => {
 				this.#take(message);
 				if (message.type !== 'ready') return;
-				ready = true;
+				this.#ready = true;
 				clearTimeout(limit);
 				resolve();
 			});
@@ -125,7 +131,7 @@ export class PeerChannel {
 				clearTimeout(limit);
 				this.#worker = null;
 				const error = failure(cause === undefined ? `exit code ${code}` : messageOf(cause), cause);
-				if (!ready) reject(error);
+				if (!this.#ready) reject(error);
 				else if (!this.#stopping) this.#failed(error);
 			});
 		});
@@ -181,7 +187,23 @@ export class PeerChannel {
 
 	/** Shows the heartbeat thread that the main loop turns. */
 	#beatTick(): void {
-		Atomics.store(new BigInt64Array(this.#tick), 0, process.hrtime.bigint());
+		Atomics.store(new BigInt64Array(this.#turns), 0, process.hrtime.bigint());
+	}
+
+	/**
+	 * A thread that hangs sends nothing for ever and ends by nothing. After D the peer misses this host in any case, so
+	 * a new start costs no more. Counted in ticks of this loop: what stops the whole process is no fault of the thread.
+	 */
+	#watchThread(): void {
+		const { beatIntervalMs, detectionMs } = this.#options.timing;
+		const rounds = Atomics.load(new BigInt64Array(this.#turns), 1);
+		this.#stillTicks = this.#ready && rounds === this.#rounds ? this.#stillTicks + 1 : 0;
+		this.#rounds = rounds;
+		const stillMs = this.#stillTicks * beatIntervalMs;
+		if (this.#stopping || stillMs < detectionMs) return;
+		this.#stopping = true;
+		void this.#worker?.terminate();
+		this.#failed(failure(`it has not turned for ${stillMs} ms`));
 	}
 
 	#post(message: ToWorker): void {

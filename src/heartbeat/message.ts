@@ -110,8 +110,11 @@ export interface Report {
 /** Handed to the thread at its start. */
 export interface WorkerInput {
 	readonly options: ChannelOptions;
-	/** One 64-bit integer: the main loop's last tick in nanoseconds of the monotonic clock. */
-	readonly tick: SharedArrayBuffer;
+	/**
+	 * Two 64-bit integers: the main loop's last tick in nanoseconds of the monotonic clock, and the thread's rounds of
+	 * beats so far. Each of the two sees by them that the other one turns.
+	 */
+	readonly turns: SharedArrayBuffer;
 }
 
 export type ToWorker =

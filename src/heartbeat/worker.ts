@@ -82,7 +82,7 @@ const hurry = (): void => {
 
 class HeartbeatThread {
 	readonly #options: ChannelOptions;
-	readonly #tick: BigInt64Array;
+	readonly #turns: BigInt64Array;
 	readonly #mailbox: Mailbox<Report>;
 	readonly #tally: Tally;
 	readonly #reporter: Reporter;
@@ -105,7 +105,7 @@ class HeartbeatThread {
 	constructor(input: WorkerInput, post: (message: FromWorker) => void) {
 		const { options } = input;
 		this.#options = options;
-		this.#tick = new BigInt64Array(input.tick);
+		this.#turns = new BigInt64Array(input.turns);
 		this.#mailbox = createMailbox((report) => post({ type: 'report', report }));
 		this.#tally = createTally(this.#mailbox);
 		this.#reporter = createReporter(this.#mailbox);
@@ -305,6 +305,7 @@ class HeartbeatThread {
 		// What came while this thread did not run is unread: its own stall is no fault of a connection.
 		const excusedMs = gapMs >= suspectMs ? Math.max(0, gapMs - beatIntervalMs) : 0;
 		this.#roundMs = nowMs;
+		Atomics.add(this.#turns, 1, 1n);
 		this.#nextSeq(nowMs);
 		for (const session of this.#sessions) {
 			if (session.peer === null) continue;
@@ -337,7 +338,7 @@ class HeartbeatThread {
 		}
 		const nowMs = monotonicMs();
 		const { self, bootId, session: mySession, timing } = this.#options;
-		const lagMs = nowMs - Number(Atomics.load(this.#tick, 0) / 1000n) / 1000;
+		const lagMs = nowMs - Number(Atomics.load(this.#turns, 0) / 1000n) / 1000;
 		session.connection.send(
 			encodeBeat({
 				host: self,

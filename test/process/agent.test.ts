@@ -49,6 +49,7 @@ test('a stopped agent is no dead host, and goes on where it was', async (t) => {
 	stage.host('north').agent?.kill('SIGCONT');
 	await allProtected(stage);
 	t.is(places(stage), before);
+	t.regex((await vmpair(stage, 'north', 'history')).stdout, /this agent was stalled +gapMs=\d+/);
 	promisesHold(t, stage);
 });
 
