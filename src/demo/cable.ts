@@ -17,14 +17,17 @@ export class Cable {
 	readonly portFrom: Readonly<Record<string, number>>;
 	readonly #servers: readonly Server[];
 	readonly #sockets = new Set<Socket>();
+	readonly #delayMs: () => number;
 	#open = true;
 
 	private constructor(
 		name: string,
 		servers: readonly (readonly [string, Server])[],
 		targets: Readonly<Record<string, End>>,
+		delayMs: () => number,
 	) {
 		this.name = name;
+		this.#delayMs = delayMs;
 		this.#servers = servers.map(([, server]) => server);
 		this.portFrom = Object.fromEntries(
 			servers.map(([from, server]) => {
@@ -40,8 +43,15 @@ export class Cable {
 		}
 	}
 
-	/** `listeners`: where each host's agent listens; the other host dials it through the cable. */
-	static async lay(name: string, listeners: Readonly<Record<string, End>>): Promise<Cable> {
+	/**
+	 * `listeners`: where each host's agent listens; the other host dials it through the cable. `delayMs` is asked how
+	 * long each piece of a stream is under way.
+	 */
+	static async lay(
+		name: string,
+		listeners: Readonly<Record<string, End>>,
+		delayMs: () => number = () => 0,
+	): Promise<Cable> {
 		const hosts = Object.keys(listeners);
 		const servers: [string, Server][] = [];
 		const targets: Record<string, End> = {};
@@ -52,7 +62,7 @@ export class Cable {
 			servers.push([from, server]);
 			targets[from] = end;
 		}
-		return new Cable(name, servers, targets);
+		return new Cable(name, servers, targets, delayMs);
 	}
 
 	/** From now on nothing passes and nothing is refused: what a cut cable, or a dead host, looks like. */
@@ -94,8 +104,19 @@ export class Cable {
 			if (this.#open) near.destroy();
 		});
 		const pass = (from: Socket, to: Socket): void => {
-			from.on('data', (chunk) => {
-				if (this.#open) to.write(chunk);
+			const underWay: Buffer[] = [];
+			let dueMs = 0;
+			const arrive = (): void => {
+				const piece = underWay.shift();
+				if (this.#open && piece !== undefined) to.write(piece);
+			};
+			from.on('data', (chunk: Buffer) => {
+				underWay.push(chunk);
+				const nowMs = performance.now();
+				// A stream keeps its order: what follows a late piece is late as well.
+				dueMs = Math.max(dueMs, nowMs + this.#delayMs());
+				if (dueMs <= nowMs) arrive();
+				else setTimeout(arrive, dueMs - nowMs);
 			});
 			// The far end must not learn of an end through a cut cable.
 			from.on('close', () => {

@@ -55,6 +55,8 @@ export interface StageOptions {
 	readonly onEvent: (event: StageEvent) => void;
 	/** One line for each thing the world does; null when nobody reads it. */
 	readonly trace: ((line: string) => void) | null;
+	/** How long each piece of a stream is under way between the hosts, ms; no time when left out. */
+	readonly delayMs?: () => number;
 }
 
 /** `RestartSec` of the systemd unit. */
@@ -81,7 +83,10 @@ const freePorts = async (world: ScenarioWorld): Promise<Ports> => {
 	return ports;
 };
 
-const layCables = async (world: ScenarioWorld, ports: Ports): Promise<readonly Cable[]> =>
+const layCables = async (
+	{ world, delayMs }: StageOptions,
+	ports: Ports,
+): Promise<readonly Cable[]> =>
 	await Promise.all(
 		world.networks.map(({ name }) =>
 			Cable.lay(
@@ -92,6 +97,7 @@ const layCables = async (world: ScenarioWorld, ports: Ports): Promise<readonly C
 						{ address: '127.0.0.1', port: ports[host]?.[name] ?? 0 },
 					]),
 				),
+				delayMs,
 			),
 		),
 	);
@@ -157,7 +163,7 @@ export class Stage {
 		const stage = new Stage(options);
 		const { world } = options;
 		const ports = await freePorts(world);
-		stage.#cables = await layCables(world, ports);
+		stage.#cables = await layCables(options, ports);
 		const shared = writeSharedFiles(stage.folder, world, ports, options.third);
 		for (const sim of stage.#world.simulation.hosts) {
 			const files = writeHostFiles(shared, sim);
