@@ -149,6 +149,7 @@ class Agent implements World {
 			monotonicMs(),
 		);
 		this.#loop = new Loop(this.#state, this);
+		parts.journal.onFailing((problem) => this.#loop.post({ type: 'disk-observed', problem }));
 	}
 
 	#engineConfig(): EngineConfig {

@@ -175,6 +175,14 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`${state.armBlockers.length} finding(s) on ${config.self}: ${state.armBlockers[0] ?? ''}`,
 			'vmpair status shows all findings',
 		);
+	if (state.diskProblem !== null)
+		raise(
+			'state-disk',
+			config.self,
+			'critical',
+			`the disk of the state file on ${config.self} takes nothing (${state.diskProblem}): nothing can be decided there`,
+			`on ${config.self}: df, dmesg`,
+		);
 	const silentSince = [state.resourcesUnknownSinceMs, state.vmsUnknownSinceMs];
 	const names = ['DRBD', 'the hypervisor'];
 	silentSince.forEach((sinceMs, index) => {

@@ -77,6 +77,8 @@ export type Event =
 			/** What this host reads of its own fence device is not what the peer would fence. */
 			readonly ownDeviceWrong: boolean;
 	  }
+	/** Why the disk of the state file takes nothing, in words of the system; null: it takes what is written. */
+	| { readonly type: 'disk-observed'; readonly problem: string | null }
 	/** `at`: wall-clock time, ISO 8601, only for what people read. */
 	| {
 			readonly type: 'requested';

@@ -236,6 +236,9 @@ export const observe = (draft: Draft, event: Event): void => {
 				ownDeviceWrong: event.ownDeviceWrong,
 			};
 			return;
+		case 'disk-observed':
+			draft.state = { ...state, diskProblem: event.problem };
+			return;
 		case 'requested':
 			requested(draft, event);
 			return;

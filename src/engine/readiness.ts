@@ -35,6 +35,11 @@ export const pairBlocker = (
 			blocker: `the pair is disarmed by ${persisted.pair.by}: ${persisted.pair.reason || 'no reason given'}`,
 			next: 'vmpair arm',
 		};
+	if (state.diskProblem !== null)
+		return {
+			blocker: `the disk of the state file on ${config.self} takes nothing`,
+			next: `on ${config.self}: df, dmesg`,
+		};
 	if (!inContact(state))
 		return { blocker: `${config.peer} is ${peer.status}`, next: `look at ${config.peer}` };
 	if (peer.document?.configDigest !== config.digest)

@@ -229,6 +229,8 @@ export interface State {
 	readonly ownDeviceWrong: boolean;
 	/** Null before the first preflight. */
 	readonly armBlockers: readonly string[] | null;
+	/** Why the disk of the state file takes nothing: the next decision would end this agent. */
+	readonly diskProblem: string | null;
 	readonly witness: WitnessState;
 	readonly leaving: boolean;
 	readonly left: boolean;
@@ -354,6 +356,7 @@ export const initialState = (
 	retries: {},
 	ownDeviceWrong: false,
 	armBlockers: null,
+	diskProblem: null,
 	witness: initialWitness(persisted, nowMs),
 	leaving: false,
 	left: false,

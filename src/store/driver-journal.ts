@@ -77,7 +77,8 @@ export class Journal {
 	#recent: NoteEntry[] = [];
 	#timer: NodeJS.Timeout | null = null;
 	#writing: Promise<void> | null = null;
-	#failing = false;
+	#failing: string | null = null;
+	#onFailing: (problem: string | null) => void = () => {};
 	#torn = false;
 	#closed = false;
 	/** Entries that were never written since the start, for the status. */
@@ -103,6 +104,12 @@ export class Journal {
 			journal.#failed(error);
 		}
 		return journal;
+	}
+
+	/** Told now and at each change why nothing can be written, or null: the state file is on the same disk. */
+	onFailing(callback: (problem: string | null) => void): void {
+		this.#onFailing = callback;
+		callback(this.#failing);
 	}
 
 	/** A run of the agent begins: what the engine starts from. */
@@ -140,7 +147,7 @@ export class Journal {
 	/** Writes what waits now. It resolves when that ended, well or not. */
 	async flush(): Promise<void> {
 		do await this.#write();
-		while (this.#waiting.length > 0 && !this.#failing);
+		while (this.#waiting.length > 0 && this.#failing === null);
 	}
 
 	/** Writes what waits and closes the file. */
@@ -192,7 +199,7 @@ export class Journal {
 				this.#timer = null;
 				void this.#write();
 			},
-			this.#failing ? retryMs : delayMs,
+			this.#failing === null ? delayMs : retryMs,
 		);
 		this.#timer.unref();
 	}
@@ -220,8 +227,9 @@ export class Journal {
 		const bytes = batch.reduce((sum, each) => sum + each.bytes, 0);
 		this.#waitingBytes -= bytes;
 		this.#fileBytes += bytes;
-		if (this.#failing) {
-			this.#failing = false;
+		if (this.#failing !== null) {
+			this.#failing = null;
+			this.#onFailing(null);
 			this.#options.problem('journal-written-again', 'the event journal is written again');
 		}
 		this.#tellLost();
@@ -276,7 +284,7 @@ export class Journal {
 		for (const name of files) {
 			const lines = (await readTail(join(directory, name), 2 * lineBytesMax)).split('\n');
 			const rest = lines.pop() ?? '';
-			if (name === journalFileName && rest !== '') {
+			if (name === journalFileName && rest !== '' && !this.#torn) {
 				this.#torn = true;
 				this.#options.problem(
 					'journal-torn-line',
@@ -295,8 +303,11 @@ export class Journal {
 	}
 
 	#failed(error: unknown): void {
-		if (!this.#failing) this.#options.problem('journal-write-failed', messageOf(error));
-		this.#failing = true;
+		if (this.#failing === null) {
+			this.#failing = messageOf(error);
+			this.#onFailing(this.#failing);
+			this.#options.problem('journal-write-failed', this.#failing);
+		}
 		void this.#handle?.close().catch(() => {});
 		this.#handle = null;
 		if (this.#waiting.length > 0 && !this.#closed) this.#schedule(retryMs);

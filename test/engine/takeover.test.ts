@@ -47,6 +47,19 @@ test('while the peer is out, replication waits for it and not for the link', (t)
 	t.is(statusView(right.state, right.nowMs).vms[0]?.failover.next, nextOf('peer-out'));
 });
 
+test('a host whose disk takes nothing protects nobody, and says so until it takes something', (t) => {
+	const [, right] = pairOf();
+	const told = () => conditions(right.state, right.nowMs).map(({ name }) => name);
+	right.take({ type: 'disk-observed', problem: 'ENOSPC' });
+	t.deepEqual(told(), ['state-disk']);
+	const { verdict, reason } = statusView(right.state, right.nowMs);
+	t.is(verdict, 'unprotected');
+	t.regex(reason, /disk of the state file on right takes nothing \(ENOSPC\)/);
+	right.take({ type: 'disk-observed', problem: null });
+	t.deepEqual(told(), []);
+	t.is(statusView(right.state, right.nowMs).verdict, 'protected');
+});
+
 test('a living peer is not confirmed dead, and the refusal says once that it is one', (t) => {
 	const [, right] = pairOf();
 	right.take({

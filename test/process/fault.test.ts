@@ -1,4 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { execa } from 'execa';
 import { inHeartbeatThread } from '#test/process/debugger.ts';
 import {
 	allProtected,
@@ -21,19 +24,38 @@ const threadFaults: readonly (readonly [string, string, RegExp])[] = [
 	['it hangs', 'for (;;);', /heartbeat thread ended: it has not turned for 3000 ms/],
 ];
 
-for (const [fault, script, reason] of threadFaults) {
-	test(`an agent whose heartbeat thread fails goes away and comes back: ${fault}`, async (t) => {
-		const stage = await setStage(t);
-		const before = places(stage);
+test('an agent whose heartbeat thread ends, starves or hangs goes away and comes back', async (t) => {
+	const stage = await setStage(t);
+	const before = places(stage);
+	const ended = (): number => stage.events.filter(({ what }) => what === 'agent-ended').length;
+	for (const [fault, script, reason] of threadFaults) {
+		const endedBefore = ended();
 		await inHeartbeatThread(stage, 'north', script);
-		await until('the agent has ended', () =>
-			stage.events.some(({ what, host }) => what === 'agent-ended' && host === 'north'),
-		);
+		await until(`the agent has ended: ${fault}`, () => ended() > endedBefore);
 		await writesGoOn(stage);
 		await allProtected(stage);
-		t.regex((await vmpair(stage, 'north', 'history')).stdout, reason);
-		t.is(places(stage), before);
-		t.false(stage.events.some(({ what }) => what === 'vm-runs' || what === 'powered-off-by-fence'));
-		promisesHold(t, stage);
-	});
-}
+		t.regex((await vmpair(stage, 'north', 'history')).stdout, reason, fault);
+	}
+	t.is(ended(), threadFaults.length);
+	t.is(places(stage), before);
+	t.false(stage.events.some(({ what }) => what === 'vm-runs' || what === 'powered-off-by-fence'));
+	promisesHold(t, stage);
+});
+
+/** Only in a mount namespace of its own may a test mount a disk; a container may forbid it. */
+const apart = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])];
+const able = spawnSync('unshare', [...apart, 'true']).status === 0;
+
+(able ? test : test.skip)(
+	'with its disk full an agent decides nothing, says so, and goes on when there is room',
+	async (t) => {
+		const play = fileURLToPath(new URL('play/full-disk.ts', import.meta.url));
+		const { exitCode, all } = await execa('unshare', [...apart, process.execPath, play], {
+			reject: false,
+			all: true,
+			stdin: 'ignore',
+			timeout: 110_000,
+		});
+		t.is(exitCode, 0, all);
+	},
+);

@@ -121,6 +121,8 @@ test('a journal that cannot be written is told once, goes on by itself and says 
 		problem: (code) => told.push(code),
 		waitingBytesMax: 1000,
 	});
+	const failing: (string | null)[] = [];
+	journal.onFailing((problem) => failing.push(problem));
 	for (let index = 0; index < 50; index += 1) say(journal, `message ${index}`);
 	await journal.flush();
 	t.true(journal.entriesLost > 30);
@@ -133,6 +135,9 @@ test('a journal that cannot be written is told once, goes on by itself and says 
 	say(journal, 'again', 'error');
 	await journal.close();
 	t.is(told.at(-1), 'journal-written-again');
+	t.is(failing.length, 2);
+	t.regex(failing[0] ?? '', /EEXIST|ENOTDIR/);
+	t.is(failing[1], null);
 	const lost = (await all(directory)).filter((entry) => entry.type === 'lost');
 	t.deepEqual(
 		lost.map((entry) => entry.entries),
