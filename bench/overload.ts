@@ -189,6 +189,8 @@ const main = async (): Promise<number> => {
 	const nice = hurry();
 	const stage = await Stage.set({
 		world: demoPair,
+		third: null,
+		prepare: async () => {},
 		program: fileURLToPath(new URL('../src/main.ts', import.meta.url)),
 		seed: 1,
 		onEvent: () => {},

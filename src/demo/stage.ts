@@ -326,6 +326,7 @@ export class Stage {
 		host.agent = agent;
 		host.startedMs = performance.now();
 		agent.on('exit', (code) => {
+			host.gate.hangUp();
 			if (host.agent !== agent) return;
 			host.agent = null;
 			this.#happened('agent-ended', host.sim.name);

@@ -55,6 +55,8 @@ const toolNames = [
 	'xenstore-watch',
 	'modprobe',
 ] as const;
+/** What a shell makes of SIGHUP. */
+const hungUp = 129;
 type ToolName = (typeof toolNames)[number];
 
 /** One call that waits for its answer. Writing to a caller that is gone is harmless. */
@@ -69,10 +71,16 @@ export interface Call {
 export interface ToolGate {
 	/** Folder for the search path of the agent. */
 	readonly binFolder: string;
+	/** Ends every call that waits: its caller is gone, and a tool is a process group of its own. */
+	hangUp(): void;
 	close(): void;
 }
 
-const answering = (path: string, tool: ToolName, args: readonly string[]): Call | null => {
+/** `onEnd` is told once, when the caller has its end or is gone. */
+const answering = (
+	path: string,
+	{ tool, args, onEnd }: Pick<Call, 'tool' | 'args'> & { readonly onEnd: () => void },
+): Call | null => {
 	let fd: number | null;
 	try {
 		// Without a reader this fails at once instead of waiting: the caller was ended.
@@ -81,8 +89,10 @@ const answering = (path: string, tool: ToolName, args: readonly string[]): Call 
 		return null;
 	}
 	const end = (): void => {
-		if (fd !== null) closeSync(fd);
+		if (fd === null) return;
+		closeSync(fd);
 		fd = null;
+		onEnd();
 	};
 	const write = (prefix: string, text: string): boolean => {
 		const lines = text.replace(/\n$/, '').split('\n');
@@ -123,10 +133,21 @@ export const openToolGate = (folder: string, onCall: (call: Call) => void): Tool
 		writable: false,
 	});
 	socket.on('error', () => {});
+	const open = new Map<string, Call>();
 	createInterface({ input: socket }).on('line', (line) => {
 		const [id = '', tool = '', ...args] = line.split('\t');
-		const call = answering(join(callsFolder, id), tool as ToolName, args);
-		if (call !== null) onCall(call);
+		const onEnd = (): void => void open.delete(id);
+		const call = answering(join(callsFolder, id), { tool: tool as ToolName, args, onEnd });
+		if (call === null) return;
+		open.set(id, call);
+		onCall(call);
 	});
-	return { binFolder, close: () => socket.destroy() };
+	const hangUp = (): void => {
+		for (const call of open.values()) call.exit(hungUp);
+	};
+	const close = (): void => {
+		hangUp();
+		socket.destroy();
+	};
+	return { binFolder, hangUp, close };
 };

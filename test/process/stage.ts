@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { execa } from 'execa';
@@ -56,6 +56,24 @@ export const allProtected = async (stage: Stage): Promise<void> => {
 	}
 };
 
+/** A file of a process; empty when the process has ended. */
+const ofProcess = (pid: string, file: string): string => {
+	try {
+		return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+	} catch {
+		return '';
+	}
+};
+
+/** The ids of all processes of this machine. */
+const processes = (): readonly string[] =>
+	readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+
+const toolsLeft = (folder: string): readonly string[] =>
+	processes()
+		.map((pid) => ofProcess(pid, 'cmdline').replaceAll('\0', ' '))
+		.filter((line) => line.includes(`${folder}/`) && line.includes('/bin/sh '));
+
 /** Two agents that have met, on hosts that are simulated; everything is ended after the test. */
 export const setStage = async (
 	t: ExecutionContext,
@@ -72,6 +90,7 @@ export const setStage = async (
 	});
 	t.teardown(async () => {
 		await stage.close(false);
+		await until('no tool is left', () => toolsLeft(stage.folder).length === 0);
 	});
 	await allProtected(stage);
 	return stage;
