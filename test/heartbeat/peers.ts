@@ -234,7 +234,7 @@ export interface Stranger {
 export const dialAs = async (
 	t: ExecutionContext,
 	to: Endpoint,
-	identity: Identity | null,
+	identity: Pick<Identity, 'certificatePem' | 'keyPem'> | null,
 ): Promise<Stranger> => {
 	const socket = tls.connect({
 		host: to.address,
