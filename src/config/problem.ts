@@ -25,7 +25,8 @@ export const pathText = (path: Path): string =>
 export const problemText = (file: string, problem: ConfigProblem): string =>
 	`${file}:${problem.line}:${problem.column}: ${problem.path === '' ? '' : `${problem.path}: `}${problem.message}`;
 
-const secretKey = /(secret|passw|passwd|token|key)/i;
+/** An address of a webhook often holds a token. */
+const secretKey = /(secret|passw|passwd|token|key|^url$)/i;
 
 /** A value as it is shown to a person; what may be a secret is never shown. */
 const found = (value: unknown, path: Path): string => {
@@ -33,8 +34,13 @@ const found = (value: unknown, path: Path): string => {
 	if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
 	if (typeof value === 'object') return 'a mapping';
 	const key = path.at(-1);
-	if (typeof key === 'string' && secretKey.test(key) && !key.endsWith('File'))
-		return 'a value that is not shown';
+	// The secret itself in the place of its file is the likeliest mistake; only a path is shown.
+	const isPath =
+		typeof key === 'string' &&
+		key.endsWith('File') &&
+		typeof value === 'string' &&
+		value.startsWith('/');
+	if (typeof key === 'string' && secretKey.test(key) && !isPath) return 'a value that is not shown';
 	if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
 	if (typeof value === 'number' || typeof value === 'boolean')
 		return `the ${typeof value} ${String(value)}`;

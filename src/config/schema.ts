@@ -219,6 +219,9 @@ const webhook = section(
 		name: name('the name of a webhook', simpleName).describe('Names the receiver in messages.'),
 		url: z
 			.url({ protocol: /^https?$/, error: 'expected a URL that starts with https:// or http://' })
+			.refine((url) => /^[^/]*\/\/[^/?#@]*([/?#]|$)/.test(url), {
+				error: 'expected a URL without a user and a password: the signature proves the sender',
+			})
 			.describe('Receives alerts by POST, as Standard Webhooks describes it.'),
 		secretFile: file.describe(
 			'File with the signing secret (whsec_...) on its first line; during a rotation the old one on the second.',

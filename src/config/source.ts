@@ -140,5 +140,6 @@ const sentenceOf = (code: string, message: string): string => {
 	if (code === 'DUPLICATE_KEY') return 'expected every key once, found this one a second time';
 	if (code === 'MULTIPLE_DOCS') return 'expected one document, found a second one after "---"';
 	if (code === 'TAB_AS_INDENT') return 'expected spaces as indentation, found a tab';
-	return `expected valid YAML, found a mistake: ${message}`;
+	// What follows a colon is quoted from the file, and may be a password; the line and the column say where it is.
+	return `expected valid YAML, found a mistake: ${message.replace(/: .*/su, '')}`;
 };

@@ -57,7 +57,7 @@ export const allProtected = async (stage: Stage): Promise<void> => {
 };
 
 /** A file of a process; empty when the process has ended. */
-const ofProcess = (pid: string, file: string): string => {
+export const ofProcess = (pid: string, file: string): string => {
 	try {
 		return readFileSync(`/proc/${pid}/${file}`, 'latin1');
 	} catch {
@@ -66,7 +66,7 @@ const ofProcess = (pid: string, file: string): string => {
 };
 
 /** The ids of all processes of this machine. */
-const processes = (): readonly string[] =>
+export const processes = (): readonly string[] =>
 	readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 
 const toolsLeft = (folder: string): readonly string[] =>

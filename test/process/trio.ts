@@ -1,7 +1,8 @@
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import type { Stage } from '#src/demo/stage.ts';
+import type { Stage, StageHost } from '#src/demo/stage.ts';
 import { Secret } from '#src/std/secret.ts';
 import type { WitnessRecord } from '#src/ports-witness.ts';
 import { WitnessConnection } from '#src/witness/driver.ts';
@@ -16,14 +17,20 @@ export interface Trio {
 	readonly stage: Stage;
 	readonly witness: WitnessServer;
 	readonly boards: Readonly<Record<string, FakeBoard>>;
+	/** The feeder of each host that was started last; nobody starts it again. */
+	readonly feeders: Record<string, ChildProcess>;
 }
 
-/** Three voters that have met; everything is ended after the test. */
-export const setTrio = async (t: ExecutionContext): Promise<Trio> => {
+/** Three voters that have met; everything is ended after the test. `prepare` is called before the agents start. */
+export const setTrio = async (
+	t: ExecutionContext,
+	prepare: (host: StageHost) => void = () => {},
+): Promise<Trio> => {
 	const witness = await witnessServer(t, { pair });
 	const passwordFile = join(witness.folder, 'password');
 	writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
 	const boards: Record<string, FakeBoard> = {};
+	const feeders: Record<string, ChildProcess> = {};
 	t.teardown(() => {
 		for (const board of Object.values(boards)) board.close();
 	});
@@ -34,14 +41,15 @@ export const setTrio = async (t: ExecutionContext): Promise<Trio> => {
 			watchdog: { device: '/dev/watchdog0', sysrq: false },
 		},
 		prepare: async (host) => {
+			prepare(host);
 			const board = new FakeBoard();
 			boards[host.sim.name] = board;
 			board.show({ timeout: '5' });
 			board.prove();
-			await board.feeder(host.files.places.feeder);
+			feeders[host.sim.name] = await board.feeder(host.files.places.feeder);
 		},
 	});
-	return { stage, witness, boards };
+	return { stage, witness, boards, feeders };
 };
 
 /** What the witness holds now; null while it holds nothing or does not answer. */
