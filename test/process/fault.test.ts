@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { execa } from 'execa';
+import { apart, testApart } from '#test/process/apart.ts';
 import { inHeartbeatThread } from '#test/process/debugger.ts';
 import {
 	allProtected,
@@ -42,20 +42,21 @@ test('an agent whose heartbeat thread ends, starves or hangs goes away and comes
 	promisesHold(t, stage);
 });
 
-/** Only in a mount namespace of its own may a test mount a disk; a container may forbid it. */
-const apart = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])];
-const able = spawnSync('unshare', [...apart, 'true']).status === 0;
-
-(able ? test : test.skip)(
+// In a mount namespace of its own, where it has a disk of two MiB.
+testApart('--mount')(
 	'with its disk full an agent decides nothing, says so, and goes on when there is room',
 	async (t) => {
 		const play = fileURLToPath(new URL('play/full-disk.ts', import.meta.url));
-		const { exitCode, all } = await execa('unshare', [...apart, process.execPath, play], {
-			reject: false,
-			all: true,
-			stdin: 'ignore',
-			timeout: 110_000,
-		});
+		const { exitCode, all } = await execa(
+			'unshare',
+			[...apart('--mount'), process.execPath, play],
+			{
+				reject: false,
+				all: true,
+				stdin: 'ignore',
+				timeout: 110_000,
+			},
+		);
 		t.is(exitCode, 0, all);
 	},
 );
