@@ -1,7 +1,7 @@
 /** The report as people read it. Pure. */
 import type { VmVerdict } from './ledger.ts';
 import type { Played } from './play.ts';
-import type { Line, Milestones } from './timeline.ts';
+import type { Cost, Line, Milestones } from './timeline.ts';
 
 export type Report = {
 	readonly scenario: string;
@@ -9,6 +9,7 @@ export type Report = {
 	readonly failures: readonly string[];
 	readonly milestones: Milestones;
 	readonly expectations: Played['met'];
+	readonly cost: Cost;
 	readonly ledger: readonly VmVerdict[];
 	readonly timeline: readonly Line[];
 	/** Where logs and event files are, when something failed. */
@@ -63,6 +64,8 @@ export function reportText(report: Report): string {
 		'',
 		'Expectations:',
 		...met,
+		'',
+		`Cost: ${report.cost.exclusions} exclusions; writes held back ${report.cost.freezes} times, ${seconds(report.cost.frozenMs)} in all, ${seconds(report.cost.longestMs)} at most`,
 		'',
 		'Ledger:',
 		...ledgerLines(report),

@@ -32,7 +32,7 @@ import type { Installed } from './snapshot.ts';
 import { readBack } from './read-back.ts';
 import { reportText, type Report } from './report.ts';
 import { guestPlaces, startTape, type Tape } from './tape.ts';
-import { milestones, timeline } from './timeline.ts';
+import { costOf, milestones, timeline } from './timeline.ts';
 import { progress, until } from './tool.ts';
 import { HostWatch, type Note } from './watch.ts';
 import { claimant, createWitness } from './witness.ts';
@@ -168,12 +168,14 @@ async function finish(running: Running, options: RunOptions, played: Played): Pr
 	}
 	const zeroMs = played.happened[0]?.atMs ?? 0;
 	const notes = running.watches.flatMap(({ view }): Note[] => view.notes);
+	const freezes = running.watches.flatMap(({ view }) => view.freezes);
 	const alerts = await running.tape.alerts();
 	return {
 		scenario: options.scenario.name,
 		passed: failures.length === 0,
 		failures,
 		milestones: milestones(zeroMs, notes, seen.entries, alerts),
+		cost: costOf(zeroMs, Date.now(), notes, freezes),
 		expectations: played.met,
 		ledger,
 		timeline: timeline(zeroMs, played.happened, notes, seen.entries, alerts),

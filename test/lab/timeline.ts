@@ -2,7 +2,7 @@
 import type { Entry } from './ledger.ts';
 import type { Alert } from './tape.ts';
 import type { Happened } from './play.ts';
-import type { Note } from './watch.ts';
+import type { Freeze, Note } from './watch.ts';
 
 export type Line = {
 	/** Milliseconds since the first step. */
@@ -106,6 +106,40 @@ export function timeline(
 		})),
 	];
 	return lines.filter((line) => line.ms >= -2000).toSorted((a, b) => a.ms - b.ms);
+}
+
+/** What a bad network cost: how often a host was taken out of the data, and how long writes were held back. */
+export type Cost = {
+	readonly exclusions: number;
+	readonly freezes: number;
+	readonly frozenMs: number;
+	readonly longestMs: number;
+};
+
+/** From the first step to the end, over all VMs. */
+export function costOf(
+	zeroMs: number,
+	endMs: number,
+	notes: readonly Note[],
+	freezes: readonly Freeze[],
+): Cost {
+	const lasted = freezes
+		.filter(({ fromMs }) => fromMs >= zeroMs)
+		.map(({ fromMs, toMs }) => Math.round((toMs ?? endMs) - fromMs));
+	const alone = notes.filter(
+		({ atMs, host, message, fields }) =>
+			atMs >= zeroMs &&
+			message === 'record changed' &&
+			fields['inSync'] === fields['owner'] &&
+			fields['owner'] === host &&
+			fields['why'] !== 'data generation read back',
+	);
+	return {
+		exclusions: alone.length,
+		freezes: lasted.length,
+		frozenMs: lasted.reduce((sum, ms) => sum + ms, 0),
+		longestMs: Math.max(0, ...lasted),
+	};
 }
 
 const first = (notes: readonly Note[], test: (note: Note) => boolean): number | undefined =>

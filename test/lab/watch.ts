@@ -28,6 +28,8 @@ type Drbd = {
 
 type Condition = { readonly name: string; readonly subject: string };
 
+export type Freeze = { readonly minor: number; readonly fromMs: number; toMs: number | undefined };
+
 export type HostView = {
 	powered: boolean;
 	/** When it got power again; what was heard before is of an earlier life. */
@@ -45,6 +47,8 @@ export type HostView = {
 	/** When its observer last said anything; 0 while the host has no power. */
 	seenMs: number;
 	notes: Note[];
+	/** When DRBD held writes back here, by minor number; the last one is open while it still does. */
+	freezes: Freeze[];
 };
 
 type JournalLine = Pick<Note, 'level' | 'message' | 'fields'> & {
@@ -98,6 +102,7 @@ export class HostWatch {
 		statusMs: 0,
 		seenMs: 0,
 		notes: [],
+		freezes: [],
 	};
 	readonly host: LabHost;
 	readonly #place: Place;
@@ -166,7 +171,7 @@ export class HostWatch {
 		while (!this.#stopped) {
 			if (!this.view.powered) {
 				this.view.agent = 'down';
-				this.view.drbd = new Map();
+				this.#takeDrbd(new Map());
 				this.view.seenMs = 0;
 				await delay(200);
 				continue;
@@ -202,7 +207,7 @@ export class HostWatch {
 		if (match === null) return;
 		const [, kind, , payload = ''] = match;
 		this.view.seenMs = Date.now();
-		if (kind === 'drbd') this.view.drbd = parseDrbd(payload);
+		if (kind === 'drbd') this.#takeDrbd(parseDrbd(payload));
 		else if (kind === 'agent') this.view.agent = payload === 'running' ? 'running' : 'down';
 		else if (kind === 'boot') this.#takeBoot(payload);
 		else if (kind === 'state' && payload !== '')
@@ -211,6 +216,18 @@ export class HostWatch {
 		else if (kind === 'status') {
 			this.view.status = JSON.parse(payload) as StatusView;
 			this.view.statusMs = Date.now();
+		}
+	}
+
+	#takeDrbd(drbd: ReadonlyMap<number, Drbd>): void {
+		const { freezes } = this.view;
+		this.view.drbd = drbd;
+		for (const freeze of freezes) {
+			if (drbd.get(freeze.minor)?.frozen !== true) freeze.toMs ??= Date.now();
+		}
+		for (const [minor, { frozen }] of drbd) {
+			const open = freezes.some((each) => each.minor === minor && each.toMs === undefined);
+			if (frozen && !open) freezes.push({ minor, fromMs: Date.now(), toMs: undefined });
 		}
 	}
 
