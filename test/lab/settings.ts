@@ -3,6 +3,12 @@ import type { Scenario } from '#src/sim/scenario.ts';
 import type { ProductSettings, ProductVm } from './product.ts';
 import { hosts, networks, vms as slots, type Network } from './world.ts';
 
+/**
+ * With a lease and a watchdog a host that stands still resets itself. Emulated hosts stand still for up to 20 s while a
+ * VM is created beside a busy agent; a lease and a time-out of 10 s each survive that.
+ */
+const leasedMs = 8000;
+
 /** Throws where the world cannot be made. */
 export function settingsOf(scenario: Scenario): ProductSettings {
 	const { world } = scenario;
@@ -29,7 +35,8 @@ export function settingsOf(scenario: Scenario): ProductSettings {
 	const { arbiter } = world;
 	return {
 		arbiter,
-		detectionMs: world.detection,
+		detectionMs:
+			world.witness === undefined ? world.detection : Math.max(world.detection, leasedMs),
 		afterFence,
 		attempts,
 		perHour: perHourMax,

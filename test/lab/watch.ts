@@ -194,7 +194,7 @@ export class HostWatch {
 	}
 
 	async #stream(): Promise<void> {
-		const [command, args] = sshCommand(this.#place, this.host, 'perl - 0.3 4');
+		const [command, args] = sshCommand(this.#place, this.host, 'perl - 0.3 10');
 		const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
 		this.#child = child;
 		createReadStream(join(import.meta.dirname, 'observer.pl')).pipe(child.stdin);
