@@ -30,7 +30,7 @@ import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
-import { aliveInWitness, arbiterOf, leaseInForce, witnessGrants } from '#src/engine/voters.ts';
+import { aliveAtLastLook, arbiterOf, leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -229,12 +229,15 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	const { gaveUp } = vmStateOf(state, vm.vm);
 	if (gaveUp !== null) return gaveUp;
 	if (record.owner === self) {
+		const { notRunningSinceMs } = vmStateOf(state, vm.vm);
+		// It ran when the hypervisor answered last; its silence is an alert of its own.
+		if (presenceOf(state, vm.vm) === 'unknown' && notRunningSinceMs === null) return null;
 		if (presenceOf(state, vm.vm) === 'paused' && state.vms.value[vm.vm]?.neverRan !== true)
 			return 'it is paused';
 		if (!startAllowed(state, vm)) return 'automatic starts are off';
 		if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
 		// On its way up: others start first, its disk is promoted. Only when that lasts it is news.
-		const waitedMs = nowMs - (vmStateOf(state, vm.vm).notRunningSinceMs ?? nowMs);
+		const waitedMs = nowMs - (notRunningSinceMs ?? nowMs);
 		if (waitedMs < startingMs) return null;
 		return startBlocker(state, vm, nowMs) ?? stuck(state, vm, nowMs);
 	}
@@ -245,7 +248,7 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	if (observed !== undefined && isConnected(observed) && observed.peerRole === 'Primary')
 		return null;
 	// It lives, and says itself what is down there.
-	if (aliveInWitness(state, nowMs)) return null;
+	if (proofOf(state, nowMs) === null && aliveAtLastLook(state, nowMs)) return null;
 	if (!couldTakeOver(state, vm.resource))
 		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);

@@ -184,7 +184,10 @@ export const endedRule = (draft: Draft): void => {
 export const sinceRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
 		const { state } = draft;
-		const runs = presenceOf(state, vm.vm) === 'running';
+		const presence = presenceOf(state, vm.vm);
+		// What the hypervisor does not say now is as it was.
+		if (presence === 'unknown') continue;
+		const runs = presence === 'running';
 		const down = startAllowed(state, vm) && !runs;
 		const { notRunningSinceMs, runsSinceMs } = vmStateOf(state, vm.vm);
 		if (runs !== (runsSinceMs !== null)) {

@@ -153,6 +153,16 @@ export const aliveInWitness = (state: State, nowMs: MonotonicMs): boolean => {
 	);
 };
 
+/**
+ * The same by the witness's last answer, when that is not older than L: so long the vote lasts that the peer was seen
+ * to get, and a witness that is silent for a moment does not make its VMs look down.
+ */
+export const aliveAtLastLook = (state: State, nowMs: MonotonicMs): boolean => {
+	const { view } = state.witness;
+	const leaseMs = state.config.witness?.leaseMs ?? 0;
+	return view !== null && nowMs - view.sentMs < leaseMs && aliveInWitness(state, view.sentMs);
+};
+
 /** The peer's watchdog, as it last said on every path, is armed and short enough. */
 const watchdogVouches = (state: State): boolean => {
 	const { witness } = state.config;
