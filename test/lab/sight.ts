@@ -27,7 +27,7 @@ export type Seen = {
  * machine stand still for seconds now and then; the verdict tells the longest silence anyway.
  */
 const silentMs = 12_000;
-const statusFreshMs = 15_000;
+const statusFreshMs = 30_000;
 
 const lastAck = (seen: Seen, vm: string): number =>
 	seen.entries.findLast((entry) => entry.vm === vm && entry.kind === 'ack')?.atMs ?? 0;
@@ -47,7 +47,10 @@ function runsOn(seen: Seen, vm: string): string[] {
 	for (const [name, view] of seen.hosts) {
 		if (!view.powered) continue;
 		if (seen.places.get(vm) !== name) continue;
-		if (isWriting(seen, vm) || presenceOn(seen, view, name, vm) === 'running') found.push(name);
+		// A VM whose writes are held back for a moment runs.
+		const ackMs = lastAck(seen, vm);
+		const wrote = ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;
+		if (wrote || presenceOn(seen, view, name, vm) === 'running') found.push(name);
 	}
 	return found;
 }
