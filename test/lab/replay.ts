@@ -4,6 +4,7 @@ import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
 import { step } from '#src/engine/step.ts';
+import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { inputReader, type JournalEntry, type NoteEntry } from '#src/store/journal.ts';
 import { persistedSchema } from '#src/store/record.ts';
 
@@ -59,6 +60,12 @@ function compare(
 /** A line without its fields. */
 const sentence = (line: string): string => line.slice(0, line.indexOf('{'));
 
+/** As a peer of another version is heard: what came later has a default. */
+const asHeard = (event: Event): Event =>
+	event.type === 'document-received'
+		? { ...event, document: peerDocumentSchema.parse(event.document) }
+		: event;
+
 /** Repeats every run of the agent in a journal, oldest entry first. */
 export function replay(entries: readonly JournalEntry[]): Replay {
 	const inputOf = inputReader();
@@ -88,7 +95,7 @@ export function replay(entries: readonly JournalEntry[]): Replay {
 			run.broken = true;
 			trace.push('an input was not kept');
 		} else {
-			const result = step(run.state, input as Event, entry.ms);
+			const result = step(run.state, asHeard(input as Event), entry.ms);
 			run.state = result.state;
 			steps += 1;
 			const at = `${((entry.ms - run.beganMs) / 1000).toFixed(3)} `;

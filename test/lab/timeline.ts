@@ -126,16 +126,18 @@ export function costOf(
 	const lasted = freezes
 		.filter(({ fromMs }) => fromMs >= zeroMs)
 		.map(({ fromMs, toMs }) => Math.round((toMs ?? endMs) - fromMs));
-	const alone = notes.filter(
-		({ atMs, host, message, fields }) =>
-			atMs >= zeroMs &&
-			message === 'record changed' &&
-			fields['inSync'] === fields['owner'] &&
-			fields['owner'] === host &&
-			fields['why'] !== 'data generation read back',
-	);
+	// Each host writes its record down; the owner's is the one that counts.
+	const inSync = new Map<string, string>();
+	let exclusions = 0;
+	for (const { atMs, host, message, fields } of notes.toSorted((a, b) => a.atMs - b.atMs)) {
+		if (message !== 'record changed' || fields['owner'] !== host) continue;
+		const resource = String(fields['resource']);
+		const now = String(fields['inSync']);
+		if (atMs >= zeroMs && now === host && inSync.get(resource) !== host) exclusions += 1;
+		inSync.set(resource, now);
+	}
 	return {
-		exclusions: alone.length,
+		exclusions,
 		freezes: lasted.length,
 		frozenMs: lasted.reduce((sum, ms) => sum + ms, 0),
 		longestMs: Math.max(0, ...lasted),
