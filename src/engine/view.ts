@@ -189,8 +189,11 @@ const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView[
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm']) || state.vms?.value[vm.vm]?.neverRan === true)
 		return 'starting';
 	if (presence === 'paused') return 'paused';
-	const elsewhere = record?.owner === state.config.peer && state.peer.status !== 'online';
-	if (presence === 'unknown' || (elsewhere && state.peer.status !== 'out')) return 'unknown';
+	const { status } = state.peer;
+	// A host that has not met its peer since it booted has a record that may be of long ago.
+	const elsewhere = record?.owner === state.config.peer || !joined(state);
+	const hidden = elsewhere && status !== 'online' && status !== 'out' && status !== 'left';
+	if (presence === 'unknown' || hidden) return 'unknown';
 	return record?.wanted === 'stopped' ? 'stopped' : 'down';
 };
 
