@@ -29,6 +29,7 @@ const tallySchema = z.strictObject({
 	simulatedMs: z.number(),
 	faults: sums,
 	decisions: sums,
+	actions: sums,
 	outcomes: sums,
 	violations: z.array(
 		z.strictObject({

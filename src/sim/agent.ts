@@ -4,7 +4,13 @@ import type { World } from '#src/loop.ts';
 import { Loop } from '#src/loop.ts';
 import type { Outcome } from '#src/ports.ts';
 import { execute } from '#src/sim/executor.ts';
-import { armDetector, createEars, deliver, restartDetector } from '#src/sim/hearing.ts';
+import {
+	armDetector,
+	createEars,
+	deliver,
+	restartDetector,
+	stretchDetection,
+} from '#src/sim/hearing.ts';
 import { observeHypervisor } from '#src/sim/hypervisor.ts';
 import type { Replica, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import {
@@ -131,9 +137,11 @@ const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgen
 				finish(new Error('the state file could not be written: no space left on device'));
 				return;
 			}
+			if (crashesAtWrite(simulation, me, 'before')) return;
 			settleAll(simulation);
 			if (simulation.mutation !== 'persist-skipped') host.store.content = record;
 			simulation.hooks.persisted(host, record);
+			if (crashesAtWrite(simulation, me, 'after')) return;
 			onHost(simulation, host, Math.floor(ms / 2), () => finish(null));
 		});
 	},
@@ -153,6 +161,26 @@ const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgen
 	},
 	failed: (error) => agentFailed(simulation, agent(), error),
 });
+
+/** A crash that waited for this write: before it is durable, or between that and everything that follows from it. */
+const crashesAtWrite = (
+	simulation: Simulation,
+	agent: SimAgent,
+	side: 'before' | 'after',
+): boolean => {
+	const { host } = agent;
+	if (host.crashAtWrite?.side !== side) return false;
+	const what = host.crashAtWrite.who;
+	host.crashAtWrite = null;
+	tell(simulation, host.name, `the ${what} crashes ${side} its state is durable`);
+	count(simulation, `crashes ${side} a write is durable`);
+	if (what === 'host') panic(simulation, host);
+	else {
+		endAgent(simulation, agent);
+		startAgentSoon(simulation, host, restartAfterMs);
+	}
+	return true;
+};
 
 const begin = (
 	simulation: Simulation,
@@ -190,8 +218,7 @@ const perform = (simulation: Simulation, agent: SimAgent, action: ImmediateActio
 			simulation.hooks.replied(agent.host, action.request, action.reply);
 			return;
 		case 'stretch-detection':
-			agent.ears.stretch = action.factor;
-			armDetector(simulation, agent);
+			stretchDetection(simulation, agent, action.factor);
 			return;
 		case 'order-lease':
 			orderVotes(simulation, agent, action.orders);

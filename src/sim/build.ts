@@ -11,7 +11,8 @@ import {
 	startAgentSoon,
 } from '#src/sim/agent.ts';
 import type { Observer } from '#src/sim/checker.ts';
-import { refreshHearing } from '#src/sim/hearing.ts';
+import { refreshHearing, tellBeats } from '#src/sim/hearing.ts';
+import { createWire } from '#src/sim/model-wire.ts';
 import type {
 	Device,
 	Hooks,
@@ -31,7 +32,7 @@ import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
 import type { ScenarioDevice, ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
 import { createWitness } from '#src/sim/third.ts';
-import { refreshVotes } from '#src/sim/votes.ts';
+import { hearBeat, refreshVotes } from '#src/sim/votes.ts';
 import { createWatchdog } from '#src/sim/watchdog.ts';
 import { prng } from '#src/std/prng.ts';
 
@@ -189,6 +190,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		powered: true,
 		kernelUp: true,
 		hung: false,
+		standsSinceMs: null,
 		frozenWork: [],
 		life: 0,
 		boots: 1,
@@ -199,6 +201,8 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		agentRuns: 0,
 		agentSinceMs: 0,
 		store: { content: null, full: false },
+		crashAtWrite: null,
+		wallMs: 0,
 		saved: new Map(),
 		domains: new Map(),
 		watchdog: createWatchdog(world, name),
@@ -224,6 +228,7 @@ const createNetwork = (network: ScenarioWorld['networks'][number]): Network => (
 	connected: false,
 	connectTimer: null,
 	breakTimer: null,
+	wire: createWire(),
 });
 
 const createVm = (
@@ -344,6 +349,8 @@ const createHooks = (
 		refreshHearing(simulation());
 		refreshVotes(simulation());
 	},
+	beatHeard: (agent, echo) => hearBeat(simulation(), agent, echo),
+	beatsTold: (agent, news) => tellBeats(simulation(), agent, news),
 	agentDied: (agent) => dropCalls(agent),
 	agentGoesOn: (host) => agentGoesOn(simulation(), host),
 	booted: (host) => {

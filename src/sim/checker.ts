@@ -4,6 +4,7 @@ import type { Event } from '#src/engine/event.ts';
 import { resetGraceMs } from '#src/config/timing.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
+import { decisionOf } from '#src/sim/decision.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
 import { visibleHead } from '#src/sim/data.ts';
@@ -36,6 +37,8 @@ export interface Observer {
 const hourMs = 3_600_000;
 /** Clocks of hosts may be slow by so much. */
 const clockSlack = 1.006;
+/** What an agent may take to pause a VM after the vote's end, with slow looks and slow tools, ms. */
+const pauseReactionMs = 5000;
 /** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
 const diskReactionMs = 5000;
 
@@ -87,6 +90,8 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		options.onStep?.(agent, event);
 	},
 	noted: (host, note) => {
+		const decision = decisionOf(note);
+		if (decision !== undefined) count(simulation, `decision ${decision}`);
 		if (note.level !== 'debug') tellNote(simulation, host, note);
 		options.onNote?.(host, note);
 	},
@@ -259,13 +264,15 @@ const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 const checkLease = (simulation: Simulation, host: SimHost): void => {
 	const { witness } = host.config;
 	const { content } = host.store;
-	if (witness === null || host.watchdog?.armed !== true || !host.kernelUp) return;
-	if (content === null || content === 'corrupt') return;
+	if (witness === null || !host.kernelUp || content === null || content === 'corrupt') return;
 	const arbiter = content.arbiter?.next === null ? content.arbiter.now : 'witness';
 	if (arbiter !== 'witness') return;
+	const graceMs =
+		host.watchdog?.armed === true ? witness.watchdogMs + resetGraceMs : pauseReactionMs;
 	const sinceMs = Math.max(host.votedMs, host.bootedMs);
-	const dueMs = sinceMs + (witness.leaseMs + witness.watchdogMs + resetGraceMs) * clockSlack;
+	const dueMs = sinceMs + (witness.leaseMs + graceMs) * clockSlack;
 	if (simulation.queue.nowMs < dueMs) return;
+	if (host.watchdog?.armed !== true && !couldPause(simulation, host, dueMs)) return;
 	for (const vm of simulation.vms) {
 		const record = durableRecord(host, vm);
 		const needed =
@@ -273,6 +280,15 @@ const checkLease = (simulation: Simulation, host: SimHost): void => {
 		if (!needed || !isRunnable(host, vm)) continue;
 		violate(simulation, 'I6', `${vm.name} runs on ${host.name}, whose last vote is long over`);
 	}
+};
+
+/** Without a watchdog only the agent pauses: it ran all the time, and its tools answered. */
+const couldPause = ({ queue }: Simulation, host: SimHost, dueMs: number): boolean => {
+	const { agent } = host;
+	const able =
+		agent?.alive === true && !agent.stopped && !agent.loopStalled && !agent.threadStalled;
+	const sinceMs = Math.max(host.agentSinceMs, host.xlHungUntilMs, dueMs);
+	return able && !host.hung && queue.nowMs - sinceMs > pauseReactionMs;
 };
 
 /** I8: no resync overwrites the only copy of acknowledged data. */

@@ -23,6 +23,7 @@ export const replicationPath = (simulation: Simulation): boolean => {
 	const network = simulation.networks.find((each) => each.replication);
 	return (
 		network !== undefined &&
+		!network.wire.replicationWaits &&
 		pathOpen(network, 0, 'replication') &&
 		pathOpen(network, 1, 'replication') &&
 		kernelAnswers(simulation.hosts[0]) &&

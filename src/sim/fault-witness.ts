@@ -1,5 +1,6 @@
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import type { SimWitness } from '#src/sim/model-witness.ts';
+import { impairmentOf } from '#src/sim/model-wire.ts';
 import { count, onHost, tell } from '#src/sim/model.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { assert } from '#src/std/assert.ts';
@@ -24,6 +25,16 @@ const setCut = (
 			witness.cut[host.index] = step.do === 'witness-cut';
 };
 
+const setImpaired = (
+	simulation: Simulation,
+	witness: SimWitness,
+	step: Step<'witness-degrade' | 'witness-clear'>,
+): void => {
+	for (const host of simulation.hosts)
+		if (step.from === undefined || step.from === host.name)
+			witness.impaired[host.index] = step.do === 'witness-degrade' ? impairmentOf(step) : null;
+};
+
 /** True when the step was one of the witness's. In a world without one nothing happens. */
 export const witnessStep = (simulation: Simulation, step: ScenarioStep): boolean => {
 	if (!step.do.startsWith('witness-')) return false;
@@ -37,6 +48,8 @@ export const witnessStep = (simulation: Simulation, step: ScenarioStep): boolean
 		if (!witness.up) restart(simulation, witness);
 	} else if (step.do === 'witness-cut' || step.do === 'witness-mend')
 		setCut(simulation, witness, step);
+	else if (step.do === 'witness-degrade' || step.do === 'witness-clear')
+		setImpaired(simulation, witness, step);
 	else if (step.do === 'witness-slow') witness.slowUntilMs = simulation.queue.nowMs + step.for;
 	else if (step.do === 'witness-save') witness.saved.set(step.as, witness.record);
 	else if (step.do === 'witness-empty') witness.record = null;

@@ -3,6 +3,8 @@ import { endAgent, startAgent, startAgentSoon } from '#src/sim/agent.ts';
 import { settleAll } from '#src/sim/data.ts';
 import { promote } from '#src/sim/drbdadm.ts';
 import { stallStep, witnessStep } from '#src/sim/fault-witness.ts';
+import { strainReplication } from '#src/sim/beats.ts';
+import { impairmentOf } from '#src/sim/model-wire.ts';
 import { refreshAllReplication } from '#src/sim/handshake.ts';
 import { guestEnds } from '#src/sim/hypervisor.ts';
 import type { Network, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
@@ -28,6 +30,7 @@ export const applyStep = (simulation: Simulation, step: ScenarioStep, label: str
 	simulation.changes += 1;
 	settleAll(simulation);
 	if (step.do === 'cut' || step.do === 'mend') cutOrMend(simulation, step);
+	else if (step.do === 'degrade' || step.do === 'clear') degradeOrClear(simulation, step);
 	else if (witnessStep(simulation, step)) return;
 	else if ('host' in step) applyHostStep(simulation, hostNamed(simulation, step.host), step, label);
 	else if (step.do === 'guest') applyGuest(simulation, vmNamed(simulation, step.vm), step.does);
@@ -88,7 +91,7 @@ const powerStep = (simulation: Simulation, host: SimHost, step: HostStep): boole
 		}
 		refreshPower(simulation, host, 'fault');
 	} else if (step.do === 'crash') panic(simulation, host);
-	else if (step.do === 'hang') hangHost(simulation, host);
+	else if (step.do === 'hang') hangHost(simulation, host, step.whole === true);
 	else if (step.do === 'resume') resumeHost(simulation, host);
 	else if (step.do === 'gateway') {
 		host.gatewayAnswers = step.answers;
@@ -130,6 +133,8 @@ const storeStep = (simulation: Simulation, host: SimHost, step: HostStep): boole
 	const { store } = host;
 	if (step.do === 'store-full') store.full = true;
 	else if (step.do === 'store-free') store.full = false;
+	else if (step.do === 'crash-at-write') host.crashAtWrite = { side: step.side, who: step.who };
+	else if (step.do === 'clock-step') host.wallMs += step.back ? -step.by : step.by;
 	else if (step.do === 'state-save') host.saved.set(step.as, store.content);
 	else if (step.do === 'state-restore') {
 		const copy = host.saved.get(step.from);
@@ -260,6 +265,10 @@ const giveUp = (
 	ask(simulation, step.discard === null ? keeper : hostNamed(simulation, step.host), request, id);
 };
 
+/** What the host's wall clock shows, for people: `T` and seconds since the story began. */
+const wallClock = (simulation: Simulation, host: SimHost): string =>
+	`T${Math.floor((simulation.queue.nowMs + host.wallMs) / 1000)}`;
+
 const ask = (simulation: Simulation, host: SimHost, request: Request, id: string): void => {
 	const { agent } = host;
 	if (agent?.alive !== true) {
@@ -269,7 +278,9 @@ const ask = (simulation: Simulation, host: SimHost, request: Request, id: string
 	if (request.verb === 'start' && request.acceptStale) {
 		vmNamed(simulation, request.vm).staleAccepted = true;
 	}
-	inAgent(agent, () => agent.loop.post({ type: 'requested', id, request, at: '' }));
+	inAgent(agent, () =>
+		agent.loop.post({ type: 'requested', id, request, at: wallClock(simulation, host) }),
+	);
 };
 
 const applyGuest = (
@@ -302,6 +313,20 @@ const cutOrMend = (
 	for (const host of simulation.hosts) {
 		if (step.from === undefined || step.from === host.name) flags[host.index] = step.do === 'cut';
 	}
+	pathsChanged(simulation);
+};
+
+const degradeOrClear = (
+	simulation: Simulation,
+	step: Extract<ScenarioStep, { do: 'degrade' | 'clear' }>,
+): void => {
+	const network = networkNamed(simulation, step.network);
+	for (const host of simulation.hosts) {
+		if (step.from !== undefined && step.from !== host.name) continue;
+		network.wire.impaired[host.index] = step.do === 'degrade' ? impairmentOf(step) : null;
+	}
+	if (network.replication)
+		strainReplication(simulation, network, () => refreshAllReplication(simulation));
 	pathsChanged(simulation);
 };
 

@@ -1,14 +1,25 @@
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { LinkObservation } from '#src/ports.ts';
+import {
+	connectionMade,
+	handshakeMs,
+	listen,
+	readUnread,
+	sendDocument,
+	stopListening,
+	stretchBeats,
+} from '#src/sim/beats.ts';
 import { pathOpen } from '#src/sim/data.ts';
-import type { Ears, Network, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
+import type { Network, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import { delay, inAgent, inAgentAfter, kernelAnswers, peerOf } from '#src/sim/model.ts';
+import type { Ears } from '#src/sim/model-wire.ts';
+import { isDegraded } from '#src/sim/model-wire.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { chance } from '#src/std/prng.ts';
 
 /**
- * Heartbeat links and what the two failure detectors make of them. Beats are not simulated one by one:
- * only the moments at which they begin and end to arrive, and the transitions that follow.
+ * Heartbeat links and what the two failure detectors make of them. On sound links beats are not simulated one
+ * by one (beats.ts): only the moments at which they begin and end to arrive, and the transitions that follow.
  */
 
 /** Nothing acknowledged for so long: the link is given up and made anew (docs/protocol.md, section 3). */
@@ -23,6 +34,7 @@ export const createEars = (): Ears => ({
 	bootId: null,
 	timer: null,
 	stretch: 1,
+	listener: null,
 });
 
 const isAlive = (agent: SimAgent | null): agent is SimAgent => agent?.alive === true;
@@ -64,11 +76,14 @@ const refreshLink = (simulation: Simulation, network: Network): void => {
 	}
 	network.connectTimer ??= schedule(
 		simulation.queue,
-		simulation.queue.nowMs + delay(simulation, 50, 500),
+		simulation.queue.nowMs + delay(simulation, 50, 500) + handshakeMs(simulation, network),
 		() => {
 			network.connectTimer = null;
 			network.connected = true;
+			connectionMade(simulation, network);
 			simulation.hooks.hearingMayChange();
+			for (const host of simulation.hosts)
+				if (host.agent !== null && host.agent.ears.listener !== null) deliver(simulation, host);
 		},
 	);
 };
@@ -89,6 +104,14 @@ const refreshEars = (simulation: Simulation, host: SimHost): void => {
 	const flows = flowsFrom(simulation, peer);
 	const echoed = flows && flowsFrom(simulation, host) && peer.agent?.votes?.echoing !== false;
 	observeLinks(simulation, host);
+	if (isDegraded(simulation)) {
+		listen(simulation, agent);
+		return;
+	}
+	if (ears.listener !== null) {
+		stopListening(agent);
+		if (!flows) armDetector(simulation, agent);
+	}
 	if (flows && !ears.flowing) {
 		ears.flowing = true;
 		ears.bootId = peer.bootId;
@@ -137,14 +160,14 @@ export const armDetector = (simulation: Simulation, agent: SimAgent): void => {
 	const { ears, host } = agent;
 	if (ears.timer !== null) ears.timer.callback = null;
 	ears.timer = null;
-	if (ears.flowing || ears.hearing === 'silent') return;
+	if (ears.listener !== null || ears.flowing || ears.hearing === 'silent') return;
 	const { suspectMs, detectionMs } = host.config.timing;
 	const silentMs = ears.lastBeatMs + detectionMs * ears.stretch;
 	const next = ears.hearing === 'suspect' || ears.hearing === null ? 'silent' : 'suspect';
 	const atMs = next === 'silent' ? silentMs : ears.lastBeatMs + suspectMs;
 	ears.timer = schedule(simulation.queue, atMs, () => {
 		inAgent(agent, () => {
-			if (ears.flowing) return;
+			if (ears.flowing || ears.listener !== null) return;
 			ears.hearing = next;
 			postHearing(agent);
 			armDetector(simulation, agent);
@@ -152,16 +175,38 @@ export const armDetector = (simulation: Simulation, agent: SimAgent): void => {
 	});
 };
 
+/** Our own resync loads the links: silence counts later, or as usual again. */
+export const stretchDetection = (simulation: Simulation, agent: SimAgent, factor: 1 | 3): void => {
+	agent.ears.stretch = factor;
+	stretchBeats(simulation, agent);
+	armDetector(simulation, agent);
+};
+
 /** After its process stood still the detector starts over: its own pause is no silence of the peer. */
 export const restartDetector = (simulation: Simulation, agent: SimAgent): void => {
 	agent.ears.lastBeatMs = simulation.queue.nowMs;
 	armDetector(simulation, agent);
+	readUnread(simulation, agent);
+};
+
+/** What single beats say, for the loop. A document counts only for the boot that was announced before it. */
+export const tellBeats = (simulation: Simulation, agent: SimAgent, news: boolean): void => {
+	if (news) postHearing(agent);
+	if (news && agent.ears.hearing === 'online') deliver(simulation, peerOf(simulation, agent.host));
+	observeLinks(simulation, agent.host);
 };
 
 /** Hands the sender's newest document over, when a link carries it. Latest wins. */
 export const deliver = (simulation: Simulation, sender: SimHost): void => {
 	const { agent } = sender;
 	if (agent === null || agent.outbox === null || agent.deliveryTimer !== null) return;
+	if (agent.ears.listener !== null) {
+		const { outbox } = agent;
+		sendDocument(simulation, sender, outbox, ({ hearing, bootId }) => {
+			return hearing === 'online' && bootId === outbox.bootId;
+		});
+		return;
+	}
 	agent.deliveryTimer = schedule(
 		simulation.queue,
 		simulation.queue.nowMs + delay(simulation, 1, 25),

@@ -1,4 +1,5 @@
 import type { WitnessRecord } from '#src/ports-witness.ts';
+import type { Impairment } from '#src/sim/model-wire.ts';
 import type { Timer } from '#src/sim/queue.ts';
 import type { LeaseState } from '#src/witness/lease.ts';
 
@@ -15,6 +16,8 @@ export interface SimWitness {
 	readonly written: Map<string, readonly string[]>;
 	/** By host: nothing passes between it and the witness. */
 	readonly cut: [boolean, boolean];
+	/** By host: what the way to it does to packets. */
+	readonly impaired: [Impairment | null, Impairment | null];
 	/** Until then a command may be carried out long after its time-out. */
 	slowUntilMs: number;
 }
@@ -26,6 +29,8 @@ export interface SimWatchdog {
 	armed: boolean;
 	/** Until when the feeder was last allowed to feed, in true time. */
 	grantMs: number;
+	/** What it still had to count when it was held. */
+	leftMs: number;
 	timer: Timer | null;
 }
 

@@ -4,6 +4,7 @@ import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Loop } from '#src/loop.ts';
+import type { BeatFrame, Ears, Wire } from '#src/sim/model-wire.ts';
 import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import type { Queue, Timer } from '#src/sim/queue.ts';
@@ -12,7 +13,6 @@ import type { deviceBehaviours } from '#src/sim/step.ts';
 import type {
 	ConnectionState,
 	DiskState,
-	Hearing,
 	HostName,
 	Presence,
 	ReplicationState,
@@ -123,18 +123,6 @@ export interface SimVm {
 	wentOnAloneMs: number;
 }
 
-/** What an agent's failure detector makes of the beats; beats themselves are not simulated. */
-export interface Ears {
-	hearing: Hearing | null;
-	/** Beats arrive now on some link. */
-	flowing: boolean;
-	echoed: boolean;
-	lastBeatMs: number;
-	bootId: string | null;
-	timer: Timer | null;
-	stretch: 1 | 3;
-}
-
 /** One run of the agent's process. */
 export interface SimAgent {
 	readonly host: SimHost;
@@ -174,6 +162,8 @@ export interface SimHost {
 	powered: boolean;
 	kernelUp: boolean;
 	hung: boolean;
+	/** Since when clock and watchdog stand still as well, as in a virtual machine that is paused. */
+	standsSinceMs: number | null;
 	/** Work of this host's kernel and programs while it stands still. */
 	readonly frozenWork: (() => void)[];
 	/** Grows with every loss of power: work of an earlier life is dropped. */
@@ -189,6 +179,10 @@ export interface SimHost {
 	agentSinceMs: number;
 	/** The state file; `acknowledged` is the last record reported durable, for checkers. */
 	readonly store: { content: Persisted | 'corrupt' | null; full: boolean };
+	/** A crash that hits the next write of the state file. */
+	crashAtWrite: { readonly side: 'before' | 'after'; readonly who: 'agent' | 'host' } | null;
+	/** Wall clock against true time: only people read it. */
+	wallMs: number;
 	readonly saved: Map<string, Persisted | 'corrupt' | null>;
 	readonly domains: Map<VmName, Domain>;
 	readonly watchdog: SimWatchdog | null;
@@ -220,6 +214,7 @@ export interface Network {
 	connectTimer: Timer | null;
 	/** A half-cut connection still delivers one way until this time. */
 	breakTimer: Timer | null;
+	readonly wire: Wire;
 }
 
 export interface Violation {
@@ -248,6 +243,10 @@ export interface Hooks {
 	callHandler(replica: Replica, answer: (exitCode: number) => void): void;
 	/** A path, power, an agent or a kernel changed: who hears whom. */
 	hearingMayChange(): void;
+	/** A single beat came in; `echo`: the beat of this host that it echoes with a promise. */
+	beatHeard(agent: SimAgent, echo: BeatFrame['echo']): void;
+	/** What single beats say is told to the loop; `news`: of hearing, not only of links. */
+	beatsTold(agent: SimAgent, news: boolean): void;
 	/** A VM's vCPUs become runnable on this host. */
 	vmRuns(host: SimHost, vm: SimVm): void;
 	promoted(replica: Replica): void;

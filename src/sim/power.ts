@@ -5,7 +5,13 @@ import type { Device, SimHost, Simulation } from '#src/sim/model.ts';
 import { count, delay, peerOf, replicaOf, tell } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { changed } from '#src/sim/replica.ts';
-import { disarmWatchdog, feedWatchdog, starveWatchdog } from '#src/sim/watchdog.ts';
+import {
+	disarmWatchdog,
+	feedWatchdog,
+	holdWatchdog,
+	releaseWatchdog,
+	starveWatchdog,
+} from '#src/sim/watchdog.ts';
 
 /** Power of the hosts, their boots, and the fence devices that switch it. */
 
@@ -30,6 +36,8 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 	host.life += 1;
 	host.kernelUp = false;
 	host.hung = false;
+	host.standsSinceMs = null;
+	host.crashAtWrite = null;
 	host.frozenWork.length = 0;
 	host.xlHungUntilMs = 0;
 	host.drbdHungUntilMs = 0;
@@ -111,12 +119,18 @@ export const refreshPower = (
 	bootHost(simulation, host);
 };
 
-/** The whole machine stands still; it answers nobody, its guests and its clock's work wait. */
-export const hangHost = (simulation: Simulation, host: SimHost): void => {
+/**
+ * The machine stands still: it answers nobody, its guests, its kernel and its programs wait. `whole`: its clock and
+ * its watchdog do as well, as in a virtual machine that is paused.
+ */
+export const hangHost = (simulation: Simulation, host: SimHost, whole: boolean): void => {
 	if (!host.kernelUp || host.hung) return;
 	settleAll(simulation);
 	host.hung = true;
-	starveWatchdog(simulation, host);
+	if (whole) {
+		host.standsSinceMs = simulation.queue.nowMs;
+		holdWatchdog(simulation, host);
+	} else starveWatchdog(simulation, host);
 	tell(simulation, host.name, 'hangs');
 	simulation.changes += 1;
 	refreshAllReplication(simulation);
@@ -127,7 +141,13 @@ export const resumeHost = (simulation: Simulation, host: SimHost): void => {
 	if (!host.hung) return;
 	settleAll(simulation);
 	host.hung = false;
-	feedWatchdog(simulation, host);
+	if (host.standsSinceMs === null) feedWatchdog(simulation, host);
+	else {
+		const stoodMs = simulation.queue.nowMs - host.standsSinceMs;
+		host.standsSinceMs = null;
+		host.bootedMs += stoodMs;
+		releaseWatchdog(simulation, host, stoodMs);
+	}
 	tell(simulation, host.name, 'goes on');
 	simulation.changes += 1;
 	const work = host.frozenWork.splice(0);

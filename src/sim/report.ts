@@ -12,8 +12,10 @@ export interface Tally {
 	simulatedMs: number;
 	/** Steps of the scenarios, by verb. */
 	faults: Record<string, number>;
-	/** Actions that the engine asked for, by type. */
+	/** What the engine decided, by the sentence it logged. */
 	decisions: Record<string, number>;
+	/** Actions that it asked for, by type. */
+	actions: Record<string, number>;
 	/** What became of them. */
 	outcomes: Record<string, number>;
 	violations: TalliedViolation[];
@@ -38,6 +40,7 @@ export const emptyTally = (swarmClass: SwarmClass, firstSeed: number): Tally => 
 	simulatedMs: 0,
 	faults: {},
 	decisions: {},
+	actions: {},
 	outcomes: {},
 	violations: [],
 });
@@ -51,7 +54,8 @@ export const addResult = (tally: Tally, result: SeedResult): void => {
 	tally.simulatedMs += result.simulatedMs;
 	for (const [name, amount] of result.counts) {
 		if (name.startsWith('step ')) add(tally.faults, name.slice(5), amount);
-		else if (name.startsWith('action ')) add(tally.decisions, name.slice(7), amount);
+		else if (name.startsWith('action ')) add(tally.actions, name.slice(7), amount);
+		else if (name.startsWith('decision ')) add(tally.decisions, name.slice(9), amount);
 		else add(tally.outcomes, name, amount);
 	}
 	const [first] = result.violations;
@@ -63,7 +67,7 @@ export const addResult = (tally: Tally, result: SeedResult): void => {
 export const addTally = (tally: Tally, next: Tally): void => {
 	tally.seeds += next.seeds;
 	tally.simulatedMs += next.simulatedMs;
-	for (const sums of ['faults', 'decisions', 'outcomes'] as const)
+	for (const sums of ['faults', 'decisions', 'actions', 'outcomes'] as const)
 		for (const [name, amount] of Object.entries(next[sums])) add(tally[sums], name, amount);
 	tally.violations.push(...next.violations.slice(0, violationsMax - tally.violations.length));
 };
@@ -87,6 +91,7 @@ export const reportLines = (tally: Tally): string[] => {
 		`${(tally.simulatedMs / 3_600_000).toFixed(1)} simulated hours`,
 		...section('faults and requests', tally.faults),
 		...section('decisions', tally.decisions),
+		...section('actions', tally.actions),
 		...section('what happened', tally.outcomes),
 		tally.violations.length === 0
 			? 'no promise was broken'

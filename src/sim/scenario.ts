@@ -187,7 +187,7 @@ const namesProblems = (scenario: {
 	scenario.steps.forEach((step, index) => {
 		checkAll(step, ['steps', index]);
 		if (step.when !== undefined) checkAll(step.when, ['steps', index, 'when']);
-		if (/^(witness-)?(cut|mend)$/.test(step.do) && 'from' in step)
+		if (/^(witness-)?(cut|mend|degrade|clear)$/.test(step.do) && 'from' in step)
 			check(hosts, 'host', step.from, ['steps', index, 'from']);
 	});
 	scenario.expect.forEach((expectation, index) => {

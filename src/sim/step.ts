@@ -90,6 +90,13 @@ const cut = {
 	traffic: z.enum(['all', 'replication', 'heartbeat']).default('all'),
 };
 
+const impairment = {
+	/** So many of a hundred packets are lost, and sent again. */
+	loss: z.int().min(0).max(90).default(0),
+	/** A packet arrives up to this much later. */
+	jitter: durationSchema.default(0),
+};
+
 const action = <Verb extends string, Shape extends z.ZodRawShape>(verb: Verb, shape: Shape) =>
 	z.strictObject({ do: z.literal(verb), ...stepCommon, ...shape });
 
@@ -121,7 +128,11 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('power-cut', { ...host, bmcToo: z.boolean().default(false) }),
 	action('power-on', host),
 	action('crash', host),
-	action('hang', host),
+	action('hang', {
+		...host,
+		/** Its clock and its watchdog stand still as well, as in a virtual machine that is paused. */
+		whole: z.boolean().optional(),
+	}),
 	action('resume', host),
 	action('agent-crash', { ...host, restartAfter: durationSchema.nullable().default(1000) }),
 	action('agent-start', host),
@@ -129,6 +140,8 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('agent-continue', host),
 	action('cut', cut),
 	action('mend', cut),
+	action('degrade', { network: nameSchema, from: nameSchema.optional(), ...impairment }),
+	action('clear', { network: nameSchema, from: nameSchema.optional() }),
 	action('carrier-lost', { ...host, network: nameSchema }),
 	action('carrier-back', { ...host, network: nameSchema }),
 	action('gateway', { ...host, answers: z.boolean() }),
@@ -141,6 +154,12 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('state-restore', { ...host, from: nameSchema }),
 	action('state-lose', host),
 	action('state-corrupt', host),
+	action('crash-at-write', {
+		...host,
+		side: z.enum(['before', 'after']),
+		who: z.enum(['agent', 'host']).default('agent'),
+	}),
+	action('clock-step', { ...host, by: durationSchema, back: z.boolean().default(false) }),
 	action('xl-hang', { ...host, for: durationSchema }),
 	action('drbd-hang', { ...host, for: durationSchema }),
 	action('guest', { ...vm, does: z.enum(['poweroff', 'reboot', 'crash']) }),
@@ -181,6 +200,8 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('witness-start', {}),
 	action('witness-cut', { from: nameSchema.optional() }),
 	action('witness-mend', { from: nameSchema.optional() }),
+	action('witness-degrade', { from: nameSchema.optional(), ...impairment }),
+	action('witness-clear', { from: nameSchema.optional() }),
 	action('witness-slow', { for: durationSchema }),
 	action('witness-save', { as: nameSchema }),
 	action('witness-restore', { from: nameSchema }),

@@ -1,4 +1,5 @@
-import type { ScenarioInput } from '#src/sim/scenario.ts';
+import type { StepInput, Timed } from '#src/sim/swarm-more.ts';
+import { moreFaults, moreRepairs, singleFault } from '#src/sim/swarm-more.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
 import { randomDeviceFault, swarmHosts } from '#src/sim/swarm-world.ts';
 import { formatDuration } from '#src/std/duration.ts';
@@ -6,13 +7,6 @@ import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
 
 /** Random faults in time, as the steps of a scenario: a failing seed can be written down as a file. */
-
-export type StepInput = ScenarioInput['steps'][number];
-
-interface Timed {
-	readonly atMs: number;
-	readonly step: StepInput;
-}
 
 type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 
@@ -288,12 +282,40 @@ const witnessFaults: readonly (readonly [number, Fault])[] = [
 	[2, stall],
 ];
 
-/** Weighted kinds; every seed forgets some of them, so that the others meet more often. */
+/** The faults of a seed, and whether people put everything right at the end. */
+interface Drawn {
+	readonly steps: StepInput[];
+	readonly repaired: boolean;
+}
+
+const inOrder = (timed: readonly Timed[]): StepInput[] =>
+	timed
+		.toSorted((one, other) => one.atMs - other.atMs)
+		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
+
+/** `more`: numbers for the faults that were added last; null for a seed as it was without them. */
 export const randomSteps = (
 	random: Prng,
 	world: WorldInput,
 	swarmClass: SwarmClass,
-): StepInput[] => {
+	more: Prng | null,
+): Drawn => {
+	const single = more === null ? null : singleFault(more, world, swarmClass);
+	if (single !== null) return { steps: inOrder(single), repaired: false };
+	const timed = drawnFaults(random, world, swarmClass);
+	const added = more === null ? [] : moreFaults(more, world, swarmClass);
+	timed.push(...added);
+	// People put everything right; from here on the pair must find its way by itself.
+	const lastMs = Math.max(...timed.map((each) => each.atMs));
+	const repairedMs = lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000);
+	if (added.length > 0) timed.push(...moreRepairs(swarmClass).map((step) => at(repairedMs, step)));
+	timed.push(...repairs(swarmClass, repairedMs));
+	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
+	return { steps: inOrder(timed), repaired: true };
+};
+
+/** Weighted kinds; every seed forgets some of them, so that the others meet more often. */
+const drawnFaults = (random: Prng, world: WorldInput, swarmClass: SwarmClass): Timed[] => {
 	const kinds: readonly (readonly [number, Fault])[] = [
 		[4, powerCut],
 		[1, bothPowerCut],
@@ -329,14 +351,7 @@ export const randomSteps = (
 		const fault = bag[below(random, bag.length)];
 		if (fault !== undefined) timed.push(...fault(random, world, atMs));
 	}
-	// People put everything right; from here on the pair must find its way by itself.
-	const lastMs = Math.max(...timed.map((each) => each.atMs));
-	const repairedMs = lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000);
-	timed.push(...repairs(swarmClass, repairedMs));
-	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
-	return timed
-		.toSorted((one, other) => one.atMs - other.atMs)
-		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
+	return timed;
 };
 
 const repairs = (swarmClass: SwarmClass, atMs: number): Timed[] => {

@@ -1,15 +1,14 @@
-import { conditions } from '#src/engine/conditions.ts';
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver, durableRecord, isRunnable } from '#src/sim/checker.ts';
-import { settleAll } from '#src/sim/data.ts';
+import { checkEnd, type Untold, watchLost } from '#src/sim/end.ts';
 import { applyStep } from '#src/sim/fault.ts';
-import type { SimVm, Simulation, Violation } from '#src/sim/model.ts';
-import { hostClock, tell, violate } from '#src/sim/model.ts';
+import type { Simulation, Violation } from '#src/sim/model.ts';
+import { violate } from '#src/sim/model.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { runNext, schedule } from '#src/sim/queue.ts';
-import type { Scenario, ScenarioInput } from '#src/sim/scenario.ts';
-import { parseScenario } from '#src/sim/scenario.ts';
+import type { ScenarioInput } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
+import { parseScenario } from '#src/sim/scenario.ts';
 import { randomSteps } from '#src/sim/swarm-faults.ts';
 import type { SwarmClass } from '#src/sim/swarm-world.ts';
 import { randomWorld } from '#src/sim/swarm-world.ts';
@@ -33,20 +32,29 @@ export interface SeedResult {
 	readonly trace: readonly string[];
 }
 
+/** Of the faults a seed draws: the first edition is what old seeds were before more kinds were added. */
+type Edition = 1 | 2;
+
 /** What a seed stands for, as a scenario that can be written to a file. */
 export const scenarioOfSeed = (
 	seed: number,
 	swarmClass: SwarmClass,
+	edition: Edition = 2,
 ): {
 	scenario: ScenarioInput;
+	/** People put everything right at the end. */
+	repaired: boolean;
 	options: { persistMaxMs: number; observeMaxMs: number; clockRates: [number, number] };
 } => {
 	const random = prng(seed);
 	const world = randomWorld(split(random), swarmClass);
-	const steps = randomSteps(split(random), world, swarmClass);
+	const faults = split(random);
 	const habits = split(random);
+	const more = edition === 1 ? null : split(random);
+	const { steps, repaired } = randomSteps(faults, world, swarmClass, more);
 	const rate = () => 1 + between(habits, -5, 5) / 1000;
 	return {
+		repaired,
 		scenario: {
 			format: 1,
 			name: `seed-${seed}`,
@@ -64,20 +72,26 @@ export const scenarioOfSeed = (
 	};
 };
 
-export const runSeed = (
-	seed: number,
-	options: { swarmClass?: SwarmClass; mutation?: Mutation; traced?: boolean } = {},
-): SeedResult => {
+interface SeedOptions {
+	readonly swarmClass?: SwarmClass;
+	readonly mutation?: Mutation;
+	readonly traced?: boolean;
+	readonly edition?: Edition;
+	/** Steps of this kind are left out: they should make no difference. */
+	readonly without?: StepVerb;
+}
+
+export const runSeed = (seed: number, options: SeedOptions = {}): SeedResult => {
 	const swarmClass = options.swarmClass ?? 'honest';
-	const { scenario: input, options: habits } = scenarioOfSeed(seed, swarmClass);
-	const scenario = parseScenario(input);
+	const drawn = scenarioOfSeed(seed, swarmClass, options.edition);
+	const scenario = parseScenario(drawn.scenario);
 	const trace: string[] = [];
 	const simulation = createSimulation({
 		world: scenario.world,
 		seed: seed + 1,
 		mutation: options.mutation ?? 'none',
 		trace: options.traced === true ? (line) => trace.push(line) : null,
-		...habits,
+		...drawn.options,
 		observer: (made) =>
 			createObserver(made, {
 				honestDevices: swarmClass !== 'dishonest',
@@ -88,36 +102,52 @@ export const runSeed = (
 			}),
 	});
 	for (const [index, step] of scenario.steps.entries()) {
+		if (step.do === options.without) continue;
 		schedule(simulation.queue, step.at ?? 0, () => {
 			applyStep(simulation, step, `step-${index + 1}`);
 		});
 	}
-	const quietMs = scenario.steps.at(-1)?.at ?? 0;
+	const broken = () => simulation.violations.filter((each) => !isExcused(swarmClass, each));
+	play(simulation, scenario.steps.at(-1)?.at ?? 0, drawn.repaired, () => broken().length > 0);
+	if (broken().length === 0) checkEnd(simulation, scenario, drawn.repaired);
+	return {
+		seed,
+		violations: broken(),
+		counts: simulation.counts,
+		simulatedMs: simulation.queue.nowMs,
+		trace,
+	};
+};
+
+/** Runs until all is well again after the last step, a promise is broken, or the time is over. */
+const play = (
+	simulation: Simulation,
+	quietMs: number,
+	repaired: boolean,
+	isBroken: () => boolean,
+): void => {
 	const endMs = quietMs + settleTimeMs;
+	const untold: Untold = new Map();
 	let events = 0;
+	let watchMs = calmLookMs;
 	let lookMs = quietMs + calmLookMs;
 	while (runNext(simulation.queue, endMs)) {
 		events += 1;
+		if (simulation.queue.nowMs >= watchMs) {
+			watchMs += calmLookMs;
+			watchLost(simulation, untold);
+		}
 		if (simulation.queue.nowMs >= lookMs) {
 			lookMs += calmLookMs;
 			if (isCalm(simulation)) break;
-			if (simulation.queue.nowMs > quietMs + rescueAfterMs) rescue(simulation);
+			if (repaired && simulation.queue.nowMs > quietMs + rescueAfterMs) rescue(simulation);
 		}
 		if (events > eventsMax) {
 			violate(simulation, 'engine', `more than ${eventsMax} events in one run`);
 			break;
 		}
-		if (simulation.violations.some((each) => !isExcused(swarmClass, each))) break;
+		if (simulation.violations.length > 0 && isBroken()) break;
 	}
-	if (simulation.violations.every((each) => isExcused(swarmClass, each)))
-		checkEnd(simulation, scenario);
-	return {
-		seed,
-		violations: simulation.violations.filter((each) => !isExcused(swarmClass, each)),
-		counts: simulation.counts,
-		simulatedMs: simulation.queue.nowMs,
-		trace,
-	};
 };
 
 /** The person on call: a host that is off after a fence which landed late, and that is paged for, gets power. */
@@ -146,110 +176,4 @@ const isCalm = (simulation: Simulation): boolean =>
 const isExcused = (swarmClass: SwarmClass, { checker }: Violation): boolean => {
 	if (swarmClass === 'mistaken') return ['I1', 'I2', 'I4'].includes(checker);
 	return swarmClass === 'dishonest' && !['engine', 'I5', 'I7'].includes(checker);
-};
-
-/** After these, a VM that stays down with an alert is right: somebody has to decide. */
-const needsPerson: ReadonlySet<StepVerb> = new Set([
-	'disk-fail',
-	'state-lose',
-	'state-restore',
-	'operator-promote',
-	'create-fails',
-	'guest',
-	'disarm',
-	'stop',
-	'leave',
-	'takeover',
-	'move',
-]);
-
-const checkEnd = (simulation: Simulation, scenario: Scenario): void => {
-	settleAll(simulation);
-	const excused =
-		scenario.world.arbiter === 'person' ||
-		scenario.steps.some((step) => needsPerson.has(step.do)) ||
-		scenario.world.memoryMib < 8192;
-	for (const vm of simulation.vms) {
-		checkDataAtEnd(simulation, vm, scenario);
-		checkAlive(simulation, vm, excused);
-		checkReleased(simulation, vm);
-		checkTogether(simulation, vm, scenario);
-	}
-};
-
-const checkDataAtEnd = (simulation: Simulation, vm: SimVm, scenario: Scenario): void => {
-	if (scenario.steps.some((step) => step.do === 'disk-fail' || step.do === 'disk-replace')) return;
-	if (vm.replicas.some((replica) => replica.head === vm.acknowledged)) return;
-	violate(simulation, 'no-loss', `no copy of ${vm.name} holds every acknowledged write at the end`);
-};
-
-/** A frozen copy that the other host has replaced does not stay, or somebody is told to reboot its host. */
-const checkReleased = (simulation: Simulation, vm: SimVm): void => {
-	for (const replica of vm.replicas) {
-		const { host } = replica;
-		const owner = durableRecord(host, vm)?.owner;
-		if (replica.role !== 'Primary' || !replica.frozen || owner === host.name) continue;
-		if (host.agent?.alive !== true || owner === undefined) continue;
-		const told = conditions(host.agent.loop.state, hostClock(simulation, host));
-		if (told.some((each) => each.name === 'release-stuck' && each.subject === vm.name)) continue;
-		violate(
-			simulation,
-			'liveness',
-			`the frozen copy of ${vm.name} on ${host.name} is not released`,
-		);
-	}
-};
-
-/** After these a copy may rightly stay apart although a person has spoken. */
-const keepsApart: ReadonlySet<StepVerb> = new Set([
-	'disk-fail',
-	'state-lose',
-	'state-restore',
-	'leave',
-]);
-
-/** Copies that a person was asked about, and has decided, are connected again; else somebody is told. */
-const checkTogether = (simulation: Simulation, vm: SimVm, scenario: Scenario): void => {
-	const { hosts } = simulation;
-	if (hosts.some((host) => host.agent?.alive !== true)) return;
-	if (!vm.replicas.some(({ up, connection }) => up && connection === 'StandAlone')) return;
-	const told = hosts.flatMap(({ agent }) =>
-		agent === null ? [] : conditions(agent.loop.state, hostClock(simulation, agent.host)),
-	);
-	if (!told.some((each) => each.subject === vm.name && each.name.startsWith('split-brain')))
-		violate(simulation, 'I10', `the copies of ${vm.name} stand apart and nobody is told`);
-	const decided = scenario.steps.some((step) => step.do === 'resolve');
-	// A copy that holds every write, but that DRBD itself calls outdated, takes a force that only a person uses.
-	const usable = vm.replicas.some(
-		({ head, disk }) => head === vm.acknowledged && (disk === 'UpToDate' || disk === 'Consistent'),
-	);
-	if (decided && usable && !scenario.steps.some((step) => keepsApart.has(step.do)))
-		violate(
-			simulation,
-			'liveness',
-			`the copies of ${vm.name} stand apart although a person decided`,
-		);
-};
-
-/** Liveness and I10: after one quiet time the VM runs, or somebody is told why not. */
-const checkAlive = (simulation: Simulation, vm: SimVm, excused: boolean): void => {
-	if (simulation.hosts.some((host) => isRunnable(host, vm))) return;
-	const records = simulation.hosts.map((host) => durableRecord(host, vm));
-	const newest = records.toSorted(
-		(one, other) => (other?.generation ?? 0) - (one?.generation ?? 0),
-	)[0];
-	if (newest === undefined || newest.wanted === 'stopped') return;
-	const open = simulation.hosts.flatMap((host) =>
-		host.agent?.alive === true && simulation.mutation !== 'idle-and-mute'
-			? conditions(host.agent.loop.state, hostClock(simulation, host))
-			: [],
-	);
-	for (const each of open)
-		tell(simulation, 'world', `open: ${each.key} (${each.severity}): ${each.summary}`);
-	const about = open.filter((each) => each.severity !== 'info' && each.subject === vm.name);
-	if (about.length === 0) {
-		violate(simulation, 'I10', `${vm.name} is down and nobody is told`);
-	} else if (!excused) {
-		violate(simulation, 'liveness', `${vm.name} is down although everything was repaired`);
-	}
 };

@@ -2,6 +2,7 @@ import type { WitnessAnswer, WitnessCommand } from '#src/ports-witness.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import type { SimWitness } from '#src/sim/model-witness.ts';
 import { count, delay, hostClock, onHost, tell } from '#src/sim/model.ts';
+import { extraMs } from '#src/sim/model-wire.ts';
 import { schedule } from '#src/sim/queue.ts';
 import type { ScenarioWorld } from '#src/sim/scenario.ts';
 import { chance } from '#src/std/prng.ts';
@@ -22,6 +23,7 @@ export const createWitness = (world: ScenarioWorld): SimWitness | null =>
 				saved: new Map(),
 				written: new Map(),
 				cut: [false, false],
+				impaired: [null, null],
 				slowUntilMs: 0,
 			};
 
@@ -46,19 +48,18 @@ export const askWitness = (
 	const reachable = () => witness.up && witness.runs === runs && !witness.cut[host.index];
 	if (!reachable()) return;
 	const slow = queue.nowMs < witness.slowUntilMs && chance(simulation.random, 0.5);
-	// What a kernel has sent arrives although its host is dead by then.
-	schedule(
-		queue,
-		queue.nowMs + (slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20)),
-		() => {
-			if (!reachable()) return;
-			const reply = carryOut(simulation, witness, host, command);
-			onHost(simulation, host, delay(simulation, 1, 20), () => {
-				const runId = simulation.mutation === 'run-unseen' ? 'run-1' : `run-${runs}`;
-				if (reachable()) end({ runId, sentMs, reply });
-			});
-		},
-	);
+	const ms = slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20);
+	const moreMs = () => extraMs(simulation.random, witness.impaired[host.index]);
+	// What a kernel has sent arrives although its host is dead by then. A client that gave up has a new
+	// connection: what was sent later may be carried out earlier.
+	schedule(queue, queue.nowMs + ms + moreMs(), () => {
+		if (!reachable()) return;
+		const reply = carryOut(simulation, witness, host, command);
+		onHost(simulation, host, delay(simulation, 1, 20) + moreMs(), () => {
+			const runId = simulation.mutation === 'run-unseen' ? 'run-1' : `run-${runs}`;
+			if (reachable()) end({ runId, sentMs, reply });
+		});
+	});
 };
 
 /** What the script is asked, with the planted bugs of the script. */

@@ -2,6 +2,8 @@ import type { WitnessCommand } from '#src/ports-witness.ts';
 import { flowsFrom } from '#src/sim/hearing.ts';
 import type { SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import type { SimVotes } from '#src/sim/model-witness.ts';
+import type { BeatFrame } from '#src/sim/model-wire.ts';
+import { isDegraded } from '#src/sim/model-wire.ts';
 import { delay, hostClock, inAgent, inAgentAfter, peerOf, trueTime } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { askWitness } from '#src/sim/third.ts';
@@ -20,8 +22,8 @@ import {
 } from '#src/witness/lease.ts';
 
 /**
- * The heartbeat thread's part in votes: the same rules as the real thread, in this world. Echoes are not
- * simulated one by one, only the times at which they begin and end; renewals are.
+ * The heartbeat thread's part in votes: the same rules as the real thread, in this world. On sound links echoes
+ * are not simulated one by one, only the times at which they begin and end; renewals are.
  */
 
 const runs = (agent: SimAgent): boolean =>
@@ -31,6 +33,7 @@ const runs = (agent: SimAgent): boolean =>
 const isEchoed = (simulation: Simulation, host: SimHost): boolean => {
 	const peer = peerOf(simulation, host);
 	return (
+		!isDegraded(simulation) &&
 		flowsFrom(simulation, host) &&
 		flowsFrom(simulation, peer) &&
 		peer.agent?.votes?.echoing !== false
@@ -104,9 +107,24 @@ const takeEcho = (simulation: Simulation, agent: SimAgent, votes: SimVotes): voi
 
 /** Beats arrive, or did until this moment. */
 const hear = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
-	const flows = flowsFrom(simulation, peerOf(simulation, agent.host));
+	const flows = !isDegraded(simulation) && flowsFrom(simulation, peerOf(simulation, agent.host));
 	if (flows || votes.flows) votes.heardMs = hostClock(simulation, agent.host);
 	votes.flows = flows;
+};
+
+/** A single beat of the peer; `echo`: which of ours it echoes as a promise, counted from its sending. */
+export const hearBeat = (
+	simulation: Simulation,
+	agent: SimAgent,
+	echo: BeatFrame['echo'],
+): void => {
+	const { votes, host } = agent;
+	if (votes === null) return;
+	votes.heardMs = hostClock(simulation, host);
+	if (echo === null) return;
+	votes.lease = echoed(votes.lease, echo.sentMs);
+	host.votedMs = Math.max(host.votedMs, echo.sentTrueMs);
+	judge(simulation, agent, votes, false);
 };
 
 /** Recomputes who is echoed after any change of paths, power, agents or orders. */

@@ -11,7 +11,7 @@ export const createWatchdog = (world: ScenarioWorld, host: string): SimWatchdog 
 	if (world.witness === undefined) return null;
 	if (!(world.witness.watchdogs ?? world.hosts).includes(host)) return null;
 	const { watchdogMs } = timingTable(world.detection);
-	return { timeoutMs: watchdogMs, armed: false, grantMs: 0, timer: null };
+	return { timeoutMs: watchdogMs, armed: false, grantMs: 0, leftMs: 0, timer: null };
 };
 
 const resetAt = (simulation: Simulation, host: SimHost, atMs: number): void => {
@@ -49,6 +49,23 @@ export const feedWatchdog = (simulation: Simulation, host: SimHost): void => {
 	const fedMs = Math.max(simulation.queue.nowMs, host.watchdog.grantMs);
 	if (simulation.queue.nowMs <= host.watchdog.grantMs)
 		resetAt(simulation, host, fedMs + host.watchdog.timeoutMs);
+};
+
+/** The hardware stands still with its host. */
+export const holdWatchdog = (simulation: Simulation, host: SimHost): void => {
+	const { watchdog } = host;
+	if (watchdog === null || watchdog.timer === null) return;
+	watchdog.leftMs = watchdog.timer.atMs - simulation.queue.nowMs;
+	watchdog.timer.callback = null;
+	watchdog.timer = null;
+};
+
+/** It goes on where it stood, and knows nothing of the time between. */
+export const releaseWatchdog = (simulation: Simulation, host: SimHost, stoodMs: number): void => {
+	const { watchdog } = host;
+	if (watchdog?.armed !== true) return;
+	watchdog.grantMs += stoodMs;
+	resetAt(simulation, host, simulation.queue.nowMs + watchdog.leftMs);
 };
 
 /** Power is gone, or the feeder closed the device in order. */

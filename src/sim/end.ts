@@ -1,0 +1,233 @@
+import type { Condition } from '#src/alert/condition.ts';
+import { conditions } from '#src/engine/conditions.ts';
+import { durableRecord, isRunnable } from '#src/sim/checker.ts';
+import { statusView } from '#src/engine/view.ts';
+import { settleAll } from '#src/sim/data.ts';
+import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { hostClock, kernelAnswers, replicaOf, tell, violate } from '#src/sim/model.ts';
+import type { Scenario } from '#src/sim/scenario.ts';
+import type { StepVerb } from '#src/sim/step.ts';
+
+/** What must be true when faults and repairs are over and the pair had its time: data, liveness, alerts. */
+
+/** After these, a VM that stays down with an alert is right: somebody has to decide. */
+const needsPerson: ReadonlySet<StepVerb> = new Set([
+	'disk-fail',
+	'state-lose',
+	'state-restore',
+	'operator-promote',
+	'create-fails',
+	'guest',
+	'disarm',
+	'stop',
+	'leave',
+	'takeover',
+	'move',
+]);
+
+/** After one of these alone, with all that a proof needs, nothing may stay down. */
+const needsNobody: ReadonlySet<StepVerb> = new Set([
+	'power-cut',
+	'crash',
+	'hang',
+	'agent-stop',
+	'agent-crash',
+	'cut',
+	'store-full',
+	'thread-stall',
+	'loop-stall',
+]);
+
+/** One fault that stays: the pair has what it needs for a proof of its own, so every VM runs in the end. */
+const isProvable = ({ world, steps }: Scenario): boolean => {
+	if (world.begin !== 'settled' || !steps.every((step) => needsNobody.has(step.do))) return false;
+	if (world.arbiter === 'witness')
+		return (world.witness?.watchdogs ?? world.hosts).length === world.hosts.length;
+	const dies = steps.some((step) => step.do === 'power-cut');
+	const honest = Object.values(world.devices)
+		.flat()
+		.every((device) => device.behaviour === 'ok' && !(dies && device.diesWithHost));
+	const bmcToo = steps.some((step) => step.do === 'power-cut' && step.bmcToo);
+	return world.arbiter === 'fencing' && honest && !bmcToo;
+};
+
+/** `repaired`: people put everything right; else one fault stays, and only what it leaves possible is asked for. */
+export const checkEnd = (simulation: Simulation, scenario: Scenario, repaired: boolean): void => {
+	settleAll(simulation);
+	const excused =
+		scenario.world.arbiter === 'person' ||
+		scenario.steps.some((step) => needsPerson.has(step.do)) ||
+		scenario.world.memoryMib < 8192 ||
+		(!repaired && !isProvable(scenario));
+	const open = openConditions(simulation);
+	for (const vm of simulation.vms) {
+		checkDataAtEnd(simulation, vm, scenario);
+		checkAlive(simulation, vm, open, excused);
+		checkReleased(simulation, vm);
+		checkTogether(simulation, vm, scenario);
+		checkStatus(simulation, vm);
+	}
+};
+
+/** What people are told on either host. A planted bug tells nothing. */
+const openConditions = (simulation: Simulation): readonly Condition[] =>
+	simulation.mutation === 'idle-and-mute'
+		? []
+		: simulation.hosts.flatMap(({ agent }) =>
+				agent?.alive === true
+					? conditions(agent.loop.state, hostClock(simulation, agent.host))
+					: [],
+			);
+
+const checkDataAtEnd = (simulation: Simulation, vm: SimVm, scenario: Scenario): void => {
+	if (scenario.steps.some((step) => step.do === 'disk-fail' || step.do === 'disk-replace')) return;
+	if (vm.replicas.some((replica) => replica.head === vm.acknowledged)) return;
+	violate(simulation, 'no-loss', `no copy of ${vm.name} holds every acknowledged write at the end`);
+};
+
+/** A frozen copy that the other host has replaced does not stay, or somebody is told to reboot its host. */
+const checkReleased = (simulation: Simulation, vm: SimVm): void => {
+	for (const replica of vm.replicas) {
+		const { host } = replica;
+		const owner = durableRecord(host, vm)?.owner;
+		if (replica.role !== 'Primary' || !replica.frozen || owner === host.name) continue;
+		if (host.agent?.alive !== true || owner === undefined) continue;
+		const told = conditions(host.agent.loop.state, hostClock(simulation, host));
+		if (told.some((each) => each.name === 'release-stuck' && each.subject === vm.name)) continue;
+		violate(
+			simulation,
+			'liveness',
+			`the frozen copy of ${vm.name} on ${host.name} is not released`,
+		);
+	}
+};
+
+/** After these a copy may rightly stay apart although a person has spoken. */
+const keepsApart: ReadonlySet<StepVerb> = new Set([
+	'disk-fail',
+	'state-lose',
+	'state-restore',
+	'leave',
+]);
+
+/** Copies that a person was asked about, and has decided, are connected again; else somebody is told. */
+const checkTogether = (simulation: Simulation, vm: SimVm, scenario: Scenario): void => {
+	const { hosts } = simulation;
+	if (hosts.some((host) => host.agent?.alive !== true)) return;
+	if (!vm.replicas.some(({ up, connection }) => up && connection === 'StandAlone')) return;
+	const told = hosts.flatMap(({ agent }) =>
+		agent === null ? [] : conditions(agent.loop.state, hostClock(simulation, agent.host)),
+	);
+	if (!told.some((each) => each.subject === vm.name && each.name.startsWith('split-brain')))
+		violate(simulation, 'I10', `the copies of ${vm.name} stand apart and nobody is told`);
+	const decided = scenario.steps.some((step) => step.do === 'resolve');
+	// A copy that holds every write, but that DRBD itself calls outdated, takes a force that only a person uses.
+	const usable = vm.replicas.some(
+		({ head, disk }) => head === vm.acknowledged && (disk === 'UpToDate' || disk === 'Consistent'),
+	);
+	if (decided && usable && !scenario.steps.some((step) => keepsApart.has(step.do)))
+		violate(
+			simulation,
+			'liveness',
+			`the copies of ${vm.name} stand apart although a person decided`,
+		);
+};
+
+/** The newest durable record of either host; undefined when there is none. */
+const newestRecord = (simulation: Simulation, vm: SimVm) =>
+	simulation.hosts
+		.map((host) => durableRecord(host, vm))
+		.toSorted((one, other) => (other?.generation ?? 0) - (one?.generation ?? 0))[0];
+
+/** It runs, and nothing holds its writes back. */
+const isWell = (simulation: Simulation, vm: SimVm): boolean =>
+	simulation.hosts.some(
+		(host) => isRunnable(host, vm) && kernelAnswers(host) && !replicaOf(host, vm).frozen,
+	);
+
+/** Liveness and I10: after one quiet time the VM runs, or somebody is told why not and what to do. */
+const checkAlive = (
+	simulation: Simulation,
+	vm: SimVm,
+	open: readonly Condition[],
+	excused: boolean,
+): void => {
+	if (isWell(simulation, vm)) return;
+	const record = newestRecord(simulation, vm);
+	if (record === undefined || record.wanted === 'stopped') return;
+	for (const each of open)
+		tell(simulation, 'world', `open: ${each.key} (${each.severity}): ${each.summary}`);
+	const about = open.filter((each) => each.severity !== 'info' && each.subject === vm.name);
+	if (!about.some(({ next }) => next !== ''))
+		violate(simulation, 'I10', `${vm.name} is down or frozen and nobody is told what to do`);
+	else if (!excused)
+		violate(
+			simulation,
+			'liveness',
+			`${vm.name} is down or frozen although nothing stands in its way`,
+		);
+};
+
+/** I10: status says of a VM what is true, or that it does not know. */
+const checkStatus = (simulation: Simulation, vm: SimVm): void => {
+	const on = simulation.hosts.filter((host) => isRunnable(host, vm)).map(({ name }) => name);
+	for (const { agent } of simulation.hosts) {
+		if (agent?.alive !== true || agent.stopped || agent.loopStalled || agent.host.hung) continue;
+		if (simulation.queue.nowMs - agent.host.agentSinceMs < steadyMs) continue;
+		const view = statusView(agent.loop.state, hostClock(simulation, agent.host));
+		const shown = view.vms.find((each) => each.vm === vm.name);
+		if (shown === undefined) continue;
+		const wrong =
+			shown.state === 'running'
+				? !on.includes(shown.runsOn ?? '')
+				: (shown.state === 'down' || shown.state === 'stopped') && on.length > 0;
+		if (wrong)
+			violate(
+				simulation,
+				'I10',
+				`status on ${agent.host.name} says that ${vm.name} is ${shown.state} (${shown.runsOn ?? 'nowhere'}), and it runs on ${on.join() || 'none'}`,
+			);
+	}
+};
+
+/** Since when VMs that shall run are lost and somebody could tell, but nobody does; by name. */
+export type Untold = Map<string, number>;
+
+/** I10 while faults go on: a lost VM is reported within this time by an agent that can see it. */
+const reportedWithinMs = 60_000;
+/** An agent that has just started or gone on looks around first. */
+const steadyMs = 30_000;
+
+/** Looks for VMs that are lost and that nobody is told of; call it every few seconds. */
+export const watchLost = (simulation: Simulation, untold: Untold): void => {
+	const { nowMs } = simulation.queue;
+	for (const vm of simulation.vms) {
+		const record = newestRecord(simulation, vm);
+		const shall = record !== undefined && record.wanted === 'running' && record.journal === null;
+		if (!shall || isWell(simulation, vm)) {
+			untold.delete(vm.name);
+			continue;
+		}
+		const able = simulation.hosts.some((host) => canTell(simulation, host));
+		if (!able || isTold(simulation, vm)) untold.set(vm.name, nowMs);
+		const sinceMs = untold.get(vm.name) ?? nowMs;
+		untold.set(vm.name, sinceMs);
+		if (nowMs - sinceMs < reportedWithinMs) continue;
+		violate(simulation, 'I10', `${vm.name} is lost for a minute and nobody is told`);
+		untold.set(vm.name, nowMs);
+	}
+};
+
+const isTold = (simulation: Simulation, vm: SimVm): boolean =>
+	openConditions(simulation).some(
+		({ severity, subject }) =>
+			severity !== 'info' && (subject === vm.name || severity === 'critical'),
+	);
+
+const canTell = (simulation: Simulation, { agent, hung, agentSinceMs }: SimHost): boolean =>
+	agent?.alive === true &&
+	!agent.stopped &&
+	!agent.loopStalled &&
+	!agent.threadStalled &&
+	!hung &&
+	simulation.queue.nowMs - agentSinceMs > steadyMs;
