@@ -1,8 +1,8 @@
-/** Real processes, real TLS, real time: one test after the other, apart from `npm test`. */
+/** Real processes, real TLS, real time, apart from `npm test`. They mostly wait, so two files run at once. */
 export default {
 	extensions: ['ts'],
 	files: ['test/process/*.test.ts'],
-	concurrency: 1,
+	concurrency: 2,
 	serial: true,
 	workerThreads: false,
 	timeout: '120s',

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { testApart } from '#test/process/apart.ts';
 
-const bench = fileURLToPath(new URL('../../bench/overload.ts', import.meta.url));
+const bench = fileURLToPath(new URL('../../../bench/overload.ts', import.meta.url));
 
 testApart('--net')(
 	'a minute of fourfold overload, lost packets and jitter is no reason to miss anybody',
