@@ -338,7 +338,10 @@ export const openParts = async (
 	});
 	const persisted = await store.load();
 	const claiming = persisted?.witness?.claiming === true;
-	const third = await thirdVoter(config, { bootId, claiming, feederSocket: places.feeder });
+	const released =
+		persisted?.pair.armed === false && persisted.witness?.disarmed === persisted.pair.generation;
+	const run = { bootId, claiming, released, feederSocket: places.feeder };
+	const third = await thirdVoter(config, run);
 	return { store, journal, outbox, persisted, ...third };
 };
 

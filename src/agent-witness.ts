@@ -20,6 +20,8 @@ interface Run {
 	readonly bootId: string;
 	/** An earlier run of the agent may have a claim under way (V2). */
 	readonly claiming: boolean;
+	/** ... and whether it had stopped the watchdog of the disarmed pair (V17). */
+	readonly released: boolean;
 	readonly feederSocket: string;
 }
 
@@ -53,6 +55,7 @@ const voterOptions = (config: Config, access: WitnessAccess, run: Run): VoterOpt
 		bootId: run.bootId,
 		timing: leaseTiming(timingTable(config.detectionMs)),
 		echoing: !run.claiming,
+		released: run.released,
 		module: new URL('agent-voter.ts', import.meta.url).href,
 		settings: given,
 	};

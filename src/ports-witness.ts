@@ -144,8 +144,11 @@ export interface Witness {
 export interface Voter {
 	/** A renewal or a read; null without a connection or an answer in time. Never rejects. */
 	ask(command: WitnessCommand): Promise<WitnessAnswer | null>;
-	/** Lets the feeder feed the watchdog until then, on the monotonic clock that all processes share, ms. */
-	grant(untilMs: MonotonicMs): void;
+	/**
+	 * Lets the feeder feed the watchdog until then, on the monotonic clock that all processes share, ms. Null: it
+	 * stops the watchdog, because nobody reckons with it any more (V17).
+	 */
+	grant(untilMs: MonotonicMs | null): void;
 	/** Tells what the feeder shows, at each change; null: no feeder answers. Called once, before anything is granted. */
 	watch(seen: (watchdog: WatchdogObservation | null) => void): void;
 }

@@ -28,8 +28,9 @@ const arbiterConditions = (state: State, raise: Raise): void => {
 const watchdogConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { witness, self } = state.config;
 	if (witness === null || !witness.watchdogs.includes(self) || !leaseInForce(state)) return;
-	if (nowMs - state.startedAtMs <= settleMs || vouchedWatchdogMs(state) !== null) return;
-	const { watchdog } = state.witness;
+	const { watchdog, restedMs } = state.witness;
+	if (!state.persisted.pair.armed || vouchedWatchdogMs(state) !== null) return;
+	if (nowMs - restedMs <= settleMs) return;
 	const limit = formatDuration(witness.watchdogMs);
 	const why =
 		watchdog === null

@@ -30,7 +30,13 @@ import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
-import { aliveAtLastLook, arbiterOf, leaseInForce, witnessGrants } from '#src/engine/voters.ts';
+import {
+	aliveAtLastLook,
+	arbiterOf,
+	leaseInForce,
+	leaseReleased,
+	witnessGrants,
+} from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -141,6 +147,12 @@ const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
 		);
 };
 
+/** That a disarmed host still pauses its VMs without a vote, and its watchdog may reset it (V17). */
+const leaseRemains = (state: State): string =>
+	leaseInForce(state) && !leaseReleased(state)
+		? `; lease and watchdog of ${state.config.self} stay in force until ${state.config.peer} and the witness know it`
+		: '';
+
 const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { config, persisted } = state;
 	if (!persisted.pair.armed)
@@ -148,7 +160,7 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 			'disarmed',
 			null,
 			'warning',
-			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}`,
+			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}${leaseRemains(state)}`,
 			'vmpair arm',
 		);
 	if (state.leaving)

@@ -25,6 +25,10 @@ export const inContact = (state: State): boolean => {
 	return peer.status === 'online' && peer.document !== null && peer.document.bootId === peer.bootId;
 };
 
+/** Both hosts hold the same arm state, durable: what the peer publishes it has written. */
+export const pairAgreed = (state: State): boolean =>
+	inContact(state) && same(state.peer.document?.pair, state.persisted.pair);
+
 /** Each host claims the data for itself alone: one of them was restored or forced. Never merged by itself. */
 const bothExclusive = (state: State, mine: ResourceRecord, theirs: ResourceRecord): boolean => {
 	const { self, peer } = state.config;

@@ -8,15 +8,18 @@ import {
 	start,
 	wakeBy,
 } from '#src/engine/draft.ts';
-import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { conflictOf, inContact, pairAgreed, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import {
+	arbiterOf,
 	claimedByPeer,
 	leaseInForce,
+	leaseReleased,
 	memoryOf,
 	voteHeld,
 	voteNeeded,
 	witnessed,
+	witnessRecord,
 } from '#src/engine/voters.ts';
 import { changeMemory, changeWitness } from '#src/engine/witness.ts';
 import { isConnected, lowestDisk } from '#src/drbd/role.ts';
@@ -152,11 +155,36 @@ const verifiedPausedMs = (state: State): number | null => {
 	return still ? state.witness.looked : null;
 };
 
+/** The witness, where it decides, says that this host's silence proves nothing, and nobody claims there. */
+const witnessKnows = (state: State, nowMs: number): boolean => {
+	const arbiter = arbiterOf(state);
+	if (arbiter === 'changing') return false;
+	if (arbiter !== 'witness') return true;
+	const record = witnessRecord(state, nowMs);
+	return record?.claim === null && (record.hosts[state.config.self]?.watchdogMs ?? null) === null;
+};
+
+/**
+ * A disarmed pair has no lease, but not before everybody who might act on it knows: the peer by its durable record,
+ * and the witness, which would vouch for the watchdog to a peer that has forgotten it (V17).
+ */
+const disarmRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { pair } = state.persisted;
+	if (pair.armed || leaseReleased(state)) return;
+	if (!pairAgreed(state) || !witnessKnows(state, nowMs)) return;
+	if (memoryOf(state).claiming || state.peer.document?.witness?.claiming === true) return;
+	changeMemory(draft, { disarmed: pair.generation });
+	note(draft, 'info', 'no lease binds this host, and its watchdog rests: the pair is disarmed', {});
+};
+
 /** The watchdog that this host vouches for; null: its silence proves nothing. */
 export const vouchedWatchdogMs = (state: State): number | null => {
 	const { witness } = state.config;
 	const { watchdog } = state.witness;
 	if (witness === null || watchdog?.armed !== true || !leaseInForce(state)) return null;
+	// Disarmed, this host is about to stop it: nobody may reckon with it from now on (V17).
+	if (!state.persisted.pair.armed) return null;
 	const { timeoutMs } = watchdog;
 	return timeoutMs === null || timeoutMs > witness.watchdogMs ? null : timeoutMs;
 };
@@ -171,6 +199,7 @@ const ordersOf = (draft: Draft): LeaseOrders => {
 		// Told only while it matters: it would be news with every look.
 		pausedMs: state.witness.votelessMs === null ? null : verifiedPausedMs(state),
 		echoing: !memoryOf(state).claiming,
+		released: leaseReleased(state),
 	};
 };
 
@@ -198,6 +227,8 @@ const resetRule = (draft: Draft): void => {
 /** Votes: pause at their end, go on after their return, and tell the heartbeat thread what it grants on. */
 export const leaseRule = (draft: Draft): void => {
 	if (draft.state.config.witness === null) return;
+	disarmRule(draft);
+	if (leaseReleased(draft.state)) changeWitness(draft, { restedMs: draft.nowMs });
 	voteRule(draft);
 	pauseRule(draft);
 	unpauseRule(draft);

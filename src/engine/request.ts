@@ -19,15 +19,14 @@ import {
 import { resolve } from '#src/engine/resolve-request.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
-import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { conflictOf, inContact, pairAgreed, together } from '#src/engine/join.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
 import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { PendingRequest, State } from '#src/engine/state.ts';
-import { leaseInForce, witnessGrants } from '#src/engine/voters.ts';
+import { leaseInForce, leaseReleased, memoryOf, witnessGrants } from '#src/engine/voters.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
-import { same } from '#src/std/same.ts';
 
 type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' }>;
 
@@ -272,6 +271,26 @@ const armBlocker = (state: State, nowMs: number): string | null => {
 	return null;
 };
 
+/** What an answer to a change of the arm state still waits for; null when both hosts, and the witness, know it. */
+const unconfirmed = (state: State, armed: boolean): Reply | null => {
+	const { self, peer } = state.config;
+	if (pairAgreed(state))
+		return armed || !leaseInForce(state) || leaseReleased(state)
+			? null
+			: refused(
+					'unconfirmed',
+					`both hosts are disarmed, but the witness has not confirmed it: lease and watchdog of ${self} stay in force`,
+					'see the runbook witness-unusable; do not stop the agent before they rest',
+				);
+	return refused(
+		'unconfirmed',
+		armed
+			? `${peer} has not confirmed it: ${self} is armed, and ${peer} follows when it is in contact`
+			: `${peer} has not confirmed it: ${self} is disarmed, but ${peer} may still switch ${self} off and take its VMs over`,
+		armed ? 'vmpair status' : `run "vmpair disarm" on ${peer} too before any work begins`,
+	);
+};
+
 /** A change of the arm state waits for what is under way, and is done when the peer's record is equal (V17). */
 const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | null => {
 	const { state, nowMs } = draft;
@@ -280,18 +299,9 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 	const { pair } = state.persisted;
 	const changed = pair.armed === armed;
 	if (changed) {
-		const answered = same(state.peer.document?.pair, pair);
-		if (inContact(state) && answered)
-			return done(armed ? 'the pair is armed' : 'the pair is disarmed');
-		if (nowMs - pending.sinceMs < patienceMs) return null;
-		const { self, peer } = state.config;
-		return refused(
-			'unconfirmed',
-			armed
-				? `${peer} has not confirmed it: ${self} is armed, and ${peer} follows when it is in contact`
-				: `${peer} has not confirmed it: ${self} is disarmed, but ${peer} may still switch ${self} off and take its VMs over`,
-			armed ? 'vmpair status' : `run "vmpair disarm" on ${peer} too before any work begins`,
-		);
+		const missing = unconfirmed(state, armed);
+		if (missing === null) return done(armed ? 'the pair is armed' : 'the pair is disarmed');
+		return nowMs - pending.sinceMs < patienceMs ? null : missing;
 	}
 	const blocker = armed ? armBlocker(state, nowMs) : disarmBlocker(state);
 	if (blocker !== null) {
@@ -307,6 +317,9 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 
 const disarmBlocker = (state: State): string | null => {
 	if (busy(state, state.config.peer, ['power-off'])) return 'a fence is under way';
+	const { peer } = state.config;
+	if (memoryOf(state).claiming) return `a takeover from ${peer} is under way`;
+	if (state.peer.document?.witness?.claiming === true) return `${peer} is about to take over`;
 	const moving = state.config.vms.find(
 		(vm) => (recordOf(state, vm.resource)?.journal ?? null) !== null,
 	);

@@ -60,6 +60,8 @@ export interface WitnessState {
 	readonly orders: LeaseOrders | null;
 	/** Until then a pause of ours may have its effect: what is seen running may be what was before. */
 	readonly pausesUntilMs: MonotonicMs;
+	/** When this host's lease last rested, or when its agent started: its feeder takes a moment after that. */
+	readonly restedMs: MonotonicMs;
 	readonly closely: boolean;
 	readonly resetAsked: boolean;
 }
@@ -87,6 +89,7 @@ export const initialWitness = (persisted: Persisted | null, nowMs: MonotonicMs):
 	looked: null,
 	orders: null,
 	pausesUntilMs: 0,
+	restedMs: nowMs,
 	closely: false,
 	resetAsked: false,
 });

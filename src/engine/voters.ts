@@ -27,6 +27,7 @@ export const memoryOf = (state: State): WitnessMemory =>
 		generations: {},
 		voidBelow: 0,
 		claiming: false,
+		disarmed: null,
 		paused: {},
 	};
 
@@ -115,11 +116,16 @@ export const leaseInForce = (state: State): boolean => {
 	return arbiter === 'witness' || arbiter === 'changing';
 };
 
+/** The pair is disarmed, and whoever might have reckoned with this host's lease and watchdog knows it (V17). */
+export const leaseReleased = ({ persisted }: State): boolean =>
+	!persisted.pair.armed && persisted.witness?.disarmed === persisted.pair.generation;
+
 /** The VM may run here only under a vote: the lease binds only while the peer is in its inSync (L1). */
 export const voteNeeded = (state: State, resource: ResourceName): boolean => {
 	const record = recordOf(state, resource);
 	return (
 		leaseInForce(state) &&
+		!leaseReleased(state) &&
 		record?.owner === state.config.self &&
 		record.inSync.includes(state.config.peer)
 	);

@@ -45,6 +45,8 @@ export interface VoterOptions {
 	readonly timing: LeaseTiming;
 	/** False: an earlier run of the agent may have a claim under way (V2). */
 	readonly echoing: boolean;
+	/** An earlier run of the agent had stopped the watchdog of the disarmed pair (V17). */
+	readonly released: boolean;
 	/** URL of the module whose `openVoter(settings)` makes the thread's connections, and what it is given. */
 	readonly module: string;
 	readonly settings: unknown;

@@ -42,7 +42,7 @@ export class Votes {
 		this.#voter = voter;
 		this.#mailbox = mailbox;
 		this.#nowMs = nowMs;
-		this.#lease = createLease(options.timing, initialOrders(options.echoing));
+		this.#lease = createLease(options.timing, initialOrders(options.echoing, options.released));
 		voter.watch((watchdog) => mailbox.update((waiting) => ({ ...waiting, watchdog })));
 		setInterval(() => {
 			void this.#renew();
@@ -94,9 +94,10 @@ export class Votes {
 		const nowMs = this.#nowMs();
 		const { vote, nextMs } = voteAt(this.#lease, nowMs);
 		const untilMs = grantUntilMs(this.#lease, nowMs);
-		if (untilMs !== null && untilMs > nowMs && (again || vote !== this.#told))
-			this.#voter.grant(untilMs);
+		const { released } = this.#lease.orders;
 		if (again || vote !== this.#told) {
+			if (released || (untilMs !== null && untilMs > nowMs))
+				this.#voter.grant(released ? null : untilMs);
 			this.#told = vote;
 			const told = { vote, votedMs: votedMs(this.#lease) };
 			this.#mailbox.update((waiting) => ({ ...waiting, vote: told }));

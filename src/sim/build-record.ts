@@ -43,6 +43,7 @@ const firstMemory = (world: ScenarioWorld): WitnessMemory => ({
 	generations: Object.fromEntries(world.vms.map((vm) => [vm.name, 1])),
 	voidBelow: 0,
 	claiming: false,
+	disarmed: null,
 	paused: {},
 });
 

@@ -371,6 +371,7 @@ const createHooks = (
 	resyncBegins: (source, target) => observer()?.resyncBegins(source, target),
 	tookOver: (taker, bySilence) => observer()?.tookOver(taker, bySilence),
 	watchdogFires: (host) => panic(simulation(), host),
+	watchdogStops: (host) => observer()?.watchdogStops(host),
 	fenced: (victim) => observer()?.fenced(victim),
 	loneWrite: (writer, copy) => observer()?.loneWrite(writer, copy),
 	stepped: (agent, event) => observer()?.stepped(agent, event),

@@ -25,6 +25,7 @@ export interface Observer {
 	dataGivenUp(replica: Replica): void;
 	resyncBegins(source: Replica, target: Replica): void;
 	tookOver(taker: SimHost, bySilence: boolean): void;
+	watchdogStops(host: SimHost): void;
 	fenced(victim: SimHost): void;
 	loneWrite(writer: Replica, copy: Replica): void;
 	stepped(agent: SimAgent, event: Event): void;
@@ -80,6 +81,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	tookOver: (taker, bySilence) => {
 		if (bySilence) checkSilence(simulation, taker);
 	},
+	watchdogStops: (host) => checkStop(simulation, host),
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
 	},
@@ -260,13 +262,28 @@ const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 	);
 };
 
+/** The host is disarmed, and its peer does not believe otherwise: it may only have been armed since. */
+const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
+	const own = host.store.content;
+	const theirs = peerOf(simulation, host).store.content;
+	if (own === null || own === 'corrupt' || own.pair.armed) return false;
+	if (theirs === null || theirs === 'corrupt') return true;
+	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
+};
+
+/** P3: nobody stops the watchdog that the other host may still reckon with (V17). */
+const checkStop = (simulation: Simulation, host: SimHost): void => {
+	if (knownDisarmed(simulation, host)) return;
+	violate(simulation, 'P3', `${host.name} stops its watchdog, and its peer does not know it`);
+};
+
 /** I6: a host without a vote runs nothing that needs one, or its watchdog has reset it. */
 const checkLease = (simulation: Simulation, host: SimHost): void => {
 	const { witness } = host.config;
 	const { content } = host.store;
 	if (witness === null || !host.kernelUp || content === null || content === 'corrupt') return;
 	const arbiter = content.arbiter?.next === null ? content.arbiter.now : 'witness';
-	if (arbiter !== 'witness') return;
+	if (arbiter !== 'witness' || knownDisarmed(simulation, host)) return;
 	const graceMs =
 		host.watchdog?.armed === true ? witness.watchdogMs + resetGraceMs : pauseReactionMs;
 	const sinceMs = Math.max(host.votedMs, host.bootedMs);

@@ -47,5 +47,7 @@ export interface SimVotes {
 	heardMs: number | null;
 	timer: Timer | null;
 	told: string;
+	/** The watchdog was stopped, as ordered. */
+	released: boolean;
 	closely: boolean;
 }

@@ -261,6 +261,7 @@ export interface Hooks {
 	tookOver(taker: SimHost, bySilence: boolean): void;
 	resyncBegins(source: Replica, target: Replica): void;
 	watchdogFires(host: SimHost): void;
+	watchdogStops(host: SimHost): void;
 	fenced(victim: SimHost): void;
 	/** A write was acknowledged by `copy` alone. */
 	loneWrite(writer: Replica, copy: Replica): void;

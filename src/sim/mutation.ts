@@ -54,6 +54,8 @@ export type Mutation =
 	| 'claim-for-ever'
 	/** P3: T_take is as short as the lease alone. */
 	| 'taken-early'
+	/** V17: the watchdog is stopped as soon as its own host is disarmed, whoever reckons with it. */
+	| 'disarmed-at-once'
 	/** I6: VMs are shown as paused and run on. */
 	| 'pause-shown'
 	/** I6: the watchdog is fed whatever is granted. */

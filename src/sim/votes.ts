@@ -7,7 +7,7 @@ import { isDegraded } from '#src/sim/model-wire.ts';
 import { delay, hostClock, inAgent, inAgentAfter, peerOf, trueTime } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { askWitness } from '#src/sim/third.ts';
-import { grantWatchdog } from '#src/sim/watchdog.ts';
+import { grantWatchdog, stopWatchdog } from '#src/sim/watchdog.ts';
 import {
 	createLease,
 	echoed,
@@ -45,26 +45,54 @@ export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
 	const { content } = agent.host.store;
 	if (witness === null || content === 'corrupt') return;
 	const echoing = content?.witness?.claiming !== true;
+	const released =
+		content?.pair.armed === false && content.witness?.disarmed === content.pair.generation;
 	agent.votes = {
-		lease: createLease(witness, initialOrders(echoing)),
+		lease: createLease(witness, initialOrders(echoing, released)),
 		echoing,
 		echoed: false,
 		flows: false,
 		heardMs: null,
 		timer: null,
 		told: '',
+		released,
 		closely: false,
 	};
-	const { watchdog } = agent.host;
-	if (watchdog !== null)
-		inAgentAfter(simulation, agent, delay(simulation, 5, 50), () => {
-			const { timeoutMs } = watchdog;
-			const seen = { device: '/dev/watchdog0', timeoutMs, armed: true, why: '' };
-			agent.loop.post({ type: 'watchdog-observed', watchdog: seen });
-		});
+	if (agent.host.watchdog !== null)
+		inAgentAfter(simulation, agent, delay(simulation, 5, 50), () =>
+			observeWatchdog(agent, agent.votes?.released !== true),
+		);
 	const { votes } = agent;
 	// The main loop's first orders come before the first renewal.
 	schedule(simulation.queue, simulation.queue.nowMs + 5, () => tick(simulation, agent, votes));
+};
+
+const observeWatchdog = (agent: SimAgent, armed: boolean): void => {
+	const { watchdog } = agent.host;
+	if (watchdog === null) return;
+	const { timeoutMs } = watchdog;
+	const why = armed ? '' : 'it is stopped: the pair is disarmed';
+	const seen = { device: '/dev/watchdog0', timeoutMs, armed, why };
+	agent.loop.post({ type: 'watchdog-observed', watchdog: seen });
+};
+
+/** What the feeder is told, and says of itself. */
+const grant = (simulation: Simulation, agent: SimAgent, votes: SimVotes, nowMs: number): void => {
+	const { host } = agent;
+	const { content } = host.store;
+	const disarmed = content !== null && content !== 'corrupt' && !content.pair.armed;
+	const atOnce = simulation.mutation === 'disarmed-at-once' && disarmed;
+	const before = votes.released;
+	if (votes.lease.orders.released || atOnce) {
+		votes.released = true;
+		stopWatchdog(simulation, host);
+	} else {
+		const untilMs = grantUntilMs(votes.lease, nowMs);
+		if (untilMs === null) return;
+		votes.released = false;
+		grantWatchdog(simulation, host, trueTime(host, untilMs));
+	}
+	if (votes.released !== before) inAgent(agent, () => observeWatchdog(agent, !votes.released));
 };
 
 /** Every second: a renewal, a word to the main loop, and what the feeder may do. */
@@ -148,8 +176,7 @@ const judge = (simulation: Simulation, agent: SimAgent, votes: SimVotes, again: 
 	hear(simulation, agent, votes);
 	const nowMs = hostClock(simulation, host);
 	const { vote, nextMs } = voteAt(votes.lease, nowMs);
-	const untilMs = grantUntilMs(votes.lease, nowMs);
-	if (untilMs !== null) grantWatchdog(simulation, host, trueTime(host, untilMs));
+	grant(simulation, agent, votes, nowMs);
 	if (again || vote !== votes.told) {
 		votes.told = vote;
 		const voted = votedMs(votes.lease);

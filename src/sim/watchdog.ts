@@ -36,6 +36,14 @@ export const grantWatchdog = (simulation: Simulation, host: SimHost, untilMs: nu
 	resetAt(simulation, host, untilMs + watchdog.timeoutMs);
 };
 
+/** The feeder closes the device in order. */
+export const stopWatchdog = (simulation: Simulation, host: SimHost): void => {
+	if (host.watchdog?.armed !== true) return;
+	tell(simulation, host.name, 'watchdog is stopped');
+	simulation.hooks.watchdogStops(host);
+	disarmWatchdog(host);
+};
+
 /** The whole host stands still: nobody feeds from now on, the hardware counts on. */
 export const starveWatchdog = (simulation: Simulation, host: SimHost): void => {
 	if (host.watchdog?.armed !== true) return;
@@ -68,7 +76,7 @@ export const releaseWatchdog = (simulation: Simulation, host: SimHost, stoodMs: 
 	resetAt(simulation, host, simulation.queue.nowMs + watchdog.leftMs);
 };
 
-/** Power is gone, or the feeder closed the device in order. */
+/** Power is gone, or the feeder closed the device. */
 export const disarmWatchdog = (host: SimHost): void => {
 	const { watchdog } = host;
 	if (watchdog === null) return;

@@ -100,6 +100,11 @@ const witnessMemorySchema = z.strictObject({
 	voidBelow: z.int().min(0).default(0),
 	/** A claim was or will be sent, and its withdrawal is not known to have landed (V2). */
 	claiming: z.boolean(),
+	/**
+	 * Number of the pair record by which the pair is disarmed, once the peer and the arbiter knew it: no lease binds
+	 * a VM under it, and the watchdog is stopped (V17). Null: none.
+	 */
+	disarmed: z.int().min(0).nullable().default(null),
 	/** Domains that this host paused for want of a vote, by VM; the instance names the very domain. */
 	paused: z.record(name, z.string().max(256)),
 });

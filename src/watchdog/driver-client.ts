@@ -25,12 +25,12 @@ export class FeederClient {
 		this.#options = options;
 	}
 
-	/** Lets the feeder feed until then, on the monotonic clock that all processes share, ms. */
-	grant(untilMs: number): void {
+	/** Lets the feeder feed until then, on the monotonic clock that all processes share, ms; null: stop the board. */
+	grant(untilMs: number | null): void {
 		if (this.#askedMs !== null && performance.now() - this.#askedMs > answerMs)
 			this.#socket?.destroy();
 		this.#socket ??= this.#connect();
-		this.#send(this.#socket, { grantUntilMs: untilMs });
+		this.#send(this.#socket, untilMs === null ? { disarm: true } : { grantUntilMs: untilMs });
 	}
 
 	#connect(): Socket {

@@ -241,9 +241,15 @@ export class Feeder {
 		}
 	}
 
-	/** After a missed deadline nothing stops the board any more but a new grant. */
+	/**
+	 * After a missed deadline nothing stops the board any more but a new grant. A board that counts although nobody
+	 * holds it was left by a feeder before this one: to stop it, it is taken over.
+	 */
 	#disarm(): void {
 		const { board, log } = this.#options;
+		const settings = this.#settings;
+		if (!this.#held && settings !== null && board.facts(settings).active === true)
+			this.#open(settings);
 		if (!this.#held || this.#deadline.missed) return;
 		this.#turn();
 		if (this.#deadline.missed) return;

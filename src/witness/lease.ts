@@ -36,6 +36,8 @@ export interface LeaseOrders {
 	readonly pausedMs: MonotonicMs | null;
 	/** False: a claim is on its way; no beat is echoed (V2). */
 	readonly echoing: boolean;
+	/** The pair is disarmed, and peer and arbiter know it: the watchdog is stopped, not fed (V17). */
+	readonly released: boolean;
 }
 
 export interface LeaseTiming {
@@ -56,12 +58,14 @@ export interface LeaseState {
 	readonly seen: { readonly runId: string; readonly version: number } | null;
 }
 
-export const initialOrders = (echoing: boolean): LeaseOrders => ({
+/** What the thread goes by before its first orders: as the main loop's last run left it. */
+export const initialOrders = (echoing: boolean, released = false): LeaseOrders => ({
 	renewal: null,
 	confirmedRunId: null,
 	exempt: false,
 	pausedMs: null,
 	echoing,
+	released,
 });
 
 export const createLease = (timing: LeaseTiming, orders: LeaseOrders): LeaseState => ({
@@ -122,7 +126,8 @@ export const voteAt = (
  */
 export const grantUntilMs = (lease: LeaseState, nowMs: MonotonicMs): MonotonicMs | null => {
 	const { leaseMs } = lease.timing;
-	const { exempt, pausedMs } = lease.orders;
+	const { exempt, pausedMs, released } = lease.orders;
+	if (released) return null;
 	const atMs = votedMs(lease);
 	const ends = [
 		...(atMs === null ? [] : [atMs + leaseMs]),

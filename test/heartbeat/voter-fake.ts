@@ -1,8 +1,9 @@
-import type { Voter, WitnessAnswer } from '#src/ports-witness.ts';
+import type { Voter, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 
-/** Loaded by the heartbeat thread in tests: a witness that grants everything, and a feeder that hears nothing. */
+/** Loaded by the heartbeat thread in tests: a witness that grants everything, and a feeder that obeys. */
 export const openVoter = (settings: { readonly runId: string }): Voter => {
 	let version = 0;
+	let seen: (watchdog: WatchdogObservation | null) => void = () => {};
 	return {
 		ask: async (): Promise<WitnessAnswer> => {
 			version += 1;
@@ -15,7 +16,15 @@ export const openVoter = (settings: { readonly runId: string }): Voter => {
 				},
 			});
 		},
-		grant: () => {},
-		watch: () => {},
+		grant: (untilMs) =>
+			seen({
+				device: '/dev/watchdog0',
+				timeoutMs: 5000,
+				armed: untilMs !== null,
+				why: untilMs === null ? 'it is stopped' : '',
+			}),
+		watch(callback) {
+			seen = callback;
+		},
 	};
 };

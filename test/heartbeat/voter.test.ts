@@ -16,6 +16,7 @@ const voterOf = (host: string): VoterOptions => ({
 	bootId: `boot-of-${host}`,
 	timing: { leaseMs: timing.detectionMs + 2000, pauseLeadMs: 2000 },
 	echoing: true,
+	released: false,
 	module: new URL('voter-fake.ts', import.meta.url).href,
 	settings: { runId: 'run-1' },
 });
@@ -86,4 +87,28 @@ test('a renewal of the confirmed run is a vote without any peer', async (t) => {
 		confirmedRunId: 'run-1',
 	});
 	await until('alpha has a vote', () => votes.at(-1) === 'held');
+});
+
+test('the watchdog is fed while there is a vote, and stopped when the lease is released', async (t) => {
+	const identities = await createIdentities();
+	const link = createLink('management');
+	const alpha = await listen(
+		t,
+		createOptions('alpha', [link.alpha], identities, { voter: voterOf('alpha') }),
+	);
+	const armed: (boolean | undefined)[] = [];
+	alpha.channel.onVotes({
+		witness: () => {},
+		vote: () => {},
+		echo: () => {},
+		watchdog: (watchdog) => armed.push(watchdog?.armed),
+	});
+	const votes = { ...initialOrders(true), renewal: { watchdogMs: null }, confirmedRunId: 'run-1' };
+	alpha.channel.orderLease(votes);
+	await until('it is fed', () => armed.at(-1) === true);
+	alpha.channel.orderLease({ ...votes, released: true });
+	await until('it is stopped, although there is a vote', () => armed.at(-1) === false);
+	alpha.channel.orderLease(votes);
+	await until('it is fed again', () => armed.at(-1) === true);
+	t.pass();
 });

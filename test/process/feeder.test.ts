@@ -140,6 +140,21 @@ test('a feeder that is killed stops nothing, and its next run takes the board ov
 	t.true(host.fed.length > before);
 });
 
+test('a board that a killed feeder left is stopped by its next run, when that is told to', async (t) => {
+	const host = fakeHost(t);
+	host.prove();
+	const feeder = await host.feeder();
+	await (await held(host)).grant(5000);
+	await until('it is fed', () => host.fed.length > 1);
+	feeder.kill('SIGKILL');
+	await exitOf(feeder);
+	host.show({ state: 'active' });
+	await host.feeder();
+	const agent = await held(host);
+	t.false((await agent.send({ disarm: true })).armed);
+	t.regex(host.fed, /^\0+V$/);
+});
+
 test('it ends and stops the board only after an orderly disarm', async (t) => {
 	const host = fakeHost(t);
 	host.prove();

@@ -58,6 +58,7 @@ const catchesWithWitness = test.macro<[Mutation, string]>({
 
 test(catchesWithWitness, 'beats-forgotten', 'P3');
 test(catchesWithWitness, 'taken-early', 'P3');
+test(catchesWithWitness, 'disarmed-at-once', 'P3');
 test(catchesWithWitness, 'exclusion-reused', 'I5');
 test(catchesWithWitness, 'pause-shown', 'I6');
 test(catchesWithWitness, 'fed-for-ever', 'I6');

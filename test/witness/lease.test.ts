@@ -125,3 +125,11 @@ test('the later of both signs of life counts (V1)', (t) => {
 	t.is(outAtMs({ readMs: 1000, heardMs: 9000 }, 12_200), 21_200);
 	t.is(outAtMs({ readMs: 9000, heardMs: 1000 }, 12_200), 21_200);
 });
+
+test('a released lease grants the watchdog nothing, whatever votes there are (V17)', (t) => {
+	const voted = echoed(lease, 1000);
+	t.not(grantUntilMs(voted, 1100), null);
+	const exempt = { ...initialOrders(true), confirmedRunId: 'run-1', exempt: true };
+	t.is(grantUntilMs(ordered(voted, { ...exempt, released: true }), 1100), null);
+	t.not(grantUntilMs(ordered(voted, exempt), 1100), null);
+});
