@@ -2,7 +2,7 @@ import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine
 import { monitored } from '#src/engine/arbiter.ts';
 import { vouchedWatchdogMs } from '#src/engine/lease.ts';
 import type { State } from '#src/engine/state.ts';
-import { memoryOf, misfit } from '#src/engine/voters.ts';
+import { leaseReleased, memoryOf, misfit } from '#src/engine/voters.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import { type PeerDocument, protocolVersion, type Sight } from '#src/heartbeat/document.ts';
 import { same } from '#src/std/same.ts';
@@ -63,6 +63,7 @@ const witnessSight = (state: State): PeerDocument['witness'] => {
 		round,
 		heardRound: state.peer.document?.witness?.round ?? null,
 		voidBelow: memoryOf(state).voidBelow,
+		released: leaseReleased(state),
 		watchdogMs: vouchedWatchdogMs(state),
 		monitored: monitored(state),
 	};

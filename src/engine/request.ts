@@ -274,12 +274,13 @@ const armBlocker = (state: State, nowMs: number): string | null => {
 /** What an answer to a change of the arm state still waits for; null when both hosts, and the witness, know it. */
 const unconfirmed = (state: State, armed: boolean): Reply | null => {
 	const { self, peer } = state.config;
+	const released = leaseReleased(state) && state.peer.document?.witness?.released === true;
 	if (pairAgreed(state))
-		return armed || !leaseInForce(state) || leaseReleased(state)
+		return armed || !leaseInForce(state) || released
 			? null
 			: refused(
 					'unconfirmed',
-					`both hosts are disarmed, but the witness has not confirmed it: lease and watchdog of ${self} stay in force`,
+					'both hosts are disarmed, but the witness has not confirmed it: lease and watchdog stay in force',
 					'see the runbook witness-unusable; do not stop the agent before they rest',
 				);
 	return refused(

@@ -114,6 +114,8 @@ const witnessSightSchema = z.strictObject({
 	/** Counts the returns of the sender's vote; `heardRound` repeats the receiver's (V3). */
 	round: z.int().min(0),
 	heardRound: z.int().min(0).nullable(),
+	/** No lease binds the sender, and its watchdog is stopped: the pair is disarmed (V17). */
+	released: z.boolean().default(false),
 	/** Time-out of the sender's armed watchdog, ms; null: silence proves nothing. */
 	watchdogMs: z.number().min(0).nullable(),
 	/** The receiver's fence devices answer the sender. */

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { truths } from '#src/demo/truth.ts';
-import { places, statusOf, until, writesGoOn } from '#test/process/stage.ts';
+import { places, statusOf, until, vmpair, writesGoOn } from '#test/process/stage.ts';
 import { brokenIn, setTrio, witnessed } from '#test/process/trio.ts';
 
 test('two agents with a witness renew, and hold watchdogs that count', async (t) => {
@@ -20,6 +20,25 @@ test('two agents with a witness renew, and hold watchdogs that count', async (t)
 		return hosts.length === 2 && hosts.every(({ watchdogMs }) => watchdogMs === 5000);
 	});
 	t.deepEqual(await brokenIn(trio), []);
+});
+
+test('a disarmed pair stops its watchdogs when the witness knows it, and arms them again', async (t) => {
+	const { stage, boards, witness } = await setTrio(t);
+	const both = Object.values(boards);
+	await until('the boards are fed', () => both.every((board) => board.fed.length > 3));
+	const disarmed = await vmpair(stage, 'north', 'disarm', '--reason', 'new switch');
+	t.is(disarmed.exitCode, 0, disarmed.stdout + disarmed.stderr);
+	const hosts = Object.values((await witnessed(witness))?.hosts ?? {});
+	t.deepEqual(
+		hosts.map(({ watchdogMs }) => watchdogMs),
+		[null, null],
+	);
+	await until('the boards are stopped in order', () =>
+		both.every((board) => board.fed.endsWith('V')),
+	);
+	const armed = await vmpair(stage, 'south', 'arm');
+	t.is(armed.exitCode, 0, armed.stdout + armed.stderr);
+	await until('the boards are fed again', () => both.every((board) => !board.fed.endsWith('V')));
 });
 
 test('two hosts that lose each other and reach the witness go on, and nobody is taken over', async (t) => {
