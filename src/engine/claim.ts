@@ -60,11 +60,16 @@ const renewsNoMore = (draft: Draft): boolean => {
 	const { state, nowMs } = draft;
 	if (state.peer.proof?.kind === 'power-off') return true;
 	const silentMs = silentInWitnessMs(state, nowMs);
-	if (silentMs === null) return false;
+	const { view, peerRead } = state.witness;
+	if (silentMs === null || view === null || peerRead === null) return false;
 	const neededMs = state.peer.met ? 2 * renewMs : (state.config.witness?.takeMs ?? 0);
-	if (silentMs >= neededMs) return true;
-	wakeBy(draft, nowMs + neededMs - silentMs);
-	return false;
+	if (silentMs < neededMs) {
+		wakeBy(draft, nowMs + neededMs - silentMs);
+		return false;
+	}
+	// Both hosts may renew at the same moment: then every other read just misses a renewal, and only a read that
+	// was asked for more than an interval after the first one says that none came.
+	return view.sentMs - peerRead.atMs > 1.5 * renewMs;
 };
 
 /** What the witness holds was given up, and both hosts have not agreed on a record there since. */
@@ -184,6 +189,8 @@ export const claimRule = (draft: Draft): void => {
 	const record = witnessRecord(state, nowMs);
 	if (record === null || record.claim !== null || claimHeld(state, nowMs)) return;
 	if (state.witness.echo?.echoing !== false) return;
+	// A claim that was refused because the peer renewed is not sent again before it is silent once more.
+	if (!renewsNoMore(draft)) return;
 	const { self, peer } = state.config;
 	const expectedRenewals = state.witness.peerRead?.renewals ?? null;
 	if (send(draft, { op: 'claim', host: self, against: peer, expectedRenewals }))

@@ -60,7 +60,7 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 	};
 	const state = initialState(
 		host.config,
-		remembered(simulation, host.store.content),
+		remembered(simulation, host),
 		{ bootId: host.bootId, session },
 		hostClock(simulation, host),
 	);
@@ -88,10 +88,12 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 	firstLook(simulation, agent);
 };
 
-const remembered = ({ mutation }: Simulation, content: Persisted | null): Persisted | null =>
-	mutation !== 'arbiter-forgotten' || content === null || content.arbiter === null
-		? content
-		: { ...content, arbiter: { ...content.arbiter, now: 'fencing', next: null } };
+const remembered = ({ mutation }: Simulation, { store, agentRuns }: SimHost): Persisted | null => {
+	const content = store.content === 'corrupt' ? null : store.content;
+	if (mutation !== 'arbiter-forgotten' || agentRuns === 1) return content;
+	if (content === null || content.arbiter === null) return content;
+	return { ...content, arbiter: { ...content.arbiter, now: 'fencing', next: null } };
+};
 
 /** What the drivers do at the start: look at everything once, then poll, and listen to the peer. */
 const firstLook = (simulation: Simulation, agent: SimAgent): void => {

@@ -372,6 +372,7 @@ const createHooks = (
 	tookOver: (taker, bySilence) => observer()?.tookOver(taker, bySilence),
 	watchdogFires: (host) => panic(simulation(), host),
 	watchdogStops: (host) => observer()?.watchdogStops(host),
+	fenceSent: (victim) => observer()?.fenceSent(victim),
 	fenced: (victim) => observer()?.fenced(victim),
 	loneWrite: (writer, copy) => observer()?.loneWrite(writer, copy),
 	stepped: (agent, event) => observer()?.stepped(agent, event),

@@ -5,6 +5,7 @@ import { resetGraceMs } from '#src/config/timing.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
+import { checkClaim } from '#src/sim/checker-claim.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
 import { visibleHead } from '#src/sim/data.ts';
@@ -26,6 +27,7 @@ export interface Observer {
 	resyncBegins(source: Replica, target: Replica): void;
 	tookOver(taker: SimHost, bySilence: boolean): void;
 	watchdogStops(host: SimHost): void;
+	fenceSent(victim: SimHost): void;
 	fenced(victim: SimHost): void;
 	loneWrite(writer: Replica, copy: Replica): void;
 	stepped(agent: SimAgent, event: Event): void;
@@ -82,6 +84,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		if (bySilence) checkSilence(simulation, taker);
 	},
 	watchdogStops: (host) => checkStop(simulation, host),
+	fenceSent: (victim) => checkClaim(simulation, victim),
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
 	},

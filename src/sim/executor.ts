@@ -191,6 +191,7 @@ const fenceSwitch = (
 	done: Done,
 ): void => {
 	const to = type === 'power-off' ? 'off' : 'on';
+	if (to === 'off') simulation.hooks.fenceSent(target);
 	switchPower(simulation, target, { level, to }, done);
 	if (simulation.mutation !== 'fence-both' || to === 'on') return;
 	switchPower(simulation, peerOf(simulation, target), { level, to }, () => {});

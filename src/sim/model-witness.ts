@@ -14,6 +14,8 @@ export interface SimWitness {
 	readonly saved: Map<string, WitnessRecord | null>;
 	/** The in-sync set that was last written, by resource, whatever became of the record since. */
 	readonly written: Map<string, readonly string[]>;
+	/** When each host was last seen to hold a claim, in true time. */
+	readonly claimedMs: Map<string, number>;
 	/** By host: nothing passes between it and the witness. */
 	readonly cut: [boolean, boolean];
 	/** By host: what the way to it does to packets. */

@@ -262,6 +262,8 @@ export interface Hooks {
 	resyncBegins(source: Replica, target: Replica): void;
 	watchdogFires(host: SimHost): void;
 	watchdogStops(host: SimHost): void;
+	/** A fence device was told to switch this host off. */
+	fenceSent(victim: SimHost): void;
 	fenced(victim: SimHost): void;
 	/** A write was acknowledged by `copy` alone. */
 	loneWrite(writer: Replica, copy: Replica): void;

@@ -42,7 +42,7 @@ export type Mutation =
 	| 'beats-forgotten'
 	/** V2: beats are echoed although a claim is on its way. */
 	| 'echo-while-claiming'
-	/** V3, V4: the witness lets a claimed host write, and a claimer take over whatever it holds there. */
+	/** V4: the witness lets a claimed host write, and a claimer take over whatever it holds there. */
 	| 'script-unchecked'
 	/** V5: the handler is let through by an exclusion in the witness, of whatever loss. */
 	| 'exclusion-reused'

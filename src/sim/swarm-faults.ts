@@ -1,6 +1,7 @@
 import type { StepInput, Timed } from '#src/sim/swarm-more.ts';
 import { moreFaults, moreRepairs, singleFault } from '#src/sim/swarm-more.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
+import { narrowFaults } from '#src/sim/swarm-narrow.ts';
 import { randomDeviceFault, swarmHosts } from '#src/sim/swarm-world.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
@@ -8,7 +9,7 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
 
 /** Random faults in time, as the steps of a scenario: a failing seed can be written down as a file. */
 
-type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
+export type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 
 /** Faults begin within this time; what they break is repaired within `faultEndMs`, or by people at the end. */
 const lastFaultMs = 25_000;
@@ -300,16 +301,20 @@ export const randomSteps = (
 	swarmClass: SwarmClass,
 	more: Prng | null,
 ): Drawn => {
-	const single = more === null ? null : singleFault(more, world, swarmClass);
+	const narrow = swarmClass === 'narrow' || swarmClass === 'ladder';
+	const others = narrow ? null : more;
+	const single = others === null ? null : singleFault(others, world, swarmClass);
 	if (single !== null) return { steps: inOrder(single), repaired: false };
-	const timed = drawnFaults(random, world, swarmClass);
-	const added = more === null ? [] : moreFaults(more, world, swarmClass);
+	const timed = narrow
+		? narrowFaults(random, world, swarmClass)
+		: drawnFaults(random, world, swarmClass);
+	const added = others === null ? [] : moreFaults(others, world, swarmClass);
 	timed.push(...added);
 	// People put everything right; from here on the pair must find its way by itself.
 	const lastMs = Math.max(...timed.map((each) => each.atMs));
 	const repairedMs = lastMs + between(random, 2000, chance(random, 0.7) ? 6000 : 30_000);
 	if (added.length > 0) timed.push(...moreRepairs(swarmClass).map((step) => at(repairedMs, step)));
-	timed.push(...repairs(swarmClass, repairedMs));
+	timed.push(...repairs(world, repairedMs));
 	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
 	return { steps: inOrder(timed), repaired: true };
 };
@@ -354,9 +359,9 @@ const drawnFaults = (random: Prng, world: WorldInput, swarmClass: SwarmClass): T
 	return timed;
 };
 
-const repairs = (swarmClass: SwarmClass, atMs: number): Timed[] => {
+const repairs = ({ witness }: WorldInput, atMs: number): Timed[] => {
 	const steps: StepInput[] =
-		swarmClass === 'witness' ? [{ do: 'witness-start' }, { do: 'witness-mend' }] : [];
+		witness === undefined ? [] : [{ do: 'witness-start' }, { do: 'witness-mend' }];
 	for (const network of ['management', 'replication']) {
 		for (const traffic of ['all', 'replication', 'heartbeat'] as const) {
 			steps.push({ do: 'mend', network, traffic });

@@ -15,10 +15,19 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * - `mistaken`: devices are honest, but a person says of a host that lives that it is dead, and takes over from it:
  *   two copies may be runnable for a while, acknowledged data must hold all the same.
  * - `witness`: honest devices, a witness as the arbiter, and watchdogs.
+ * - `narrow`: the same world, and faults that meet in a narrow window (`swarm-narrow.ts`).
+ * - `ladder`: the same with fencing as the arbiter: ladders of two levels, with devices that are slow by up to 40 s.
  */
-export type SwarmClass = 'honest' | 'dishonest' | 'mistaken' | 'witness';
+export type SwarmClass = 'honest' | 'dishonest' | 'mistaken' | 'witness' | 'narrow' | 'ladder';
 
-export const swarmClasses: readonly SwarmClass[] = ['honest', 'dishonest', 'mistaken', 'witness'];
+export const swarmClasses: readonly SwarmClass[] = [
+	'honest',
+	'dishonest',
+	'mistaken',
+	'witness',
+	'narrow',
+	'ladder',
+];
 
 export type WorldInput = ScenarioInput['world'];
 
@@ -68,9 +77,16 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 			guestShutdown: duration(pick(random, [500, 4000])),
 		},
 	};
+	if (swarmClass === 'ladder') return withSecondLevel(random, withLongLatency(world), swarmClass);
 	// Drawn last, so that a seed without a second level is the same world as before there was one.
 	return chance(random, 0.3) ? withSecondLevel(random, world, swarmClass) : world;
 };
+
+/** Devices that are slow by far more than anything else is: what a turn has to leave room for. */
+const withLongLatency = (world: WorldInput): WorldInput => ({
+	...world,
+	fencing: { ...world.fencing, call: duration(callMs / 2), late: duration(4 * lateMs) },
+});
 
 /** Honest about what they read, but of no use: what a second level is there for. */
 const useless = ['dead', 'stuck', 'late'] as const;
@@ -116,7 +132,8 @@ const arbiterOf = (
 	swarmClass: SwarmClass,
 ): Pick<WorldInput, 'arbiter' | 'witness'> => {
 	// With a person who errs, a fence device would take the truth away together with the host.
-	if (swarmClass !== 'witness')
+	if (swarmClass === 'ladder') return { arbiter: 'fencing' };
+	if (swarmClass !== 'witness' && swarmClass !== 'narrow')
 		return { arbiter: swarmClass !== 'mistaken' && chance(random, 0.85) ? 'fencing' : 'person' };
 	const watchdogs = swarmHosts.filter(() => chance(random, 0.67));
 	return { arbiter: 'witness', witness: { watchdogs } };
@@ -127,14 +144,20 @@ const randomDevices = (random: Prng, swarmClass: SwarmClass) => {
 	return Array.from({ length: amount }, () => randomDevice(random, swarmClass));
 };
 
+/** The longest that a device really takes; only those of `dishonest` exceed what they declare. */
+const latestMs: Readonly<Record<SwarmClass, number>> = {
+	honest: lateMs - 1000,
+	dishonest: 6 * lateMs,
+	mistaken: lateMs - 1000,
+	witness: lateMs - 1000,
+	narrow: lateMs - 1000,
+	ladder: 4 * lateMs - 1000,
+};
+
 const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({
 	behaviour: randomBehaviour(random, swarmClass),
 	latency: duration(pick(random, [50, 300, 1500])),
-	by: duration(
-		swarmClass !== 'dishonest'
-			? between(random, 1000, lateMs - 1000)
-			: between(random, 1000, 6 * lateMs),
-	),
+	by: duration(between(random, 1000, latestMs[swarmClass])),
 	diesWithHost: chance(random, 0.25),
 });
 

@@ -22,6 +22,7 @@ export const createWitness = (world: ScenarioWorld): SimWitness | null =>
 				record: null,
 				saved: new Map(),
 				written: new Map(),
+				claimedMs: new Map(),
 				cut: [false, false],
 				impaired: [null, null],
 				slowUntilMs: 0,
@@ -88,6 +89,8 @@ const carryOut = (
 ): WitnessAnswer['reply'] => {
 	const { record, reply } = applyCommand(...planted(simulation, witness, host, command));
 	witness.record = record;
+	const claimer = record?.claim?.by;
+	if (claimer !== undefined) witness.claimedMs.set(claimer, simulation.queue.nowMs);
 	simulation.changes += 1;
 	if (command.op === 'renew' || command.op === 'read') return reply;
 	const resource = 'resource' in command ? ` ${command.resource}` : '';

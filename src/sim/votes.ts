@@ -44,7 +44,8 @@ export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
 	const { witness } = agent.host.config;
 	const { content } = agent.host.store;
 	if (witness === null || content === 'corrupt') return;
-	const echoing = content?.witness?.claiming !== true;
+	const echoing =
+		simulation.mutation === 'echo-while-claiming' || content?.witness?.claiming !== true;
 	const released =
 		content?.pair.armed === false && content.witness?.disarmed === content.pair.generation;
 	agent.votes = {
@@ -198,8 +199,9 @@ export const orderVotes = (simulation: Simulation, agent: SimAgent, orders: Leas
 		if (votes === null || !agent.alive) return;
 		votes.lease = ordered(votes.lease, orders);
 		if (!runs(agent)) return;
-		if (votes.echoing !== orders.echoing && simulation.mutation !== 'echo-while-claiming') {
-			votes.echoing = orders.echoing;
+		const echoes = simulation.mutation === 'echo-while-claiming' || orders.echoing;
+		if (votes.echoing !== echoes) {
+			votes.echoing = echoes;
 			simulation.hooks.hearingMayChange();
 		}
 		const { echoing } = orders;

@@ -36,6 +36,16 @@ test('random faults of witness, votes and watchdogs break no promise', (t) => {
 	}
 });
 
+test('faults that are made to meet break no promise', (t) => {
+	for (const swarmClass of ['narrow', 'ladder'] as const) {
+		for (let seed = 1; seed <= 20; seed += 1) {
+			const { violations } = runSeed(seed, { swarmClass });
+			const command = `vmpair simulate --seeds 1 --seed ${seed} --class ${swarmClass} --trace`;
+			t.deepEqual(violations, [], command);
+		}
+	}
+});
+
 test('seeds with a witness that once broke a promise keep it', (t) => {
 	for (const seed of [
 		43, 175, 267, 2006, 10_074, 22_574, 23_139, 23_265, 33_609, 33_912, 51_583, 53_188, 54_037,
