@@ -95,6 +95,5 @@ test(storyNeedsRule, 'v02-no-echo-under-claim', 'echo-while-claiming');
 test(storyNeedsRule, 'v04-claimed-host-may-not-exclude', 'script-unchecked');
 test(storyNeedsRule, 'v06-witness-restored-data', 'run-unseen');
 test(storyNeedsRule, 'v06-witness-restored-owner', 'run-unseen');
-test(storyNeedsRule, 'v10-arbiter-is-remembered', 'arbiter-forgotten');
 test(storyNeedsRule, 'v21-release-by-witness', 'script-unchecked');
 test(storyNeedsRule, 'l03-claim-of-a-dead-host', 'claim-for-ever');
