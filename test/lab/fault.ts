@@ -1,7 +1,7 @@
 /** Carries a scenario's steps out on the lab's real hosts. */
 import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
 import { killBmc, startBmc } from './bmc.ts';
-import { setCut, stickConnection } from './cable.ts';
+import { impair, impairWitness, setCut, stickConnection } from './cable.ts';
 import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
 import { vmpair } from './product.ts';
 import type { ProductVm } from './product.ts';
@@ -20,6 +20,8 @@ import { hostNamed, networks, type LabHost, type LabVm, type Network } from './w
 export type Stage = {
 	readonly place: Place;
 	readonly vms: readonly ProductVm[];
+	/** Hosts with a watchdog that counts. */
+	readonly watchdogs: readonly string[];
 	/** Hosts whose BMC is on the host's own supply. */
 	readonly bmcDiesToo: ReadonlySet<string>;
 	/** The answer to a step that asks the product for something. */
@@ -88,7 +90,11 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'power-cut': (stage, step) => losePower(stage, hostNamed(step.host), step.bmcToo),
 	'power-on': (stage, step) => getPower(stage, hostNamed(step.host)),
 	crash: (stage, { host }) => agent(stage, host, 'echo c > /proc/sysrq-trigger &'),
-	hang: (stage, { host }) => qmp(qmpSocket(stage.place, hostNamed(host)), 'stop'),
+	hang: (stage, { host, whole }) => {
+		if (stage.watchdogs.includes(host) && whole !== true)
+			throw new Error(`the lab can only make ${host} hang together with its watchdog`);
+		return qmp(qmpSocket(stage.place, hostNamed(host)), 'stop');
+	},
 	resume: (stage, { host }) => qmp(qmpSocket(stage.place, hostNamed(host)), 'cont'),
 	'agent-crash': (stage, { host, restartAfter }) =>
 		// systemd starts it again by itself, half a second later.
@@ -102,6 +108,14 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'agent-continue': (stage, { host }) => agent(stage, host, kill('CONT')),
 	cut: path,
 	mend: path,
+	degrade: ({ place }, { network, from, loss, jitter }) =>
+		impair(place, networkNamed(network), from, { loss, jitterMs: jitter }),
+	clear: ({ place }, { network, from }) => impair(place, networkNamed(network), from, null),
+	'witness-degrade': ({ place }, { from, loss, jitter }) =>
+		impairWitness(place, from, { loss, jitterMs: jitter }),
+	'witness-clear': ({ place }, { from }) => impairWitness(place, from, null),
+	'clock-step': (stage, { host, by, back }) =>
+		agent(stage, host, `date -s '${back ? '-' : ''}${by / 1000} seconds'`),
 	'carrier-lost': (stage, { host, network }) =>
 		setCarrier(stage.place, hostNamed(host), networkNamed(network), false),
 	'carrier-back': (stage, { host, network }) =>

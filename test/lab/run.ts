@@ -96,6 +96,7 @@ async function playOn(running: Running, options: RunOptions): Promise<Played> {
 	const stage: Stage = {
 		place: running.place,
 		vms: running.settings.vms,
+		watchdogs: running.settings.watchdogs,
 		bmcDiesToo: new Set(
 			Object.entries(options.scenario.world.devices)
 				.filter(([, devices]) => devices.some((device) => device.diesWithHost))
