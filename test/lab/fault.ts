@@ -71,8 +71,13 @@ const statusOf = (text: string, code: string): string => {
 	return /accepted/iu.test(text) ? 'accepted' : code;
 };
 
+const askAgain = 5;
+
 async function ask(stage: Stage, step: { host: string; id?: string | undefined }, words: string) {
-	const told = await vmpair(stage.place, hostNamed(step.host), words);
+	let told = await vmpair(stage.place, hostNamed(step.host), words);
+	// The command gives up on an agent that is slow to show its status. Nothing was asked of it yet: a person repeats it.
+	for (let again = 0; again < askAgain && told.includes('the agent did not answer'); again += 1)
+		told = await vmpair(stage.place, hostNamed(step.host), words);
 	stage.onReply(step.id ?? '', statusOf(told, 'done'), told);
 }
 
