@@ -34,12 +34,14 @@ const recordFinding = (outcome: WitnessOutcome, pairId: string): Finding | null 
 		next,
 	});
 	if (outcome.result !== 'succeeded')
-		return trouble(
-			`The record of this pair cannot be read: ${outcome.detail}.`,
-			`when both hosts are in contact and healthy, remove it on the witness (redis-cli DEL vmpair:${pairId}); they write it anew together`,
-		);
+		return trouble(`The record of this pair cannot be read: ${outcome.detail}.`, 'try it again');
 	const { reply } = outcome.value;
 	if (reply.ok || reply.refused === 'absent') return null;
+	if (reply.refused === 'unreadable')
+		return trouble(
+			`The record of this pair cannot be read: ${reply.detail}.`,
+			`when both hosts are in contact and healthy, remove it on the witness (redis-cli DEL vmpair:${pairId}); they write it anew together`,
+		);
 	return trouble(
 		`The key vmpair:${pairId} holds the record of another pair.`,
 		'give each pair a name of its own ("pair" in vmpair.yaml)',

@@ -131,6 +131,7 @@ const play = (
 	let events = 0;
 	let watchMs = calmLookMs;
 	let lookMs = quietMs + calmLookMs;
+	let wasCalm = false;
 	while (runNext(simulation.queue, endMs)) {
 		events += 1;
 		if (simulation.queue.nowMs >= watchMs) {
@@ -139,7 +140,10 @@ const play = (
 		}
 		if (simulation.queue.nowMs >= lookMs) {
 			lookMs += calmLookMs;
-			if (isCalm(simulation)) break;
+			// Twice in a row: what one host shows of the other is a moment behind the truth.
+			const calm = isCalm(simulation);
+			if (calm && wasCalm) break;
+			wasCalm = calm;
 			if (repaired && simulation.queue.nowMs > quietMs + rescueAfterMs) rescue(simulation);
 		}
 		if (events > eventsMax) {
