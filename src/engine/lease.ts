@@ -34,10 +34,14 @@ import type { LeaseOrders } from '#src/witness/lease.ts';
 const resetAfterMs = 1000;
 
 /**
- * A run of the agent that has just started takes a moment to hear anybody; the votes of the run before still
- * hold, and the watchdog that it had fed counts on, ms.
+ * A run of the agent that has just started takes a moment to hear anybody, and a loop that stood still to be told what
+ * the heartbeat thread has counted meanwhile: a hung loop with a live vote is no reason to pause or to reset. If there
+ * is no vote, that thread grants nothing, and the watchdog counts on, ms.
  */
 const startMs = 2000;
+
+/** From here on this loop knows what its votes are worth. */
+const knowsVotesMs = (state: State): number => state.steadySinceMs + startMs;
 
 /** Follows the vote. Its return begins a new round: only what is said after it counts (V3). */
 const voteRule = (draft: Draft): void => {
@@ -48,7 +52,7 @@ const voteRule = (draft: Draft): void => {
 	if (held && votedMs !== null && witness !== null)
 		wakeBy(draft, votedMs + witness.leaseMs - witness.pauseLeadMs);
 	if (held === (votelessMs === null)) return;
-	if (!held && nowMs < state.startedAtMs + startMs) return;
+	if (!held && nowMs < knowsVotesMs(state)) return;
 	if (held) {
 		changeWitness(draft, { votelessMs: null, voteBackMs: votedMs ?? nowMs, round: round + 1 });
 		if (leaseInForce(state)) note(draft, 'info', 'this host has a vote', {});
@@ -87,8 +91,8 @@ const instanceOf = (state: State, vm: EngineVm): string | null =>
 
 /** At the vote's end: pauses what needs one, and remembers that it was us, durable before it is done. */
 const pauseRule = (draft: Draft): void => {
-	const firstMs = draft.state.startedAtMs + startMs;
-	if (draft.state.witness.round === 0 && draft.nowMs < firstMs) {
+	const firstMs = knowsVotesMs(draft.state);
+	if (draft.nowMs < firstMs) {
 		wakeBy(draft, firstMs);
 		return;
 	}
@@ -209,7 +213,10 @@ const resetRule = (draft: Draft): void => {
 	const { witness } = state.config;
 	const { votedMs, resetAsked } = state.witness;
 	if (witness === null || resetAsked || vouchedWatchdogMs(state) === null) return;
-	const endMs = (votedMs ?? state.startedAtMs) + witness.leaseMs + resetAfterMs;
+	const endMs = Math.max(
+		(votedMs ?? state.startedAtMs) + witness.leaseMs + resetAfterMs,
+		knowsVotesMs(state) + resetAfterMs,
+	);
 	const runs = state.config.vms.some(
 		(vm) => voteDue(state, vm, nowMs) && presenceOf(state, vm.vm) === 'running',
 	);

@@ -150,6 +150,8 @@ export const resumeHost = (simulation: Simulation, host: SimHost): void => {
 	}
 	tell(simulation, host.name, 'goes on');
 	simulation.changes += 1;
+	// What is judged by how long its agent has been at work begins here, before what waited is done.
+	host.agentSinceMs = simulation.queue.nowMs;
 	const work = host.frozenWork.splice(0);
 	for (const each of work) each();
 	simulation.hooks.agentGoesOn(host);
