@@ -149,7 +149,6 @@ class Agent implements World {
 			monotonicMs(),
 		);
 		this.#loop = new Loop(this.#state, this);
-		parts.journal.onFailing((problem) => this.#loop.post({ type: 'disk-observed', problem }));
 	}
 
 	#engineConfig(): EngineConfig {
@@ -303,6 +302,7 @@ class Agent implements World {
 			this.#state.startedAtMs,
 		);
 		this.#say('info', 'the agent starts', { version, ...this.#identity });
+		this.#parts.journal.onFailing((problem) => this.#loop.post({ type: 'disk-observed', problem }));
 		this.#listenToSignals();
 		await this.#listenToPeer();
 		this.#watch.start();
