@@ -1,30 +1,30 @@
-import type { StepInput, Timed } from '#src/sim/swarm-more.ts';
 import { moreFaults, moreRepairs, singleFault } from '#src/sim/swarm-more.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
 import { narrowFaults } from '#src/sim/swarm-narrow.ts';
+import {
+	at,
+	duration,
+	type Fault,
+	networks,
+	otherHost,
+	someHost,
+	someVm,
+	type StepInput,
+	type Timed,
+} from '#src/sim/swarm-step.ts';
 import { randomDeviceFault, swarmHosts } from '#src/sim/swarm-world.ts';
-import { formatDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
 
 /** Random faults in time, as the steps of a scenario: a failing seed can be written down as a file. */
-
-export type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
 
 /** Faults begin within this time; what they break is repaired within `faultEndMs`, or by people at the end. */
 const lastFaultMs = 25_000;
 const faultEndMs = 45_000;
 const longNightMs = 240_000;
 
-const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
-const someHost = (random: Prng): string => pick(random, swarmHosts);
-const otherHost = (host: string): string =>
-	host === swarmHosts[0] ? swarmHosts[1] : swarmHosts[0];
-const someVm = (random: Prng, world: WorldInput): string =>
-	world.vms[below(random, world.vms.length)]?.name ?? '';
 const later = (random: Prng, atMs: number, lowMs: number, highMs: number): number =>
 	Math.min(atMs + between(random, lowMs, highMs), Math.max(faultEndMs, atMs + 30_000));
-const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
 const powerCut: Fault = (random, _world, atMs) => {
 	const host = someHost(random);
@@ -41,7 +41,7 @@ const bothPowerCut: Fault = (random, world, atMs) => [
 ];
 
 const networkNames = (random: Prng): readonly string[] =>
-	pick(random, [['management'], ['replication'], ['management', 'replication']] as const);
+	pick(random, [['management'], ['replication'], networks] as const);
 
 const cut: Fault = (random, _world, atMs) => {
 	const from = chance(random, 0.2) ? { from: someHost(random) } : {};
@@ -154,7 +154,6 @@ const mistake: Fault = (random, _world, atMs) => {
 	const other = otherHost(host);
 	const stands = chance(random, 0.4);
 	const endMs = atMs + between(random, 8000, 25_000);
-	const networks = ['management', 'replication'] as const;
 	return [
 		...(stands
 			? [at(atMs, { do: 'hang', host } as const), at(endMs, { do: 'resume', host } as const)]
@@ -212,7 +211,7 @@ const device =
 
 const small: Fault = (random, _world, atMs) => {
 	const host = someHost(random);
-	const network = pick(random, ['management', 'replication'] as const);
+	const network = pick(random, networks);
 	const endMs = later(random, atMs, 500, 20_000);
 	const plans: readonly [Timed[], ...Timed[][]] = [
 		[
@@ -254,7 +253,6 @@ const isolation: Fault = (random, _world, atMs) => {
 	const from = someHost(random);
 	const endMs = later(random, atMs, 2000, 40_000);
 	const skewMs = between(random, -6000, 3000);
-	const networks = ['management', 'replication'] as const;
 	return [
 		at(Math.max(0, atMs + skewMs), { do: 'witness-cut', from }),
 		at(endMs + below(random, 6000), { do: 'witness-mend', from }),
@@ -362,7 +360,7 @@ const drawnFaults = (random: Prng, world: WorldInput, swarmClass: SwarmClass): T
 const repairs = ({ witness }: WorldInput, atMs: number): Timed[] => {
 	const steps: StepInput[] =
 		witness === undefined ? [] : [{ do: 'witness-start' }, { do: 'witness-mend' }];
-	for (const network of ['management', 'replication']) {
+	for (const network of networks) {
 		for (const traffic of ['all', 'replication', 'heartbeat'] as const) {
 			steps.push({ do: 'mend', network, traffic });
 		}

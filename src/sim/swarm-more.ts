@@ -1,7 +1,15 @@
-import type { ScenarioInput } from '#src/sim/scenario.ts';
+import {
+	at,
+	duration,
+	type Fault,
+	networks,
+	otherHost,
+	someHost,
+	someVm,
+	type StepInput,
+	type Timed,
+} from '#src/sim/swarm-step.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
-import { swarmHosts } from '#src/sim/swarm-world.ts';
-import { formatDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
 
@@ -10,27 +18,10 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * them is what it was before there were any. And seeds with one single fault that nobody repairs.
  */
 
-export type StepInput = ScenarioInput['steps'][number];
-
-export interface Timed {
-	readonly atMs: number;
-	readonly step: StepInput;
-}
-
-type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
-
-const networks = ['management', 'replication'] as const;
 /** How often a seed has one single fault, and how often some more. */
 const singleChance = 0.1;
 const moreChance = 0.4;
 
-const at = (atMs: number, step: StepInput): Timed => ({ atMs, step });
-const someHost = (random: Prng): string => pick(random, swarmHosts);
-const otherHost = (host: string): string =>
-	host === swarmHosts[0] ? swarmHosts[1] : swarmHosts[0];
-const someVm = (random: Prng, world: WorldInput): string =>
-	world.vms[below(random, world.vms.length)]?.name ?? '';
-const duration = (ms: number): string => formatDuration(Math.floor(ms));
 const maybeFrom = (random: Prng) => (chance(random, 0.3) ? { from: someHost(random) } : {});
 
 const impairment = (random: Prng) => ({

@@ -1,10 +1,9 @@
 import { timingTable } from '#src/config/timing.ts';
 import { turnMs } from '#src/fence/ladder.ts';
-import type { Fault } from '#src/sim/swarm-faults.ts';
-import type { StepInput, Timed } from '#src/sim/swarm-more.ts';
+import { at, duration, type Fault, networks, type Timed } from '#src/sim/swarm-step.ts';
 import type { WorldInput } from '#src/sim/swarm-world.ts';
 import { swarmHosts } from '#src/sim/swarm-world.ts';
-import { formatDuration, parseDuration } from '#src/std/duration.ts';
+import { parseDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
 
@@ -13,11 +12,7 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * mark beside it), with every time drawn anew: faults at any time would meet so only once in very many seeds.
  */
 
-const networks = ['management', 'replication'] as const;
 const detectionDefaultMs = 3000;
-
-const at = (atMs: number, step: StepInput): Timed => ({ atMs: Math.max(0, atMs), step });
-const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
 const timingOf = ({ detection }: Pick<WorldInput, 'detection'>) =>
 	timingTable(parseDuration(detection ?? '') ?? detectionDefaultMs);

@@ -96,6 +96,26 @@ export const unconnected = (
 	...change,
 });
 
+const publishedBy = (actions: readonly Action[]): PeerDocument | null =>
+	actions.find((action) => action.type === 'publish')?.document ?? null;
+
+/** What is news; free memory is told in coarse steps, and what was heard is no news by itself. */
+const newsOf = ({ seq: _seq, heard: _heard, freeMemoryMib, ...news }: PeerDocument) => ({
+	...news,
+	memory: Math.floor(freeMemoryMib / 64),
+});
+
+/**
+ * What the peer has and what a document written anew would say: equal, or a change was not published. Null while
+ * nothing was published yet, or when a tick publishes by itself.
+ */
+export const toldAndNew = (state: State, nowMs: number, last: PeerDocument | null) => {
+	const tick = { type: 'tick' } as const;
+	if (last === null || publishedBy(step(state, tick, nowMs).actions) !== null) return null;
+	const anew = publishedBy(step({ ...state, published: '' }, tick, nowMs).actions);
+	return { told: newsOf(last), anew: anew === null ? null : newsOf(anew) };
+};
+
 /** One engine and what it asked for so far. */
 export class Host {
 	state: State;

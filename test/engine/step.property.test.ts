@@ -4,7 +4,15 @@ import type { Event } from '#src/engine/event.ts';
 import { devicesAt } from '#src/engine/ladder.ts';
 import { step } from '#src/engine/step.ts';
 import type { DiskState, PowerState, ResourceObservation, Role } from '#src/ports.ts';
-import { engineConfig, exchange, Host, healthy, pairOf, vmConfig } from '#test/engine/_pair.ts';
+import {
+	engineConfig,
+	exchange,
+	Host,
+	healthy,
+	pairOf,
+	toldAndNew,
+	vmConfig,
+} from '#test/engine/_pair.ts';
 
 const vms = [vmConfig('web'), vmConfig('db', { priority: 5, after: ['web'] })];
 
@@ -125,6 +133,21 @@ test('no sequence of events breaks an invariant, and the state survives a JSON r
 				feed(left, input);
 			}
 			t.deepEqual(JSON.parse(JSON.stringify(left.state)), left.state);
+		}),
+		runs,
+	);
+});
+
+test('the peer always has what a document written anew would say', (t) => {
+	fc.assert(
+		fc.property(fc.array(fc.tuple(inputs, fc.nat(900)), { maxLength: 40 }), (sequence) => {
+			const [left] = pairOf(vms);
+			for (const [input, waitMs] of sequence) {
+				left.nowMs += waitMs;
+				feed(left, input);
+				const both = toldAndNew(left.state, left.nowMs, left.document);
+				t.deepEqual(both?.told, both?.anew);
+			}
 		}),
 		runs,
 	);

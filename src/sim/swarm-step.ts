@@ -1,0 +1,32 @@
+import type { ScenarioInput } from '#src/sim/scenario.ts';
+import { swarmHosts, type WorldInput } from '#src/sim/swarm-world.ts';
+import { formatDuration } from '#src/std/duration.ts';
+import type { Prng } from '#src/std/prng.ts';
+import { below, pick } from '#src/std/prng.ts';
+
+/** What all random faults are written with: steps of a scenario, each with its time. */
+
+export type StepInput = ScenarioInput['steps'][number];
+
+export interface Timed {
+	readonly atMs: number;
+	readonly step: StepInput;
+}
+
+/** Draws one fault that begins at about `atMs`, and what ends it. */
+export type Fault = (random: Prng, world: WorldInput, atMs: number) => Timed[];
+
+export const networks = ['management', 'replication'] as const;
+
+export const at = (atMs: number, step: StepInput): Timed => ({ atMs: Math.max(0, atMs), step });
+
+/** As a scenario writes it; parts of a millisecond are dropped. */
+export const duration = (ms: number): string => formatDuration(Math.floor(ms));
+
+export const someHost = (random: Prng): string => pick(random, swarmHosts);
+
+export const otherHost = (host: string): string =>
+	host === swarmHosts[0] ? swarmHosts[1] : swarmHosts[0];
+
+export const someVm = (random: Prng, world: WorldInput): string =>
+	world.vms[below(random, world.vms.length)]?.name ?? '';
