@@ -144,7 +144,7 @@ const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): 
 		const had = replica.peerDisk;
 		replica.peerDisk = peer.disk === 'Consistent' ? 'UpToDate' : peer.disk;
 		// lost_contact_to_peer_data in drbd_state.c: a Primary goes on with this copy alone.
-		if (had === 'DUnknown' && peer.disk === 'Diskless') losePeerData(simulation, replica);
+		if (had === 'DUnknown' && atMost(peer.disk, 'Failed')) losePeerData(simulation, replica);
 	}
 	for (const replica of [one, other]) {
 		// Frozen I/O goes on over the network or alone: the connection is back.
@@ -194,7 +194,9 @@ const beginResync = (simulation: Simulation, source: Replica, target: Replica): 
 	target.peerDisk = 'UpToDate';
 	// Its writes go on with one current copy before anybody could count the other one out.
 	if (source.frozen) vm.wentOnAloneMs = simulation.queue.nowMs;
+	// On both sides: a connection that is there again ends the freeze (drbd_state.c), also of a host that was demoted.
 	thaw(simulation, source, true);
+	thaw(simulation, target, true);
 	changed(simulation, source);
 	changed(simulation, target);
 	if (source.stuck === 'bitmap' || target.stuck === 'bitmap') return;
