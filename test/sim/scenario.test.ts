@@ -23,7 +23,10 @@ test('there are scenarios, each with its story', (t) => {
 	}
 });
 
-for (const name of names) {
+/** The others run in the lab alone. */
+const simulated = names.filter((name) => load(name).runsIn.includes('simulator'));
+
+for (const name of simulated) {
 	test(`scenario ${name} ends as its story says`, (t) => {
 		const result = runScenario(load(name));
 		const trace = `${result.trace.join('\n')}\n`;
