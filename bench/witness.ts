@@ -45,6 +45,7 @@ const record = (pairId: string): WitnessRecord => ({
 		beta: { renewals: 0, bootId: 'boot', watchdogMs: 5000 },
 	},
 	claim: null,
+	claimVersion: 1,
 	resources: Object.fromEntries(
 		Array.from({ length: 5 }, (_, index) => [`resource-${index}`, resource]),
 	),
@@ -64,6 +65,15 @@ const connect = async (pairId: string): Promise<WitnessConnection> => {
 	throw new Error('redis-server does not answer');
 };
 
+const renewalsOf = async (connection: WitnessConnection, host: string): Promise<number> => {
+	for (;;) {
+		const outcome = await connection.send({ op: 'read', host });
+		if (outcome.result === 'succeeded' && outcome.value.reply.ok)
+			return outcome.value.reply.record.hosts[host]?.renewals ?? 0;
+		await wait(200);
+	}
+};
+
 const percentile = (sorted: readonly number[], part: number): number =>
 	Number((sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0).toFixed(2));
 
@@ -75,6 +85,7 @@ const measure = async (connections: readonly (readonly WitnessConnection[])[], c
 	const renewing = connections.slice(0, count).flatMap((both, pair) =>
 		both.map(async (connection, index) => {
 			await wait((((pair * 2 + index) * 617) % (2 * count)) * (1000 / (2 * count)));
+			let expectedRenewals = await renewalsOf(connection, hosts[index] ?? '');
 			while (performance.now() < endMs) {
 				const beganMs = performance.now();
 				const outcome = await connection.send({
@@ -82,10 +93,14 @@ const measure = async (connections: readonly (readonly WitnessConnection[])[], c
 					host: hosts[index] ?? '',
 					bootId: 'boot',
 					watchdogMs: 5000,
+					expectedRenewals,
 				});
 				const ms = performance.now() - beganMs;
 				if (outcome.result === 'succeeded' && outcome.value.reply.ok) tookMs.push(ms);
 				else lost += 1;
+				// Of one whose answer was lost nobody knows whether it counted.
+				if (outcome.result === 'succeeded') expectedRenewals += 1;
+				else expectedRenewals = await renewalsOf(connection, hosts[index] ?? '');
 				await wait(Math.max(0, 1000 - ms));
 			}
 		}),

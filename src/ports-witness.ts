@@ -24,8 +24,6 @@ const witnessHostSchema = z.strictObject({
 const witnessClaimSchema = z.strictObject({
 	by: name,
 	against: name,
-	/** Version of the record with which it was made; names this very claim. */
-	version: z.int().min(1),
 });
 
 export const witnessRecordSchema = z.strictObject({
@@ -35,14 +33,27 @@ export const witnessRecordSchema = z.strictObject({
 	version: z.int().min(1),
 	hosts: z.record(name, witnessHostSchema),
 	claim: witnessClaimSchema.nullable(),
+	/**
+	 * Version of the record with which a claim was last made or ended, or with which both hosts wrote it; 0: never.
+	 * It names the claim that stands, or this very absence of one.
+	 */
+	claimVersion: z.int().min(0),
 	resources: z.record(name, resourceRecordSchema),
 });
 
 export type WitnessHost = Readonly<z.infer<typeof witnessHostSchema>>;
 export type WitnessRecord = Readonly<z.infer<typeof witnessRecordSchema>>;
 
-interface OwnerWrite {
+/**
+ * What was read when a command was decided on. A command may lie in a buffer for minutes: it is refused `changed`,
+ * before anything else is looked at, when a claim was made or ended since.
+ */
+interface UnderClaim {
 	readonly host: HostName;
+	readonly claimVersion: number;
+}
+
+interface OwnerWrite extends UnderClaim {
 	readonly resource: ResourceName;
 	/** Generation of the resource in the witness; 0 when it holds none yet. */
 	readonly expectedGeneration: number;
@@ -52,12 +63,16 @@ interface OwnerWrite {
 /** Each one is atomic in the witness; `host` is the caller. */
 export type WitnessCommand =
 	| { readonly op: 'read'; readonly host: HostName }
-	/** Refused `claimed` while a claim stands against the caller. */
+	/**
+	 * Refused `claimed` while a claim stands against the caller, `renewed` when its own number of renewals is not the
+	 * one that it has read (null: none): an older renewal must not say what a newer one has taken back.
+	 */
 	| {
 			readonly op: 'renew';
 			readonly host: HostName;
 			readonly bootId: string;
 			readonly watchdogMs: number | null;
+			readonly expectedRenewals: number | null;
 	  }
 	/**
 	 * A record for both hosts, after they agreed on it over a heartbeat. Null: only when the key is absent. Refused
@@ -69,25 +84,19 @@ export type WitnessCommand =
 			readonly expectedVersion: number | null;
 			readonly record: WitnessRecord;
 	  }
-	/**
-	 * Refused `claimed` when the peer claims, `renewed` when it renewed since it was read (null: it never had).
-	 * An own claim that stands is accepted as it is.
-	 */
-	| {
+	/** Refused `claimed` while a claim stands, `renewed` when the peer renewed since it was read (null: it never had). */
+	| ({
 			readonly op: 'claim';
-			readonly host: HostName;
 			readonly against: HostName;
 			readonly expectedRenewals: number | null;
-	  }
-	/** Takes the caller's own claim away; none is fine. */
-	| { readonly op: 'withdraw'; readonly host: HostName }
-	/** Ends the peer's claim when that is silent itself (L3); refused `changed` for any other, then `renewed`. */
-	| {
-			readonly op: 'void-claim';
-			readonly host: HostName;
-			readonly claimVersion: number;
-			readonly expectedRenewals: number;
-	  }
+	  } & UnderClaim)
+	/**
+	 * Takes the caller's own claim away. When none stands it is written all the same: a claim of the caller that is
+	 * still under way can not land any more. Under the peer's claim it changes nothing.
+	 */
+	| ({ readonly op: 'withdraw' } & UnderClaim)
+	/** Ends the peer's claim when that is silent itself (L3); refused `changed` without one, then `renewed`. */
+	| ({ readonly op: 'void-claim'; readonly expectedRenewals: number } & UnderClaim)
 	/**
 	 * Exclusion, growth, ordinary change. Refused `generation` when another one is there or the new one is not
 	 * higher; then `claimed`, unless it gives the caller's own VM up and leaves the in-sync set as it is (V21).

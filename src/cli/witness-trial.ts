@@ -17,6 +17,7 @@ const record = (pairId: string): WitnessRecord => ({
 	version: 1,
 	hosts: { one: host, two: host },
 	claim: null,
+	claimVersion: 1,
 	resources: { trial: resource(1) },
 });
 
@@ -31,31 +32,46 @@ const resource = (generation: number): WitnessRecord['resources'][string] => ({
 	journal: null,
 });
 
+const renewal = (expectedRenewals: number): WitnessCommand => ({
+	op: 'renew',
+	host: 'one',
+	bootId: 'check',
+	watchdogMs: null,
+	expectedRenewals,
+});
+
 /** Every command once, each in a state in which it is accepted: so every right it needs is used. */
 const story = (pairId: string): readonly WitnessCommand[] => [
 	{ op: 'seed', host: 'one', expectedVersion: null, record: record(pairId) },
-	{ op: 'seed', host: 'one', expectedVersion: 1, record: { ...record(pairId), version: 2 } },
+	{
+		op: 'seed',
+		host: 'one',
+		expectedVersion: 1,
+		record: { ...record(pairId), version: 2, claimVersion: 2 },
+	},
 	{ op: 'read', host: 'one' },
-	{ op: 'renew', host: 'one', bootId: 'check', watchdogMs: 5000 },
+	renewal(0),
 	{
 		op: 'change',
 		host: 'two',
+		claimVersion: 2,
 		resource: 'trial',
 		expectedGeneration: 1,
 		record: resource(2),
 	},
-	{ op: 'claim', host: 'two', against: 'one', expectedRenewals: 1 },
+	{ op: 'claim', host: 'two', claimVersion: 2, against: 'one', expectedRenewals: 1 },
 	{ op: 'void-claim', host: 'one', claimVersion: 5, expectedRenewals: 0 },
-	{ op: 'claim', host: 'one', against: 'two', expectedRenewals: 0 },
+	{ op: 'claim', host: 'one', claimVersion: 6, against: 'two', expectedRenewals: 0 },
 	{
 		op: 'takeover',
 		host: 'one',
+		claimVersion: 7,
 		resource: 'trial',
 		expectedGeneration: 2,
 		expectedRenewals: 0,
 		record: resource(3),
 	},
-	{ op: 'withdraw', host: 'one' },
+	{ op: 'withdraw', host: 'one', claimVersion: 7 },
 ];
 
 const wrong = (command: WitnessCommand, outcome: WitnessOutcome): Finding | null => {
@@ -93,13 +109,13 @@ export const tryWitness = async (access: WitnessAccess, pairId: string): Promise
 		if (opened.state !== 'open') return { renewalsMs, finding: opened.findings[0] ?? null };
 		const removed = await connection.remove();
 		if (removed !== null) return { renewalsMs, finding: removed };
-		const renewal: WitnessCommand = { op: 'renew', host: 'one', bootId: 'check', watchdogMs: null };
-		const renewals = Array.from({ length: rounds }, () => renewal);
+		// The story has renewed once.
+		const renewals = Array.from({ length: rounds }, (_, index) => renewal(1 + index));
 		for (const command of [...story(pairId), ...renewals]) {
 			const beganMs = performance.now();
 			const finding = wrong(command, await connection.send(command));
 			if (finding !== null) return { renewalsMs, finding };
-			if (command === renewal) renewalsMs.push(performance.now() - beganMs);
+			if (command.op === 'renew') renewalsMs.push(performance.now() - beganMs);
 		}
 		return { renewalsMs: renewalsMs.toSorted((one, other) => one - other), finding: null };
 	} finally {

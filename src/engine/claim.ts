@@ -136,12 +136,16 @@ const claimVoid = (state: State): boolean =>
 	inContact(state) &&
 	(state.peer.document?.witness?.voidBelow ?? 0) >= memoryOf(state).voidBelow;
 
+const withdraw = (draft: Draft, claimVersion: number): boolean =>
+	send(draft, { op: 'withdraw', host: draft.state.config.self, claimVersion });
+
 /** Echoes may begin again only when no command of the claim can still take effect. */
 const giveUp = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	if (claimVoid(state)) claimWithdrawn(draft);
 	else if (state.witness.claimSent) {
-		if (send(draft, { op: 'withdraw', host: state.config.self }))
+		// Whatever was read last: a claim that has landed since makes it void, and the refusal shows it.
+		if (withdraw(draft, state.witness.view?.record?.claimVersion ?? 0))
 			note(draft, 'info', 'the claim is withdrawn', { against: state.config.peer });
 		return;
 	} else if (unadopted(state)) return;
@@ -152,8 +156,8 @@ const giveUp = (draft: Draft): void => {
 /** A claim of ours that nobody knows of any more: it landed late, or came back with a restored record. */
 const forgetStale = (draft: Draft): void => {
 	const { state, nowMs } = draft;
-	if (witnessRecord(state, nowMs)?.claim?.by !== state.config.self) return;
-	send(draft, { op: 'withdraw', host: state.config.self });
+	const record = witnessRecord(state, nowMs);
+	if (record?.claim?.by === state.config.self) withdraw(draft, record.claimVersion);
 };
 
 /**
@@ -193,6 +197,7 @@ export const claimRule = (draft: Draft): void => {
 	if (!renewsNoMore(draft)) return;
 	const { self, peer } = state.config;
 	const expectedRenewals = state.witness.peerRead?.renewals ?? null;
-	if (send(draft, { op: 'claim', host: self, against: peer, expectedRenewals }))
+	const { claimVersion } = record;
+	if (send(draft, { op: 'claim', host: self, claimVersion, against: peer, expectedRenewals }))
 		changeWitness(draft, { claimSent: true });
 };

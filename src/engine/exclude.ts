@@ -53,6 +53,7 @@ const sendRecord = (
 	const generation = nextGeneration(state, resource, how.by);
 	const owned = {
 		host: state.config.self,
+		claimVersion: witness.claimVersion,
 		resource,
 		expectedGeneration: witness.resources[resource]?.generation ?? 0,
 		record: { ...present, ...change, generation },

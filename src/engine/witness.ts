@@ -134,6 +134,7 @@ const seedOf = (state: State, version: number): WitnessRecord => ({
 	version,
 	hosts: {},
 	claim: null,
+	claimVersion: version,
 	resources: Object.fromEntries(
 		Object.entries(state.persisted.resources).map(([resource, { record }]) => [resource, record]),
 	),
@@ -226,6 +227,7 @@ const pushRule = (draft: Draft): void => {
 		send(draft, {
 			op: 'change',
 			host: self,
+			claimVersion: record.claimVersion,
 			resource,
 			expectedGeneration,
 			record: local.record,
@@ -239,8 +241,8 @@ const voidRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const { self, peer, witness } = state.config;
 	const { peerRead } = state.witness;
-	const claim = witnessRecord(state, nowMs)?.claim ?? null;
-	if (witness === null || claim === null || claim.by !== peer) return;
+	const record = witnessRecord(state, nowMs);
+	if (witness === null || record?.claim?.by !== peer) return;
 	if (peerRead === null || peerRead.renewals === null || state.peer.hearing !== 'silent') return;
 	const heardMs = Math.max(peerRead.atMs, state.peer.hearingSinceMs, state.startedAtMs);
 	if (nowMs < heardMs + witness.takeMs) return;
@@ -248,7 +250,7 @@ const voidRule = (draft: Draft): void => {
 	const command = {
 		op: 'void-claim',
 		host: self,
-		claimVersion: claim.version,
+		claimVersion: record.claimVersion,
 		expectedRenewals,
 	} as const;
 	if (send(draft, command))

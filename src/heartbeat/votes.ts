@@ -1,16 +1,18 @@
 import type { Mailbox } from '#src/heartbeat/mailbox.ts';
 import type { Report, VoterOptions } from '#src/heartbeat/message.ts';
 import type { MonotonicMs } from '#src/ports.ts';
-import type { Voter, WitnessCommand } from '#src/ports-witness.ts';
+import type { Voter, WitnessAnswer } from '#src/ports-witness.ts';
 import {
+	answered,
 	createLease,
 	echoed,
 	grantUntilMs,
 	initialOrders,
+	isOutrun,
 	type LeaseOrders,
 	type LeaseState,
+	nextCommand,
 	ordered,
-	renewed,
 	renewMs,
 	voteAt,
 	votedMs,
@@ -75,18 +77,20 @@ export class Votes {
 	async #renew(): Promise<void> {
 		if (this.#renewing) return;
 		this.#renewing = true;
-		const { renewal } = this.#lease.orders;
-		const { host, bootId } = this.#options;
-		const command: WitnessCommand =
-			renewal === null
-				? { op: 'read', host }
-				: { op: 'renew', host, bootId, watchdogMs: renewal.watchdogMs };
-		const witness = await this.#voter.ask(command);
+		const first = await this.#ask();
+		// Decided anew at once, on the number that was just read: this second's vote shall not be missed for it.
+		const witness = first !== null && isOutrun(first) ? await this.#ask() : first;
 		this.#renewing = false;
-		if (witness !== null && command.op === 'renew') this.#lease = renewed(this.#lease, witness);
 		this.#mailbox.update((waiting) => ({ ...waiting, witness }));
 		// What the main loop was told a moment ago is a renewal older than this one.
 		this.#judge(true);
+	}
+
+	async #ask(): Promise<WitnessAnswer | null> {
+		const command = nextCommand(this.#lease, this.#options);
+		const answer = await this.#voter.ask(command);
+		if (answer !== null) this.#lease = answered(this.#lease, command, answer);
+		return answer;
 	}
 
 	/** Grants, and tells the main loop: at each change, and every second because an untold vote ends. */

@@ -32,6 +32,7 @@ export const firstWitnessed = (simulation: Simulation, world: ScenarioWorld): Wi
 	version: 1,
 	hosts: {},
 	claim: null,
+	claimVersion: 1,
 	resources: Object.fromEntries(
 		world.vms.map((vm, index) => [vm.name, firstOf(simulation, world, vm, index)]),
 	),

@@ -7,6 +7,9 @@ const claimFreshMs = 9000;
 /** A host that had a vote so shortly before is alive for all: it is claimed only after two intervals, ms. */
 const renewedMs = 1500;
 
+const roundOf = ({ store: { content } }: SimHost): number =>
+	content === null || content === 'corrupt' ? 0 : (content.arbiter?.round ?? 0);
+
 /**
  * Under a witness every act without the peer's consent, a fence included, first needs the compare-and-set. The arbiter
  * is the witness for certain while the host that is switched off says so: the other one may be on its way to another
@@ -18,6 +21,8 @@ export const checkClaim = (simulation: Simulation, victim: SimHost): void => {
 	if (witness === null || content === null || content === 'corrupt') return;
 	if (content.arbiter?.now !== 'witness' || content.arbiter.next !== null) return;
 	const sender = peerOf(simulation, victim);
+	// Two rounds further: the victim's file is an older copy that was put back.
+	if (roundOf(sender) > content.arbiter.round + 1) return;
 	const silentMs = queue.nowMs - victim.votedMs;
 	if (silentMs < renewedMs)
 		violate(

@@ -51,6 +51,13 @@ export const witnessStep = (simulation: Simulation, step: ScenarioStep): boolean
 	else if (step.do === 'witness-degrade' || step.do === 'witness-clear')
 		setImpaired(simulation, witness, step);
 	else if (step.do === 'witness-slow') witness.slowUntilMs = simulation.queue.nowMs + step.for;
+	else if (step.do === 'witness-late')
+		witness.late.push({
+			host: step.host,
+			op: step.command,
+			untilMs: simulation.queue.nowMs + step.for,
+			byMs: step.by,
+		});
 	else if (step.do === 'witness-save') witness.saved.set(step.as, witness.record);
 	else if (step.do === 'witness-empty') witness.record = null;
 	else if (step.do === 'witness-restore') {

@@ -1,4 +1,4 @@
-import type { WitnessRecord } from '#src/ports-witness.ts';
+import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
 import type { Impairment } from '#src/sim/model-wire.ts';
 import type { Timer } from '#src/sim/queue.ts';
 import type { LeaseState } from '#src/witness/lease.ts';
@@ -22,6 +22,13 @@ export interface SimWitness {
 	readonly impaired: [Impairment | null, Impairment | null];
 	/** Until then a command may be carried out long after its time-out. */
 	slowUntilMs: number;
+	/** What a host sends of this kind until then is carried out so much later. */
+	readonly late: {
+		readonly host: string;
+		readonly op: WitnessCommand['op'];
+		readonly untilMs: number;
+		readonly byMs: number;
+	}[];
 }
 
 /** The watchdog of a host: a timer in hardware that the feeder starts again and again. */

@@ -44,6 +44,8 @@ export type Mutation =
 	| 'echo-while-claiming'
 	/** V4: the witness lets a claimed host write, and a claimer take over whatever it holds there. */
 	| 'script-unchecked'
+	/** V2, V21: the witness carries a command out whatever claim it was decided under. */
+	| 'claim-unnamed'
 	/** V5: the handler is let through by an exclusion in the witness, of whatever loss. */
 	| 'exclusion-reused'
 	/** V6: a restarted witness looks like the one before. */

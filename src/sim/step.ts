@@ -123,6 +123,17 @@ export const deviceBehaviours = [
 	'wrong-host',
 ] as const;
 
+/** What a host sends to the witness and a network or a stopped server may hold back. */
+export const lateCommands = [
+	'renew',
+	'claim',
+	'withdraw',
+	'void-claim',
+	'change',
+	'takeover',
+	'seed',
+] as const;
+
 /** What happens, in the order it is written. */
 export const stepSchema = z.discriminatedUnion('do', [
 	action('power-cut', { ...host, bmcToo: z.boolean().default(false) }),
@@ -203,6 +214,13 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('witness-degrade', { from: nameSchema.optional(), ...impairment }),
 	action('witness-clear', { from: nameSchema.optional() }),
 	action('witness-slow', { for: durationSchema }),
+	action('witness-late', {
+		...host,
+		/** Only commands of this kind, sent within `for`, are carried out `by` later. */
+		command: z.enum(lateCommands),
+		for: durationSchema,
+		by: durationSchema,
+	}),
 	action('witness-save', { as: nameSchema }),
 	action('witness-restore', { from: nameSchema }),
 	action('witness-empty', {}),

@@ -304,7 +304,7 @@ export const randomSteps = (
 	const single = others === null ? null : singleFault(others, world, swarmClass);
 	if (single !== null) return { steps: inOrder(single), repaired: false };
 	const timed = narrow
-		? narrowFaults(random, world, swarmClass)
+		? narrowFaults(random, world, swarmClass, more)
 		: drawnFaults(random, world, swarmClass);
 	const added = others === null ? [] : moreFaults(others, world, swarmClass);
 	timed.push(...added);

@@ -9,6 +9,7 @@ import {
 	type StepInput,
 	type Timed,
 } from '#src/sim/swarm-step.ts';
+import { lateCommands } from '#src/sim/step.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
@@ -49,6 +50,17 @@ const lossyWitness: Fault = (random, _world, atMs) => {
 		at(endMs, { do: 'witness-clear', ...from }),
 	];
 };
+
+/** What a host sends to the witness lies in a buffer for up to minutes; what it sends after that does not. */
+const lateWords: Fault = (random, _world, atMs) => [
+	at(atMs, {
+		do: 'witness-late',
+		host: someHost(random),
+		command: pick(random, lateCommands),
+		for: duration(between(random, 500, 20_000)),
+		by: duration(between(random, 1000, chance(random, 0.5) ? 30_000 : 200_000)),
+	}),
+];
 
 const stall: Fault = (random, _world, atMs) => {
 	const where = { host: someHost(random), for: duration(between(random, 500, 20_000)) };
@@ -156,7 +168,12 @@ const kindsOf = (swarmClass: SwarmClass): readonly (readonly [number, Fault])[] 
 	[1, clockStep],
 	[1, bothDown],
 	[2, lateOff],
-	...(swarmClass === 'witness' ? ([[3, lossyWitness]] as const) : []),
+	...(swarmClass === 'witness'
+		? ([
+				[3, lossyWitness],
+				[3, lateWords],
+			] as const)
+		: []),
 	...(swarmClass === 'mistaken' ? ([[3, zombie]] as const) : []),
 ];
 

@@ -1,6 +1,16 @@
-import { timingTable } from '#src/config/timing.ts';
 import { turnMs } from '#src/fence/ladder.ts';
-import { at, duration, type Fault, networks, type Timed } from '#src/sim/swarm-step.ts';
+import { lateFaults } from '#src/sim/swarm-late.ts';
+import {
+	at,
+	cutAll,
+	duration,
+	type Fault,
+	mendLater,
+	networks,
+	type Timed,
+	timingOf,
+	twoHosts,
+} from '#src/sim/swarm-step.ts';
 import type { WorldInput } from '#src/sim/swarm-world.ts';
 import { swarmHosts } from '#src/sim/swarm-world.ts';
 import { parseDuration } from '#src/std/duration.ts';
@@ -11,21 +21,6 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * Faults that meet in a narrow window. Each sequence is one way in which the protocol's first wording broke (the
  * mark beside it), with every time drawn anew: faults at any time would meet so only once in very many seeds.
  */
-
-const detectionDefaultMs = 3000;
-
-const timingOf = ({ detection }: Pick<WorldInput, 'detection'>) =>
-	timingTable(parseDuration(detection ?? '') ?? detectionDefaultMs);
-
-/** The host that the story is about, and the other one. */
-const twoHosts = (random: Prng): readonly [string, string] =>
-	chance(random, 0.5) ? [swarmHosts[0], swarmHosts[1]] : [swarmHosts[1], swarmHosts[0]];
-
-const cutAll = (atMs: number): Timed[] =>
-	networks.map((network) => at(atMs, { do: 'cut', network }));
-
-const mendLater = (random: Prng, atMs: number): Timed[] =>
-	networks.map((network) => at(atMs + between(random, 0, 8000), { do: 'mend', network }));
 
 /** Mostly nobody can switch the host off: what it may do is decided in the witness. */
 const deviceDead = (random: Prng, host: string): Timed[] =>
@@ -305,13 +300,19 @@ const ladder: readonly [Fault, ...Fault[]] = [
 	promoteDisarmed,
 ];
 
-/** The steps of a seed whose faults are made to meet. */
+/** So many seeds of the class `narrow` have a command that arrives too late. */
+const lateChance = 0.2;
+
+/** The steps of a seed whose faults are made to meet; `more`: numbers for what comes too late, null for none. */
 export const narrowFaults = (
 	random: Prng,
 	world: WorldInput,
 	swarmClass: 'narrow' | 'ladder',
+	more: Prng | null,
 ): Timed[] => {
 	const atMs = between(random, 8000, 16_000);
 	const fault = pick(random, swarmClass === 'ladder' ? ladder : narrow);
+	if (swarmClass === 'narrow' && more !== null && chance(more, lateChance))
+		return pick(more, lateFaults)(more, world, atMs);
 	return fault(random, world, atMs);
 };

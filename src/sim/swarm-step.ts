@@ -1,8 +1,9 @@
+import { timingTable } from '#src/config/timing.ts';
 import type { ScenarioInput } from '#src/sim/scenario.ts';
 import { swarmHosts, type WorldInput } from '#src/sim/swarm-world.ts';
-import { formatDuration } from '#src/std/duration.ts';
+import { formatDuration, parseDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
-import { below, pick } from '#src/std/prng.ts';
+import { below, between, chance, pick } from '#src/std/prng.ts';
 
 /** What all random faults are written with: steps of a scenario, each with its time. */
 
@@ -30,3 +31,18 @@ export const otherHost = (host: string): string =>
 
 export const someVm = (random: Prng, world: WorldInput): string =>
 	world.vms[below(random, world.vms.length)]?.name ?? '';
+
+const detectionDefaultMs = 3000;
+
+export const timingOf = ({ detection }: Pick<WorldInput, 'detection'>) =>
+	timingTable(parseDuration(detection ?? '') ?? detectionDefaultMs);
+
+/** The host that the story is about, and the other one. */
+export const twoHosts = (random: Prng): readonly [string, string] =>
+	chance(random, 0.5) ? [swarmHosts[0], swarmHosts[1]] : [swarmHosts[1], swarmHosts[0]];
+
+export const cutAll = (atMs: number): Timed[] =>
+	networks.map((network) => at(atMs, { do: 'cut', network }));
+
+export const mendLater = (random: Prng, atMs: number): Timed[] =>
+	networks.map((network) => at(atMs + between(random, 0, 8000), { do: 'mend', network }));

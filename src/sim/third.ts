@@ -26,7 +26,18 @@ export const createWitness = (world: ScenarioWorld): SimWitness | null =>
 				cut: [false, false],
 				impaired: [null, null],
 				slowUntilMs: 0,
+				late: [],
 			};
+
+/** How long this very command lies in a buffer, ms. */
+const heldBackMs = (
+	{ queue }: Simulation,
+	{ late }: SimWitness,
+	host: SimHost,
+	{ op }: WitnessCommand,
+): number =>
+	late.find((each) => each.host === host.name && each.op === op && queue.nowMs < each.untilMs)
+		?.byMs ?? 0;
 
 /** One command over the host's connection; null when no answer came in time. */
 export const askWitness = (
@@ -48,13 +59,15 @@ export const askWitness = (
 	onHost(simulation, host, limitMs, () => end(null));
 	const reachable = () => witness.up && witness.runs === runs && !witness.cut[host.index];
 	if (!reachable()) return;
+	const lateMs = heldBackMs(simulation, witness, host, command);
 	const slow = queue.nowMs < witness.slowUntilMs && chance(simulation.random, 0.5);
 	const ms = slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20);
 	const moreMs = () => extraMs(simulation.random, witness.impaired[host.index]);
 	// What a kernel has sent arrives although its host is dead by then. A client that gave up has a new
 	// connection: what was sent later may be carried out earlier.
-	schedule(queue, queue.nowMs + ms + moreMs(), () => {
-		if (!reachable()) return;
+	schedule(queue, queue.nowMs + ms + moreMs() + lateMs, () => {
+		// What lay in the server's own buffer needs no network any more.
+		if (lateMs > 0 ? !witness.up || witness.runs !== runs : !reachable()) return;
 		const reply = carryOut(simulation, witness, host, command);
 		onHost(simulation, host, delay(simulation, 1, 20) + moreMs(), () => {
 			const runId = simulation.mutation === 'run-unseen' ? 'run-1' : `run-${runs}`;
@@ -73,12 +86,16 @@ const planted = (
 	const { pairId } = host.config;
 	if (mutation === 'claim-for-ever' && command.op === 'void-claim')
 		return [record, pairId, { op: 'read', host: host.name }];
-	if (mutation !== 'script-unchecked' || record === null) return [record, pairId, command];
+	if (record === null) return [record, pairId, command];
+	const { claimVersion } = record;
+	if (mutation === 'claim-unnamed' && 'claimVersion' in command)
+		return [record, pairId, { ...command, claimVersion }];
+	if (mutation !== 'script-unchecked') return [record, pairId, command];
 	const open = { ...record, claim: null };
 	if (command.op === 'renew') return [open, pairId, command];
 	if (command.op !== 'change' && command.op !== 'takeover') return [record, pairId, command];
 	const expectedGeneration = record.resources[command.resource]?.generation ?? 0;
-	return [open, pairId, { ...command, op: 'change', expectedGeneration }];
+	return [open, pairId, { ...command, op: 'change', claimVersion, expectedGeneration }];
 };
 
 const carryOut = (

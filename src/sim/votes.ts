@@ -1,4 +1,3 @@
-import type { WitnessCommand } from '#src/ports-witness.ts';
 import { flowsFrom } from '#src/sim/hearing.ts';
 import type { SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import type { SimVotes } from '#src/sim/model-witness.ts';
@@ -9,13 +8,15 @@ import { schedule } from '#src/sim/queue.ts';
 import { askWitness } from '#src/sim/third.ts';
 import { grantWatchdog, stopWatchdog } from '#src/sim/watchdog.ts';
 import {
+	answered,
 	createLease,
 	echoed,
 	grantUntilMs,
 	initialOrders,
+	isOutrun,
 	type LeaseOrders,
+	nextCommand,
 	ordered,
-	renewed,
 	renewMs,
 	voteAt,
 	votedMs,
@@ -103,24 +104,25 @@ const tick = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void =>
 		tick(simulation, agent, votes),
 	);
 	if (!runs(agent)) return;
-	renew(simulation, agent, votes);
+	renew(simulation, agent, votes, true);
 	judge(simulation, agent, votes, true);
 };
 
-const renew = (simulation: Simulation, agent: SimAgent, votes: SimVotes): void => {
+/** `again`: a renewal that named another number than the witness has is decided anew at once. */
+const renew = (simulation: Simulation, agent: SimAgent, votes: SimVotes, again: boolean): void => {
 	const { host } = agent;
-	const { renewal } = votes.lease.orders;
-	const command: WitnessCommand =
-		renewal === null
-			? { op: 'read', host: host.name }
-			: { op: 'renew', host: host.name, bootId: host.bootId, watchdogMs: renewal.watchdogMs };
+	const command = nextCommand(votes.lease, { host: host.name, bootId: host.bootId });
 	const trueMs = simulation.queue.nowMs;
 	askWitness(simulation, host, command, (answer) => {
 		if (!runs(agent)) return;
-		if (answer !== null && command.op === 'renew') {
+		if (answer !== null) {
 			const before = votes.lease.renewedMs;
-			votes.lease = renewed(votes.lease, answer);
+			votes.lease = answered(votes.lease, command, answer);
 			if (votes.lease.renewedMs !== before) host.votedMs = Math.max(host.votedMs, trueMs);
+			if (again && isOutrun(answer)) {
+				renew(simulation, agent, votes, false);
+				return;
+			}
 		}
 		inAgent(agent, () => agent.loop.post({ type: 'witness-observed', answer }));
 		judge(simulation, agent, votes, true);

@@ -30,33 +30,39 @@ const renewalsOf = (record: WitnessRecord, host: HostName): number | null =>
 
 const renew = (
 	record: WitnessRecord,
-	{ host, bootId, watchdogMs }: Extract<WitnessCommand, { op: 'renew' }>,
+	{ host, bootId, watchdogMs, expectedRenewals }: Extract<WitnessCommand, { op: 'renew' }>,
 ): Applied => {
 	if (record.claim?.against === host) return refuse(record, 'claimed');
-	const renewals = (renewalsOf(record, host) ?? 0) + 1;
+	if (renewalsOf(record, host) !== expectedRenewals) return refuse(record, 'renewed');
+	const renewals = (expectedRenewals ?? 0) + 1;
 	return write(record, { hosts: { ...record.hosts, [host]: { renewals, bootId, watchdogMs } } });
 };
+
+/** A claim was made or ended: what was decided on before is void. */
+const writeClaim = (record: WitnessRecord, next: WitnessRecord['claim']): Applied =>
+	write(record, { claim: next, claimVersion: record.version + 1 });
 
 const claim = (
 	record: WitnessRecord,
 	{ host, against, expectedRenewals }: Extract<WitnessCommand, { op: 'claim' }>,
 ): Applied => {
-	if (record.claim?.by === host) return accept(record);
 	if (record.claim !== null) return refuse(record, 'claimed');
 	if (renewalsOf(record, against) !== expectedRenewals) return refuse(record, 'renewed');
-	return write(record, { claim: { by: host, against, version: record.version + 1 } });
+	return writeClaim(record, { by: host, against });
 };
+
+const withdraw = (record: WitnessRecord, host: HostName): Applied =>
+	record.claim?.against === host ? accept(record) : writeClaim(record, null);
 
 const voidClaim = (
 	record: WitnessRecord,
 	command: Extract<WitnessCommand, { op: 'void-claim' }>,
 ): Applied => {
 	const { claim: standing } = record;
-	if (standing?.version !== command.claimVersion || standing.by === command.host)
-		return refuse(record, 'changed');
+	if (standing === null || standing.by === command.host) return refuse(record, 'changed');
 	if (renewalsOf(record, standing.by) !== command.expectedRenewals)
 		return refuse(record, 'renewed');
-	return write(record, { claim: null });
+	return writeClaim(record, null);
 };
 
 type Owned = Extract<WitnessCommand, { op: 'change' | 'takeover' }>;
@@ -128,6 +134,8 @@ export const applyCommand = (
 		return { record, reply: { ok: false, refused: 'other-pair', record: null } };
 	if (command.op === 'seed') return seed(record, command);
 	if (record === null) return refuse(null, 'absent');
+	if ('claimVersion' in command && command.claimVersion !== record.claimVersion)
+		return refuse(record, 'changed');
 	switch (command.op) {
 		case 'read':
 			return accept(record);
@@ -136,7 +144,7 @@ export const applyCommand = (
 		case 'claim':
 			return claim(record, command);
 		case 'withdraw':
-			return record.claim?.by === command.host ? write(record, { claim: null }) : accept(record);
+			return withdraw(record, command.host);
 		case 'void-claim':
 			return voidClaim(record, command);
 		case 'change':

@@ -1,5 +1,5 @@
 import type { MonotonicMs } from '#src/ports.ts';
-import type { Vote, WitnessAnswer } from '#src/ports-witness.ts';
+import type { Vote, WitnessAnswer, WitnessCommand } from '#src/ports-witness.ts';
 
 /**
  * Votes and what follows from them, for the heartbeat thread, the engine and the simulation alike
@@ -56,6 +56,8 @@ export interface LeaseState {
 	readonly renewedMs: MonotonicMs | null;
 	/** Newest version seen in this run of the witness: one that goes back was restored. */
 	readonly seen: { readonly runId: string; readonly version: number } | null;
+	/** This host's number of renewals as the witness said it last, null without any: the next one names it. */
+	readonly renewals: number | null;
 }
 
 /** What the thread goes by before its first orders: as the main loop's last run left it. */
@@ -74,6 +76,7 @@ export const createLease = (timing: LeaseTiming, orders: LeaseOrders): LeaseStat
 	echoedMs: null,
 	renewedMs: null,
 	seen: null,
+	renewals: null,
 });
 
 const later = (one: MonotonicMs | null, other: MonotonicMs): MonotonicMs =>
@@ -84,6 +87,36 @@ export const echoed = (lease: LeaseState, sentMs: MonotonicMs): LeaseState => ({
 	...lease,
 	echoedMs: later(lease.echoedMs, sentMs),
 });
+
+/** What is sent to the witness now: a renewal, or only a question before the main loop has ordered one. */
+export const nextCommand = (
+	{ orders: { renewal }, renewals }: LeaseState,
+	{ host, bootId }: { readonly host: string; readonly bootId: string },
+): WitnessCommand =>
+	renewal === null
+		? { op: 'read', host }
+		: {
+				op: 'renew',
+				host,
+				bootId,
+				watchdogMs: renewal.watchdogMs,
+				expectedRenewals: renewals,
+			};
+
+/** The renewal named another number than the witness has: an answer was lost, or an earlier run renewed. */
+export const isOutrun = ({ reply }: WitnessAnswer): boolean =>
+	!reply.ok && reply.refused === 'renewed';
+
+/** The answer to such a command: what it says of the own renewals, and the vote that a renewal brings. */
+export const answered = (
+	lease: LeaseState,
+	command: WitnessCommand,
+	answer: WitnessAnswer,
+): LeaseState => {
+	const record = 'record' in answer.reply ? answer.reply.record : null;
+	const renewals = record?.hosts[command.host]?.renewals ?? null;
+	return { ...(command.op === 'renew' ? renewed(lease, answer) : lease), renewals };
+};
 
 /** An answer to a renewal. A vote only from the confirmed run, granted, and not older than what was seen. */
 export const renewed = (lease: LeaseState, { runId, sentMs, reply }: WitnessAnswer): LeaseState => {

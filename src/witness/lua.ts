@@ -46,9 +46,20 @@ if field('pair') ~= pair then return {'other-pair', {}} end
 if field('format') ~= '1' then return redis.error_reply('VMPAIRFORMAT another format') end
 `;
 
+/**
+ * Whatever presupposes a claim, or that there is none, names what it was decided on: a claim that was made or ended
+ * since makes it void, however long it was under way.
+ */
+const underClaim = `
+if number('claim-version') ~= tonumber(ARGV[3]) then return refused('changed') end
+local function claim(by, against)
+  return write('claim-by', by, 'claim-against', against, 'claim-version', number('version') + 1)
+end
+`;
+
 /** A generation that does not grow would let an older command of the same host pass for a newer one. */
 const grown = `
-local resource, expected, text = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local resource, expected, text = ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local before, after = stored(resource), cjson.decode(text)
 if before.generation ~= expected or after.generation <= expected then return refused('generation') end
 `;
@@ -59,6 +70,7 @@ return {'', record()}`,
 
 	renew: `${prelude}${known}
 if field('claim-against') == host then return refused('claimed') end
+if field('renewals:' .. host) ~= ARGV[5] then return refused('renewed') end
 return write('renewals:' .. host, number('renewals:' .. host) + 1,
   'boot:' .. host, ARGV[3], 'watchdog:' .. host, ARGV[4])`,
 
@@ -76,25 +88,23 @@ end
 redis.call('HSET', key, 'version', ARGV[4], unpack(ARGV, 5))
 return {'', record()}`,
 
-	claim: `${prelude}${known}
-local by = field('claim-by')
-if by ~= '' and by ~= host then return refused('claimed') end
-if by == host then return {'', record()} end
-if field('renewals:' .. ARGV[3]) ~= ARGV[4] then return refused('renewed') end
-return write('claim-by', host, 'claim-against', ARGV[3], 'claim-version', number('version') + 1)`,
+	claim: `${prelude}${known}${underClaim}
+if field('claim-by') ~= '' then return refused('claimed') end
+if field('renewals:' .. ARGV[4]) ~= ARGV[5] then return refused('renewed') end
+return claim(host, ARGV[4])`,
 
-	withdraw: `${prelude}${known}
-if field('claim-by') ~= host then return {'', record()} end
-return write('claim-by', '', 'claim-against', '', 'claim-version', '')`,
+	withdraw: `${prelude}${known}${underClaim}
+if field('claim-against') == host then return {'', record()} end
+return claim('', '')`,
 
-	'void-claim': `${prelude}${known}
+	'void-claim': `${prelude}${known}${underClaim}
 local by = field('claim-by')
-if by == '' or by == host or field('claim-version') ~= ARGV[3] then return refused('changed') end
+if by == '' or by == host then return refused('changed') end
 if field('renewals:' .. by) ~= ARGV[4] then return refused('renewed') end
-return write('claim-by', '', 'claim-against', '', 'claim-version', '')`,
+return claim('', '')`,
 
 	// A claimed host may give its own VM up, and nothing else: no growth hides in a release.
-	change: `${prelude}${known}${grown}
+	change: `${prelude}${known}${underClaim}${grown}
 if field('claim-against') == host then
   local same = #before.inSync == #after.inSync
   for _, each in ipairs(before.inSync) do same = same and has(after.inSync, each) end
@@ -102,12 +112,12 @@ if field('claim-against') == host then
 end
 return write('resource:' .. resource, text)`,
 
-	takeover: `${prelude}${known}
+	takeover: `${prelude}${known}${underClaim}
 local by = field('claim-by')
 if by == '' then return refused('changed') end
 if by ~= host then return refused('claimed') end
 ${grown}
-if ARGV[6] ~= '' and field('renewals:' .. field('claim-against')) ~= ARGV[6] then
+if ARGV[7] ~= '' and field('renewals:' .. field('claim-against')) ~= ARGV[7] then
   return refused('renewed')
 end
 if not has(before.inSync, host) then return refused('not-in-sync') end
@@ -135,7 +145,7 @@ const fieldsOf = (record: WitnessRecord): readonly string[] => [
 	'claim-against',
 	record.claim?.against ?? '',
 	'claim-version',
-	orEmpty(record.claim?.version ?? null),
+	String(record.claimVersion),
 	...Object.entries(record.resources).flatMap(([resource, each]) => [
 		`resource:${resource}`,
 		JSON.stringify(each),
@@ -145,22 +155,28 @@ const fieldsOf = (record: WitnessRecord): readonly string[] => [
 const argumentsOf = (command: WitnessCommand): readonly string[] => {
 	switch (command.op) {
 		case 'read':
-		case 'withdraw':
 			return [];
-		case 'renew':
-			return [command.bootId, orEmpty(command.watchdogMs)];
+		case 'renew': {
+			const { bootId, watchdogMs, expectedRenewals } = command;
+			return [bootId, orEmpty(watchdogMs), orEmpty(expectedRenewals)];
+		}
 		case 'seed': {
 			const { expectedVersion, record } = command;
 			return [orEmpty(expectedVersion), String(record.version), ...fieldsOf(record)];
 		}
-		case 'claim':
-			return [command.against, orEmpty(command.expectedRenewals)];
+		case 'withdraw':
+			return [String(command.claimVersion)];
+		case 'claim': {
+			const { claimVersion, against, expectedRenewals } = command;
+			return [String(claimVersion), against, orEmpty(expectedRenewals)];
+		}
 		case 'void-claim':
 			return [String(command.claimVersion), String(command.expectedRenewals)];
 		case 'change':
 		case 'takeover': {
-			const { resource, expectedGeneration, record } = command;
-			const common = [resource, String(expectedGeneration), JSON.stringify(record)];
+			const { claimVersion, resource, expectedGeneration, record } = command;
+			const written = [resource, String(expectedGeneration), JSON.stringify(record)];
+			const common = [String(claimVersion), ...written];
 			return command.op === 'change' ? common : [...common, orEmpty(command.expectedRenewals)];
 		}
 	}
@@ -211,13 +227,8 @@ const recordOf = (flat: readonly string[]): unknown => {
 			]),
 		),
 		claim:
-			text('claim-by') === ''
-				? null
-				: {
-						by: text('claim-by'),
-						against: text('claim-against'),
-						version: whole(text('claim-version')),
-					},
+			text('claim-by') === '' ? null : { by: text('claim-by'), against: text('claim-against') },
+		claimVersion: whole(text('claim-version')),
 		resources: Object.fromEntries(
 			of('resource').map(([resource, record]): readonly [string, unknown] => [
 				resource,

@@ -12,7 +12,15 @@ export const openVoter = (settings: { readonly runId: string }): Voter => {
 				sentMs: Number(process.hrtime.bigint() / 1000n) / 1000,
 				reply: {
 					ok: true,
-					record: { format: 1, pairId: 'pair-1', version, hosts: {}, claim: null, resources: {} },
+					record: {
+						format: 1,
+						pairId: 'pair-1',
+						version,
+						hosts: {},
+						claim: null,
+						claimVersion: 1,
+						resources: {},
+					},
 				},
 			});
 		},

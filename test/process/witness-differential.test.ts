@@ -100,6 +100,7 @@ const seedRecord = (pairId: string, version: number, intent: Intent): WitnessRec
 		version: Math.max(1, version + growth),
 		hosts: pick % 3 === 0 ? {} : { [host]: { renewals: pick, bootId: 'boot', watchdogMs: null } },
 		claim: null,
+		claimVersion: pick % 4 === 0 ? 0 : Math.max(1, version + growth),
 		resources: pick % 5 === 0 ? {} : { [intent.resource]: nextRecord(undefined, intent) },
 	};
 };
@@ -111,14 +112,21 @@ const commandOf = (
 ): WitnessCommand => {
 	const { op, host, resource, staleness } = intent;
 	const present = record?.resources[resource];
+	/** One in seven was decided on before a claim was made or ended, or names one that nobody made yet. */
+	const off = intent.pick % 14 === 0 ? 1 : intent.pick % 14 === 7 ? -1 : 0;
+	const claimVersion = Math.max(0, (record?.claimVersion ?? 1) + off);
 	const renewals = (of: string): number | null =>
 		known(record?.hosts[of]?.renewals ?? null, staleness);
 	switch (op) {
 		case 'read':
-		case 'withdraw':
 			return { op, host };
-		case 'renew':
-			return { op, host, bootId: `boot-${intent.pick}`, watchdogMs: intent.watchdogMs };
+		case 'withdraw':
+			return { op, host, claimVersion };
+		case 'renew': {
+			const { pick, watchdogMs } = intent;
+			const expectedRenewals = renewals(host);
+			return { op, host, bootId: `boot-${pick}`, watchdogMs, expectedRenewals };
+		}
 		case 'seed': {
 			const expectedVersion = known(record?.version ?? null, staleness);
 			return {
@@ -129,15 +137,20 @@ const commandOf = (
 			};
 		}
 		case 'claim':
-			return { op, host, against: otherThan(host), expectedRenewals: renewals(otherThan(host)) };
-		case 'void-claim': {
-			const claimVersion = (record?.claim?.version ?? 1) + (intent.pick % 7 === 0 ? 1 : 0);
+			return {
+				op,
+				host,
+				claimVersion,
+				against: otherThan(host),
+				expectedRenewals: renewals(otherThan(host)),
+			};
+		case 'void-claim':
 			return { op, host, claimVersion, expectedRenewals: renewals(otherThan(host)) ?? 0 };
-		}
 		case 'change':
 		case 'takeover': {
 			const expectedGeneration = known(present?.generation ?? 0, staleness) ?? 0;
-			const owned = { host, resource, expectedGeneration, record: nextRecord(present, intent) };
+			const next = nextRecord(present, intent);
+			const owned = { host, claimVersion, resource, expectedGeneration, record: next };
 			// As silence was read, or without it.
 			const expectedRenewals = intent.pick % 4 === 0 ? null : renewals(otherThan(host));
 			return op === 'change'
@@ -204,12 +217,12 @@ type Ending = 'done' | 'released' | (typeof witnessRefusals)[number];
 /** Every way in which each command can end, so that nothing here is tested by luck. */
 const endings: Readonly<Record<WitnessCommand['op'], readonly Ending[]>> = {
 	read: ['done', 'absent', 'other-pair'],
-	renew: ['done', 'absent', 'other-pair', 'claimed'],
+	renew: ['done', 'absent', 'other-pair', 'claimed', 'renewed'],
 	seed: ['done', 'absent', 'other-pair', 'changed'],
-	claim: ['done', 'absent', 'other-pair', 'claimed', 'renewed'],
-	withdraw: ['done', 'absent', 'other-pair'],
+	claim: ['done', 'absent', 'other-pair', 'changed', 'claimed', 'renewed'],
+	withdraw: ['done', 'absent', 'other-pair', 'changed'],
 	'void-claim': ['done', 'absent', 'other-pair', 'changed', 'renewed'],
-	change: ['done', 'released', 'absent', 'other-pair', 'claimed', 'generation'],
+	change: ['done', 'released', 'absent', 'other-pair', 'changed', 'claimed', 'generation'],
 	takeover: [
 		'done',
 		'absent',

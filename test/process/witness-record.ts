@@ -38,6 +38,7 @@ export const healthy = (changes: Partial<WitnessRecord> = {}): WitnessRecord => 
 		beta: { renewals: 0, bootId: 'boot-b', watchdogMs: null },
 	},
 	claim: null,
+	claimVersion: 1,
 	resources: { ldap: resource(1), samba: resource(3, { owner: 'beta', inSync: [], uuids: null }) },
 	...changes,
 });

@@ -1,11 +1,12 @@
 import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
 import { Secret } from '#src/std/secret.ts';
 import { WitnessConnection } from '#src/witness/driver.ts';
-import { makeCertificates, witnessServer } from '#test/process/redis.ts';
+import { makeCertificates, type WitnessServer, witnessServer } from '#test/process/redis.ts';
 import { until } from '#test/process/stage.ts';
 import {
 	accepted,
@@ -22,7 +23,13 @@ const seed: WitnessCommand = {
 	expectedVersion: null,
 	record: healthy(),
 };
-const renew: WitnessCommand = { op: 'renew', host: 'alpha', bootId: 'boot-a', watchdogMs: null };
+const renew: WitnessCommand = {
+	op: 'renew',
+	host: 'alpha',
+	bootId: 'boot-a',
+	watchdogMs: null,
+	expectedRenewals: 0,
+};
 
 /** Sends until the server answers again. */
 const answered = async (connection: WitnessConnection, command: WitnessCommand) => {
@@ -93,8 +100,83 @@ test('a witness that does not answer is unknown after 800 ms, and nothing is sen
 	const after = await answered(connection, { op: 'read', host: 'alpha' });
 	// At most the one that was on its way when the server stopped.
 	t.true((after.record?.hosts['alpha']?.renewals ?? 9) <= 1);
-	const again = await ask(connection, renew);
+	const expectedRenewals = after.record?.hosts['alpha']?.renewals ?? 9;
+	const again = await ask(connection, { ...renew, expectedRenewals });
 	t.is(again.record?.hosts['alpha']?.renewals, (after.record?.hosts['alpha']?.renewals ?? 9) + 1);
+});
+
+/** A way to the server whose traffic can be held back and let go later, as a network may. */
+const heldBack = async (t: ExecutionContext, port: number) => {
+	let held: (() => void)[] | null = null;
+	const sockets: Socket[] = [];
+	const proxy = createServer((client) => {
+		const server = createConnection(port, '127.0.0.1');
+		sockets.push(client, server);
+		client.on('data', (bytes) => {
+			if (held === null) server.write(bytes);
+			else held.push(() => server.write(bytes));
+		});
+		server.on('data', (bytes) => client.write(bytes));
+		// What was sent before is still on its way when the sender has given up.
+		for (const socket of [client, server]) socket.on('error', () => {});
+	});
+	await new Promise<void>((resolve) => {
+		proxy.listen(0, '127.0.0.1', resolve);
+	});
+	t.teardown(() => {
+		for (const socket of sockets) socket.destroy();
+		proxy.close();
+	});
+	const address = proxy.address();
+	return {
+		port: typeof address === 'object' ? (address?.port ?? 0) : 0,
+		hold: () => {
+			held = [];
+		},
+		letGo: () => {
+			const waiting = held ?? [];
+			held = null;
+			for (const write of waiting) write();
+		},
+	};
+};
+
+test('a takeover that lay in the network for long is refused under the next claim of the same host', async (t) => {
+	const server = await witnessServer(t);
+	const way = await heldBack(t, server.port);
+	const slow = new WitnessConnection(server.access({ port: way.port }), pairId);
+	t.teardown(() => slow.close());
+	t.is((await slow.open()).state, 'open');
+	const fast = await connected(t, server);
+	const resources = { samba: resource(3, { owner: 'beta' }) };
+	await accepted(t, fast, { ...seed, record: healthy({ resources }) });
+	const claim = {
+		op: 'claim',
+		host: 'alpha',
+		claimVersion: 1,
+		against: 'beta',
+		expectedRenewals: 0,
+	} as const;
+	await accepted(t, slow, claim);
+	const takeover = {
+		op: 'takeover',
+		host: 'alpha',
+		claimVersion: 2,
+		resource: 'samba',
+		expectedGeneration: 3,
+		expectedRenewals: 0,
+		record: resource(1003, { owner: 'alpha', inSync: ['alpha'] }),
+	} as const;
+	way.hold();
+	t.is((await slow.send(takeover)).result, 'unknown');
+	// The hosts met again, and lost each other once more: nothing else has changed for that command.
+	await accepted(t, fast, { op: 'withdraw', host: 'alpha', claimVersion: 2 });
+	const again = await accepted(t, fast, { ...claim, claimVersion: 3 });
+	way.letGo();
+	// Its reply reaches nobody; that it was carried out shows in the server's own count of scripts.
+	await until('the server was asked', async () => (await evals(server)) === 5);
+	t.deepEqual((await ask(fast, { op: 'read', host: 'alpha' })).record, again);
+	await accepted(t, fast, { ...takeover, claimVersion: again.claimVersion });
 });
 
 test('sentMs lies between the call and its answer, on the clock of this host', async (t) => {
@@ -105,6 +187,12 @@ test('sentMs lies between the call and its answer, on the clock of this host', a
 	const { sentMs } = await ask(connection, renew);
 	t.true(sentMs >= beforeMs - 0.01 && sentMs <= nowMs());
 });
+
+/** How often the server has run a script. */
+const evals = async (server: WitnessServer): Promise<number> => {
+	const text = await server.admin((redis) => redis.info('commandstats'));
+	return Number(/cmdstat_eval:calls=(\d+)/.exec(text)?.[1] ?? 0);
+};
 
 const refusal = async (connection: WitnessConnection): Promise<string> => {
 	const opened = await connection.open();
@@ -185,17 +273,29 @@ test('a Redis that a Sentinel watches is refused', async (t) => {
 	await connected(t, server);
 });
 
+const renewalsOf = (seen: WitnessRecord | null, host: string): number =>
+	(seen ?? healthy()).hosts[host]?.renewals ?? 0;
+
+const claimOf = (seen: WitnessRecord | null): { readonly claimVersion: number } => ({
+	claimVersion: (seen ?? healthy()).claimVersion,
+});
+
 /** What two hosts may send in a race; the seeds of renewals and generations make every order possible. */
-const moves = (host: string, peer: string): readonly WitnessCommand[] => [
-	{ op: 'renew', host, bootId: host, watchdogMs: null },
-	{ op: 'claim', host, against: peer, expectedRenewals: null },
-	{ op: 'withdraw', host },
+const moves = (
+	host: string,
+	peer: string,
+	seen: WitnessRecord | null,
+): readonly WitnessCommand[] => [
+	{ op: 'renew', host, bootId: host, watchdogMs: null, expectedRenewals: renewalsOf(seen, host) },
+	{ op: 'claim', host, ...claimOf(seen), against: peer, expectedRenewals: renewalsOf(seen, peer) },
+	{ op: 'withdraw', host, ...claimOf(seen) },
 	{ op: 'read', host: 'alpha' },
 ];
 
 const changeOf = (host: string, seen: WitnessRecord | null, takes: boolean): WitnessCommand => {
 	const generation = seen?.resources['ldap']?.generation ?? 0;
-	const common = { host, resource: 'ldap', expectedGeneration: generation } as const;
+	const decided = { host, ...claimOf(seen) };
+	const common = { ...decided, resource: 'ldap', expectedGeneration: generation } as const;
 	const record = resource(generation + 1, { owner: host });
 	return takes
 		? { op: 'takeover', ...common, expectedRenewals: null, record }
@@ -224,7 +324,7 @@ test('two hosts that race see one order: never two claims, and generations that 
 				let seen: WitnessRecord | null = null;
 				for (const step of steps) {
 					const command =
-						moves(host, names[1 - index] ?? '')[step] ?? changeOf(host, seen, step === 5);
+						moves(host, names[1 - index] ?? '', seen)[step] ?? changeOf(host, seen, step === 5);
 					const answer = await ask(hosts[index], command);
 					seen = answer.record;
 					if (seen === null) throw new Error('the record is gone');

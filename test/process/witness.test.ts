@@ -10,10 +10,24 @@ import {
 	resource,
 } from '#test/process/witness-record.ts';
 
+/** The first claim after `healthy` was seeded. */
+const claimOfAlpha = {
+	op: 'claim',
+	host: 'alpha',
+	claimVersion: 1,
+	against: 'beta',
+	expectedRenewals: 0,
+} as const;
+
 test('a record is seeded where there is none, or over the version that both hosts saw', async (t) => {
 	const one = await connected(t, await witnessServer(t));
 	await refused(t, one, { op: 'read', host: 'alpha' }, 'absent');
-	await refused(t, one, { op: 'renew', host: 'alpha', bootId: 'a', watchdogMs: 5000 }, 'absent');
+	await refused(
+		t,
+		one,
+		{ op: 'renew', host: 'alpha', bootId: 'a', watchdogMs: 5000, expectedRenewals: null },
+		'absent',
+	);
 	const seed = { op: 'seed', host: 'alpha' } as const;
 	await refused(t, one, { ...seed, expectedVersion: 4, record: healthy() }, 'absent');
 	t.deepEqual(
@@ -40,39 +54,95 @@ test('a renewal counts, names the boot and the watchdog, and is refused under a 
 	const one = await connected(t, server);
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record: healthy() });
 	const renew = { op: 'renew', host: 'beta', bootId: 'boot-b2', watchdogMs: 4000 } as const;
-	const record = await accepted(t, one, renew);
+	const record = await accepted(t, one, { ...renew, expectedRenewals: 0 });
 	t.deepEqual(record.hosts['beta'], { renewals: 1, bootId: 'boot-b2', watchdogMs: 4000 });
 	t.deepEqual(record.hosts['alpha'], healthy().hosts['alpha']);
 	t.is(record.version, 2);
-	t.is((await accepted(t, one, { ...renew, watchdogMs: null })).hosts['beta']?.watchdogMs, null);
-	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 2 });
-	await refused(t, one, renew, 'claimed');
-	await accepted(t, one, { ...renew, host: 'alpha' });
+	const next = await accepted(t, one, { ...renew, watchdogMs: null, expectedRenewals: 1 });
+	t.is(next.hosts['beta']?.watchdogMs, null);
+	// An older renewal that was under way all the time does not bring the watchdog back.
+	await refused(t, one, { ...renew, expectedRenewals: 0 }, 'renewed');
+	await refused(t, one, { ...renew, expectedRenewals: null }, 'renewed');
+	await accepted(t, one, { ...claimOfAlpha, expectedRenewals: 2 });
+	await refused(t, one, { ...renew, expectedRenewals: 2 }, 'claimed');
+	await accepted(t, one, { ...renew, host: 'alpha', expectedRenewals: 0 });
+	await accepted(t, one, { ...renew, host: 'gamma', expectedRenewals: null });
 });
 
 test('a claim stands alone, is made on what was seen, and goes when it is withdrawn', async (t) => {
 	const one = await connected(t, await witnessServer(t));
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record: healthy() });
-	const claim = { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 } as const;
-	await refused(t, one, { ...claim, expectedRenewals: 3 }, 'renewed');
-	await refused(t, one, { ...claim, expectedRenewals: null }, 'renewed');
-	t.is((await accepted(t, one, { op: 'withdraw', host: 'alpha' })).version, 1);
-	const claimed = await accepted(t, one, claim);
-	t.deepEqual(claimed.claim, { by: 'alpha', against: 'beta', version: 2 });
+	await refused(t, one, { ...claimOfAlpha, expectedRenewals: 3 }, 'renewed');
+	await refused(t, one, { ...claimOfAlpha, expectedRenewals: null }, 'renewed');
+	const claimed = await accepted(t, one, claimOfAlpha);
+	t.deepEqual(claimed.claim, { by: 'alpha', against: 'beta' });
+	t.is(claimed.claimVersion, 2);
 	t.is(claimed.version, 2);
-	// A second time it is the same claim.
-	t.deepEqual(await accepted(t, one, { ...claim, expectedRenewals: 9 }), claimed);
+	await refused(t, one, claimOfAlpha, 'changed');
+	await refused(t, one, { ...claimOfAlpha, claimVersion: 2 }, 'claimed');
 	await refused(
 		t,
 		one,
-		{ op: 'claim', host: 'beta', against: 'alpha', expectedRenewals: 0 },
+		{ op: 'claim', host: 'beta', claimVersion: 2, against: 'alpha', expectedRenewals: 0 },
 		'claimed',
 	);
 	// Nobody withdraws the claim of the other.
-	t.deepEqual(await accepted(t, one, { op: 'withdraw', host: 'beta' }), claimed);
-	t.is((await accepted(t, one, { op: 'withdraw', host: 'alpha' })).claim, null);
-	const other = await accepted(t, one, claim);
-	t.deepEqual(other.claim, { by: 'alpha', against: 'beta', version: 4 });
+	t.deepEqual(await accepted(t, one, { op: 'withdraw', host: 'beta', claimVersion: 2 }), claimed);
+	const withdraw = { op: 'withdraw', host: 'alpha', claimVersion: 2 } as const;
+	const none = await accepted(t, one, withdraw);
+	t.is(none.claim, null);
+	t.is(none.claimVersion, 3);
+	const other = await accepted(t, one, { ...claimOfAlpha, claimVersion: 3 });
+	t.deepEqual(other.claim, { by: 'alpha', against: 'beta' });
+	// The first withdrawal, once more: that claim is over, and this one is another.
+	await refused(t, one, withdraw, 'changed');
+});
+
+test('a withdrawal without a claim bars the one that is still under way', async (t) => {
+	const one = await connected(t, await witnessServer(t));
+	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record: healthy() });
+	await accepted(t, one, { op: 'withdraw', host: 'alpha', claimVersion: 1 });
+	await refused(t, one, claimOfAlpha, 'changed');
+});
+
+test('what was decided before a claim was made or ended is refused after it', async (t) => {
+	const one = await connected(t, await witnessServer(t));
+	const resources = { samba: resource(3, { owner: 'beta' }) };
+	const record = healthy({ resources });
+	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record });
+	const owned = { resource: 'samba', expectedGeneration: 3 } as const;
+	const exclusion = {
+		...owned,
+		op: 'change',
+		host: 'beta',
+		claimVersion: 1,
+		record: resource(5, { owner: 'beta', inSync: ['beta'] }),
+	} as const;
+	const takeover = {
+		...owned,
+		op: 'takeover',
+		host: 'alpha',
+		claimVersion: 2,
+		expectedRenewals: 0,
+		record: resource(1003, { owner: 'alpha', inSync: ['alpha'] }),
+	} as const;
+	const release = {
+		...owned,
+		op: 'change',
+		host: 'beta',
+		claimVersion: 2,
+		record: resource(5, { owner: null }),
+	} as const;
+	await accepted(t, one, claimOfAlpha);
+	await refused(t, one, exclusion, 'changed');
+	await accepted(t, one, { op: 'withdraw', host: 'alpha', claimVersion: 2 });
+	await refused(t, one, takeover, 'changed');
+	await refused(t, one, release, 'changed');
+	// Another claim of the same host is another one.
+	await accepted(t, one, { ...claimOfAlpha, claimVersion: 3 });
+	await refused(t, one, takeover, 'changed');
+	await refused(t, one, release, 'changed');
+	await accepted(t, one, { ...takeover, claimVersion: 4 });
 });
 
 test('the claim of a peer that renews no more can be voided, a newer one or a live one cannot', async (t) => {
@@ -81,20 +151,29 @@ test('the claim of a peer that renews no more can be voided, a newer one or a li
 	const seen = { claimVersion: 2, expectedRenewals: 0 };
 	const avoid = { op: 'void-claim', host: 'beta', ...seen } as const;
 	await refused(t, one, avoid, 'changed');
-	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 });
+	await accepted(t, one, claimOfAlpha);
 	await refused(t, one, { ...avoid, claimVersion: 1 }, 'changed');
 	await refused(t, one, { ...avoid, host: 'alpha' }, 'changed');
-	await accepted(t, one, { op: 'renew', host: 'alpha', bootId: 'boot-a', watchdogMs: null });
+	const renew = { op: 'renew', bootId: 'boot', watchdogMs: null, expectedRenewals: 0 } as const;
+	await accepted(t, one, { ...renew, host: 'alpha' });
 	await refused(t, one, avoid, 'renewed');
 	const record = await accepted(t, one, { ...avoid, expectedRenewals: 1 });
 	t.is(record.claim, null);
-	await accepted(t, one, { op: 'renew', host: 'beta', bootId: 'boot-b', watchdogMs: null });
+	t.is(record.claimVersion, 4);
+	await refused(t, one, { ...avoid, claimVersion: 4 }, 'changed');
+	await accepted(t, one, { ...renew, host: 'beta' });
 });
 
 test('a change needs the generation it was decided on, and a generation that grows', async (t) => {
 	const one = await connected(t, await witnessServer(t));
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record: healthy() });
-	const change = { op: 'change', host: 'alpha', resource: 'ldap', expectedGeneration: 1 } as const;
+	const change = {
+		op: 'change',
+		host: 'alpha',
+		claimVersion: 1,
+		resource: 'ldap',
+		expectedGeneration: 1,
+	} as const;
 	const next = resource(2, { inSync: ['alpha'], uuids: ['0123456789ABCDEE'] });
 	await refused(t, one, { ...change, expectedGeneration: 0, record: next }, 'generation');
 	await refused(t, one, { ...change, expectedGeneration: 2, record: resource(3) }, 'generation');
@@ -111,8 +190,14 @@ test('a claimed host may give its own VM up and change nothing else', async (t) 
 	const resources = { ldap: resource(1), samba: resource(3, { owner: 'beta' }) };
 	const record = healthy({ resources });
 	await accepted(t, one, { op: 'seed', host: 'alpha', expectedVersion: null, record });
-	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 });
-	const change = { op: 'change', host: 'beta', resource: 'samba', expectedGeneration: 3 } as const;
+	await accepted(t, one, claimOfAlpha);
+	const change = {
+		op: 'change',
+		host: 'beta',
+		claimVersion: 2,
+		resource: 'samba',
+		expectedGeneration: 3,
+	} as const;
 	const to = (changes: object) => ({ ...change, record: resource(4, changes) });
 	await refused(t, one, to({ owner: 'beta', inSync: ['beta'] }), 'claimed');
 	await refused(t, one, to({ owner: 'beta' }), 'claimed');
@@ -149,11 +234,13 @@ test('a takeover needs the claim, the generation, the silence and a copy in sync
 		...seen,
 		op: 'takeover',
 		host: 'alpha',
+		claimVersion: 2,
 		resource: 'samba',
 		record: next,
 	} as const;
 	await refused(t, one, takeover, 'changed');
-	await accepted(t, one, { op: 'claim', host: 'alpha', against: 'beta', expectedRenewals: 0 });
+	await refused(t, one, { ...takeover, claimVersion: 1 }, 'changed');
+	await accepted(t, one, claimOfAlpha);
 	await refused(t, one, { ...takeover, host: 'beta' }, 'claimed');
 	await refused(t, one, { ...takeover, expectedGeneration: 2 }, 'generation');
 	await refused(t, one, { ...takeover, record: resource(3) }, 'generation');
@@ -191,6 +278,7 @@ test('a key of another pair is left alone, and a damaged record is named', async
 		['version', 'many'],
 		['renewals:alpha', '-1'],
 		['claim-by', 'alpha'],
+		['claim-version', 'none'],
 		['format', '2'],
 	];
 	for (const [field, value] of fields) {

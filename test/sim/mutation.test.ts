@@ -78,6 +78,7 @@ const catchesNarrow = test.macro<[Mutation, string, string, number]>({
 
 test(catchesNarrow, 'echo-while-claiming', 'P3', 'V2', 105);
 test(catchesNarrow, 'script-unchecked', 'P3', 'V4', 180);
+test(catchesNarrow, 'claim-unnamed', 'P3', 'V2', 108);
 test(catchesNarrow, 'run-unseen', 'no-loss', 'V6', 1);
 test(catchesNarrow, 'arbiter-forgotten', 'claim', 'V10', 5);
 
@@ -92,6 +93,8 @@ const storyNeedsRule = test.macro<[string, Mutation]>({
 });
 
 test(storyNeedsRule, 'v02-no-echo-under-claim', 'echo-while-claiming');
+test(storyNeedsRule, 'v02-takeover-of-an-earlier-claim', 'claim-unnamed');
+test(storyNeedsRule, 'v21-release-of-an-earlier-claim', 'claim-unnamed');
 test(storyNeedsRule, 'v04-claimed-host-may-not-exclude', 'script-unchecked');
 test(storyNeedsRule, 'v06-witness-restored-data', 'run-unseen');
 test(storyNeedsRule, 'v06-witness-restored-owner', 'run-unseen');

@@ -20,6 +20,7 @@ const start: WitnessRecord = {
 		right: { renewals: 7, bootId: 'right-boot', watchdogMs: 5000 },
 	},
 	claim: null,
+	claimVersion: 8,
 	resources: { web: owned(4, 'left', ['left', 'right']) },
 };
 
@@ -37,11 +38,29 @@ const after = (record: WitnessRecord, command: WitnessCommand): WitnessRecord =>
 	return applied.record;
 };
 
-const renew = (host: string): WitnessCommand => ({ op: 'renew', host, bootId: 'b', watchdogMs: 1 });
-const claim: WitnessCommand = { op: 'claim', host: 'right', against: 'left', expectedRenewals: 3 };
+const renew = (host: string, expectedRenewals: number | null = null): WitnessCommand => ({
+	op: 'renew',
+	host,
+	bootId: 'b',
+	watchdogMs: 1,
+	expectedRenewals: expectedRenewals ?? start.hosts[host]?.renewals ?? null,
+});
+const claim = {
+	op: 'claim',
+	host: 'right',
+	claimVersion: 8,
+	against: 'left',
+	expectedRenewals: 3,
+} as const;
+const withdraw = (host: string, claimVersion = 11): WitnessCommand => ({
+	op: 'withdraw',
+	host,
+	claimVersion,
+});
 const takeover = (change: object = {}): WitnessCommand => ({
 	op: 'takeover',
 	host: 'right',
+	claimVersion: 11,
 	resource: 'web',
 	expectedGeneration: 4,
 	expectedRenewals: 3,
@@ -52,9 +71,11 @@ const change = (
 	host: string,
 	owner: string | null,
 	inSync: string[] = ['left'],
+	claimVersion = 8,
 ): WitnessCommand => ({
 	op: 'change',
 	host,
+	claimVersion,
 	resource: 'web',
 	expectedGeneration: 4,
 	record: owned(6, owner, inSync),
@@ -64,22 +85,53 @@ test('every write makes the version grow, and no other command does', (t) => {
 	t.is(after(start, renew('left')).version, 11);
 	t.is(after(start, renew('left')).hosts['left']?.renewals, 4);
 	t.is(after(start, { op: 'read', host: 'left' }).version, 10);
-	t.is(after(start, { op: 'withdraw', host: 'left' }).version, 10);
+	t.is(after(after(start, claim), withdraw('left')).version, 11);
 });
 
 test('a host that is claimed may only read and release', (t) => {
 	const claimed = after(start, claim);
+	const against = { host: 'left', against: 'right', claimVersion: 11 };
 	t.is(refusal(claimed, renew('left')), 'claimed');
-	t.is(refusal(claimed, change('left', 'left')), 'claimed');
-	t.is(refusal(claimed, { ...claim, host: 'left', against: 'right' }), 'claimed');
-	t.is(refusal(claimed, change('left', null)), 'claimed');
-	t.is(refusal(claimed, change('left', null, ['left', 'right'])), 'accepted');
+	t.is(refusal(claimed, change('left', 'left', ['left'], 11)), 'claimed');
+	t.is(refusal(claimed, { ...claim, ...against }), 'claimed');
+	t.is(refusal(claimed, change('left', null, ['left'], 11)), 'claimed');
+	t.is(refusal(claimed, change('left', null, ['left', 'right'], 11)), 'accepted');
 	t.is(refusal(claimed, renew('right')), 'accepted');
 });
 
 test('a claim needs a peer that did not renew since it was read', (t) => {
 	t.is(refusal(after(start, renew('left')), claim), 'renewed');
-	t.is(refusal(after(start, claim), claim), 'accepted');
+	t.is(refusal(after(start, claim), claim), 'changed');
+	t.is(refusal(after(start, claim), { ...claim, claimVersion: 11 }), 'claimed');
+});
+
+test('a renewal names the number before it: an older one brings nothing back that a newer one took away', (t) => {
+	const once = after(start, renew('left'));
+	t.is(refusal(once, renew('left', 3)), 'renewed');
+	t.is(after(once, renew('left', 4)).hosts['left']?.renewals, 5);
+	t.is(refusal(start, renew('middle', 0)), 'renewed');
+	t.is(after(start, renew('middle')).hosts['middle']?.renewals, 1);
+});
+
+test('what was decided under one claim, or under none, is refused under any other', (t) => {
+	const claimed = after(start, claim);
+	const ended = after(claimed, withdraw('right'));
+	const again = after(ended, { ...claim, claimVersion: 12 });
+	const release = change('left', null, ['left', 'right'], 11);
+	for (const later of [ended, again]) {
+		t.is(refusal(later, takeover()), 'changed');
+		t.is(refusal(later, release), 'changed');
+		t.is(refusal(later, claim), 'changed');
+		t.is(refusal(later, withdraw('right')), 'changed');
+	}
+	t.is(refusal(claimed, change('right', 'left')), 'changed');
+	t.is(refusal(again, takeover({ claimVersion: 13 })), 'accepted');
+});
+
+test('after a withdrawal no claim lands that was under way before it', (t) => {
+	const barred = after(start, withdraw('right', 8));
+	t.is(barred.claimVersion, 11);
+	t.is(refusal(barred, claim), 'changed');
 });
 
 test('a takeover needs the claim, the generation, the silence and a copy in sync (V4)', (t) => {
@@ -90,7 +142,8 @@ test('a takeover needs the claim, the generation, the silence and a copy in sync
 	t.is(refusal(claimed, takeover({ expectedRenewals: 2 })), 'renewed');
 	t.is(refusal(claimed, takeover({ expectedRenewals: null })), 'accepted');
 	const excluded = after(after(start, change('left', 'left')), claim);
-	t.is(refusal(excluded, takeover({ expectedGeneration: 6 })), 'not-in-sync');
+	const late = { expectedGeneration: 6, claimVersion: 12 };
+	t.is(refusal(excluded, takeover(late)), 'not-in-sync');
 });
 
 test('the claim of a silent host is voided, a renewed or newer one is not (L3)', (t) => {
@@ -104,7 +157,8 @@ test('the claim of a silent host is voided, a renewed or newer one is not (L3)',
 	t.is(after(claimed, silent).claim, null);
 	t.is(refusal(after(claimed, renew('right')), silent), 'renewed');
 	t.is(refusal(claimed, { ...silent, claimVersion: 9 }), 'changed');
-	t.is(refusal(after(claimed, { op: 'withdraw', host: 'right' }), silent), 'changed');
+	t.is(refusal(after(claimed, withdraw('right')), silent), 'changed');
+	t.is(refusal(start, { ...silent, claimVersion: 8 }), 'changed');
 });
 
 test('a missing key grants nothing but a seed, and another pair’s key nothing at all', (t) => {
@@ -121,5 +175,4 @@ test('a missing key grants nothing but a seed, and another pair’s key nothing 
 test('a command repeated after an unknown end changes nothing twice', (t) => {
 	const once = after(start, change('left', 'left'));
 	t.is(refusal(once, change('left', 'left')), 'generation');
-	t.is(after(after(start, claim), claim).claim?.version, 11);
 });

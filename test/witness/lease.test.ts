@@ -25,6 +25,7 @@ const recordOf = (version: number): WitnessRecord => ({
 	version,
 	hosts: {},
 	claim: null,
+	claimVersion: 1,
 	resources: {},
 });
 const granted = (runId: string, sentMs: number, version: number) => ({
