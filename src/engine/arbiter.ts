@@ -1,6 +1,6 @@
 import { changePersisted, type Draft, note, wakeBy } from '#src/engine/draft.ts';
 import { inContact, together } from '#src/engine/join.ts';
-import { powerOf, someLevelWorks } from '#src/engine/ladder.ts';
+import { answerLapsesMs, powerOf, someLevelWorks } from '#src/engine/ladder.ts';
 import { deviceWrong } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { memoryOf, witnessed, witnessGrants, witnessRecord } from '#src/engine/voters.ts';
@@ -34,6 +34,8 @@ const settledRule = (draft: Draft): void => {
 	const dueMs = usableSinceMs + (usable ? usableMs : unusableMs);
 	const now = nowMs < dueMs ? null : usable ? 'usable' : 'unusable';
 	if (now === null) wakeBy(draft, dueMs);
+	// Whether the devices answer decides about the arbiter that follows the witness, and is told to the peer.
+	for (const power of state.peer.power) if (power !== null) wakeBy(draft, answerLapsesMs(power));
 	if (now !== settled) changeWitness(draft, { settled: now });
 };
 

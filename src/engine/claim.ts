@@ -90,8 +90,10 @@ const claimWanted = (draft: Draft): boolean => {
 		// Unknown is no reason to give up: what was claimed is claimed until the witness says otherwise.
 		if (!witnessGrants(state, nowMs)) return true;
 		if (witnessRecord(state, nowMs)?.claim?.by === state.config.peer) return false;
+		wakeBy(draft, (claimSinceMs ?? nowMs) + patienceMs);
 		return nowMs - (claimSinceMs ?? nowMs) < patienceMs || proofOf(state, nowMs) !== null;
 	}
+	wakeBy(draft, claimRestUntilMs);
 	if (nowMs < claimRestUntilMs) return false;
 	return witnessRecord(state, nowMs)?.claim === null && renewsNoMore(draft);
 };
@@ -189,7 +191,7 @@ export const claimRule = (draft: Draft): void => {
 	}
 	if (state.witness.claimSinceMs === null) changeWitness(draft, { claimSinceMs: nowMs });
 	const atMs = selfFencedAtMs(state, nowMs);
-	if (atMs !== null && atMs > nowMs) wakeBy(draft, atMs);
+	if (atMs !== null) wakeBy(draft, atMs);
 	const record = witnessRecord(state, nowMs);
 	if (record === null || record.claim !== null || claimHeld(state, nowMs)) return;
 	if (state.witness.echo?.echoing !== false) return;

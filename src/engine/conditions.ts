@@ -15,7 +15,7 @@ import {
 } from '#src/engine/draft.ts';
 import { witnessConditions } from '#src/engine/conditions-witness.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import { fencesLastHour } from '#src/engine/fencing.ts';
+import { fencesLastHour, holdWords } from '#src/engine/fencing.ts';
 import {
 	attemptsOf,
 	levelSuffix,
@@ -47,12 +47,13 @@ const settleMs = 15_000;
 
 const peerConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { peer, config } = state;
+	const hold = holdWords(state.fencing.hold, nowMs);
 	if (peer.status === 'lost')
 		raise(
 			'peer-lost',
 			config.peer,
 			'critical',
-			`${config.peer} is silent on every link, its power is ${powerOf(state)?.state ?? 'unknown'}${state.fencing.hold === null ? '' : `; not fenced: ${state.fencing.hold}`}`,
+			`${config.peer} is silent on every link, its power is ${powerOf(state)?.state ?? 'unknown'}${hold === null ? '' : `; not fenced: ${hold}`}`,
 			config.arbiter === 'person' || attemptsOf(state) > 0
 				? takeoverCommand(state)
 				: 'vmpair status -w',

@@ -67,9 +67,9 @@ export const note = (
 	draft.notes.push({ level, message, fields });
 };
 
-/** Asks to be stepped again at `atMs` at the latest. */
+/** Asks to be stepped again at `atMs` at the latest; what is over already asks for nothing. */
 export const wakeBy = (draft: Draft, atMs: MonotonicMs): void => {
-	draft.wakeAtMs = Math.min(draft.wakeAtMs, atMs);
+	if (atMs > draft.nowMs) draft.wakeAtMs = Math.min(draft.wakeAtMs, atMs);
 };
 
 type WithoutCarriage<Each> = Each extends CarriedAction ? Omit<Each, 'id' | 'limitMs'> : never;

@@ -18,8 +18,8 @@ import type { EngineFencing } from '#src/engine/config.ts';
 import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladder.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
 import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
-import type { State } from '#src/engine/state.ts';
-import { aliveInWitness, arbiterOf, claimHeld } from '#src/engine/voters.ts';
+import type { FenceHold, State } from '#src/engine/state.ts';
+import { aliveInWitness, aliveUntilMs, arbiterOf, claimHeld } from '#src/engine/voters.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
 import {
@@ -31,6 +31,7 @@ import {
 	withTries,
 } from '#src/fence/ladder.ts';
 import type { HostName, Outcome } from '#src/ports.ts';
+import { same } from '#src/std/same.ts';
 
 const hourMs = 3_600_000;
 /** A gateway counts as "went silent" only when it answered this shortly before the loss (L4). */
@@ -157,7 +158,8 @@ const turnOriginMs = (state: State, lengthMs: number): number => {
 
 /**
  * When this host may send its next `off`: within its own turn, and so early in it that the command
- * has taken effect (or never will) before the other host's turn. Now, or the start of its next turn.
+ * has taken effect (or never will) before the other host's turn. `nowMs`, from which on
+ * nothing else holds it, or the start of its next turn after that.
  */
 const nextFenceMs = (
 	state: State,
@@ -179,56 +181,75 @@ const nextFenceMs = (
 	return originMs + next * lengthMs;
 };
 
-/** `off` commands of the last hour; those of another boot count until this host is up for an hour. */
-export const fencesLastHour = (state: State, nowMs: number): number =>
-	state.persisted.fences.filter((fence) =>
-		fence.bootId === state.bootId ? nowMs - fence.atMs < hourMs : nowMs < hourMs,
-	).length;
+/** When each `off` of the last hour stops counting; one of another boot counts until this host is up for an hour. */
+const countedUntilMs = (state: State, nowMs: number): readonly number[] =>
+	state.persisted.fences
+		.map((fence) => (fence.bootId === state.bootId ? fence.atMs + hourMs : hourMs))
+		.filter((untilMs) => nowMs < untilMs);
 
-/** Why no `off` is sent now, or null. `wait` is the time it may be sent, when that is all that is missing. */
-const holdReason = (draft: Draft): string | null => {
+/** `off` commands that count against the limit of an hour. */
+export const fencesLastHour = (state: State, nowMs: number): number =>
+	countedUntilMs(state, nowMs).length;
+
+const because = (reason: string): FenceHold => ({ reason, untilMs: null });
+
+/** Why no fence is sent although the peer is lost, as a sentence with the time that is left; null without a reason. */
+export const holdWords = (hold: FenceHold | null, nowMs: number): string | null => {
+	if (hold === null || hold.untilMs === null) return hold?.reason ?? null;
+	return `waiting ${Math.max(0, Math.ceil((hold.untilMs - nowMs) / 1000))} s${hold.reason}`;
+};
+
+/** Nobody claims for this host in the witness: what keeps it from claiming. */
+const unclaimed = (draft: Draft): FenceHold => {
+	const { state, nowMs } = draft;
+	const { peer } = state.config;
+	if (!aliveInWitness(state, nowMs)) return because(`${peer} is not claimed in the witness`);
+	wakeBy(draft, aliveUntilMs(state) ?? nowMs);
+	return because(`${peer} renews its vote in the witness: it is alive`);
+};
+
+/** Why no `off` is sent now, or null. */
+const holdOf = (draft: Draft): FenceHold | null => {
 	const { state, nowMs } = draft;
 	const { config, fencing: progress } = state;
 	const arbiter = arbiterOf(state);
-	if (arbiter === 'changing') return 'the arbiter is being changed';
+	if (arbiter === 'changing') return because('the arbiter is being changed');
 	if (arbiter === 'person' || config.fencing === null)
-		return 'the arbiter is a person: no host is fenced';
-	if (!joined(state)) return 'this host has not met its peer since it booted';
-	if (!state.persisted.pair.armed) return 'the pair is disarmed';
+		return because('the arbiter is a person: no host is fenced');
+	if (!joined(state)) return because('this host has not met its peer since it booted');
+	if (!state.persisted.pair.armed) return because('the pair is disarmed');
 	if (deviceWrong(state))
-		return `the fence device of ${config.peer} seems to belong to another host`;
-	if (arbiter === 'witness' && !claimHeld(state, nowMs))
-		return aliveInWitness(state, nowMs)
-			? `${config.peer} renews its vote in the witness: it is alive`
-			: `${config.peer} is not claimed in the witness`;
+		return because(`the fence device of ${config.peer} seems to belong to another host`);
+	if (arbiter === 'witness' && !claimHeld(state, nowMs)) return unclaimed(draft);
 	if ((arbiter === 'witness' ? claimGain(state, nowMs) : fenceGain(state)) === null)
-		return 'nothing would be won: no VM could run or thaw here';
+		return because('nothing would be won: no VM could run or thaw here');
 	if (arbiter === 'fencing' && isolated(state))
-		return 'this host itself seems to be cut off from the network';
+		return because('this host itself seems to be cut off from the network');
 	const through = config.fencing.levels[levelToTry(state) ?? -1];
 	if (through === undefined)
-		return `${attemptsOf(state)} attempts to switch ${config.peer} off did not succeed`;
-	if (fencesLastHour(state, nowMs) >= config.fencing.perHourMax)
-		return `the limit of ${config.fencing.perHourMax} fences an hour is reached`;
+		return because(`${attemptsOf(state)} attempts to switch ${config.peer} off did not succeed`);
+	const { perHourMax } = config.fencing;
+	const counted = countedUntilMs(state, nowMs);
+	if (counted.length >= perHourMax) {
+		wakeBy(draft, Math.min(...counted));
+		return because(`the limit of ${perHourMax} fences an hour is reached`);
+	}
 	if (nowMs < progress.targetedUntilMs) {
-		wakeBy(draft, progress.targetedUntilMs);
-		const ms = progress.targetedUntilMs - nowMs;
-		return `waiting ${Math.ceil(ms / 1000)} s: a power-off of this host by ${config.peer} may still land`;
+		const reason = `: a power-off of this host by ${config.peer} may still land`;
+		return { reason, untilMs: progress.targetedUntilMs };
 	}
-	const dueMs = Math.max(
-		// Only one host can hold the claim: no turns.
-		arbiter === 'witness' ? nowMs : nextFenceMs(state, config.fencing, through, nowMs),
-		progress.notBeforeMs,
-		state.steadySinceMs + steadyMs,
-	);
-	if (nowMs < dueMs) {
-		wakeBy(draft, dueMs);
-		const waited = `waiting ${Math.ceil((dueMs - nowMs) / 1000)} s`;
-		return arbiter === 'witness'
-			? `${waited} before the next attempt`
-			: `${waited} for the other host to fence first`;
-	}
-	return null;
+	const readyMs = Math.max(nowMs, progress.notBeforeMs, state.steadySinceMs + steadyMs);
+	// Only one host can hold the claim: no turns.
+	const untilMs =
+		arbiter === 'witness' ? readyMs : nextFenceMs(state, config.fencing, through, readyMs);
+	if (nowMs >= untilMs) return null;
+	const reason =
+		arbiter === 'witness' ? ' before the next attempt' : ' for the other host to fence first';
+	return { reason, untilMs };
+};
+
+const putHold = (draft: Draft, hold: FenceHold | null): void => {
+	if (!same(hold, draft.state.fencing.hold)) changeFencing(draft, { hold });
 };
 
 /** Takes a lost peer out: open fence durable, `off`, then the independent status decides. */
@@ -236,17 +257,17 @@ export const fenceRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const { peer: host, fencing } = state.config;
 	if (state.peer.status !== 'lost' || proofOf(state, nowMs) !== null) {
-		if (state.fencing.hold !== null) changeFencing(draft, { hold: null });
+		putHold(draft, null);
 		return;
 	}
 	if (busy(state, host, ['power-off'])) return;
-	const hold = holdReason(draft);
+	const hold = holdOf(draft);
 	const level = levelToTry(state);
 	if (hold !== null || fencing === null || level === null) {
-		const words = hold?.replace(/\d+ s/, 'some seconds');
-		if (words !== state.fencing.hold?.replace(/\d+ s/, 'some seconds'))
-			note(draft, 'warn', 'no fence', { host, reason: hold });
-		changeFencing(draft, { hold });
+		wakeBy(draft, hold?.untilMs ?? nowMs);
+		if (hold?.reason !== state.fencing.hold?.reason)
+			note(draft, 'warn', 'no fence', { host, reason: holdWords(hold, nowMs) });
+		putHold(draft, hold);
 		return;
 	}
 	const gain = fenceGain(state) ?? claimGain(state, nowMs);

@@ -8,6 +8,7 @@ import {
 	recordOf,
 	selfInSync,
 	vmStateOf,
+	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { together } from '#src/engine/join.ts';
@@ -112,7 +113,10 @@ const takeRule = (draft: Draft, vm: EngineVm): void => {
 	const record = recordOf(state, vm.resource);
 	if (record?.journal?.to !== self || record.owner !== self) return;
 	const end = takeEnd(state, vm, record.journal.start, draft.nowMs);
-	if (end === null) return;
+	if (end === null) {
+		wakeBy(draft, (vmStateOf(state, vm.vm).journalSinceMs ?? draft.nowMs) + startPatienceMs);
+		return;
+	}
 	writeRecord(draft, vm.resource, { journal: null }, end);
 	// What was ordered stays ordered: when the reason goes away it starts, also while disarmed.
 	if (record.journal.start && presenceOf(state, vm.vm) !== 'running')

@@ -46,6 +46,9 @@ export const levelToTry = (state: State): number | null => {
 	return nextLevel(ladder, state.fencing.tries, known);
 };
 
+/** When the answer of the level that was read last is none any more. */
+export const answerLapsesMs = ({ atMs }: LevelPower): number => atMs + monitorFreshMs + 1;
+
 /** True when some level would prove the peer off: each of its devices answered lately. */
 export const someLevelWorks = (state: State, nowMs: number): boolean =>
 	state.peer.power.some(

@@ -52,7 +52,10 @@ const voteRule = (draft: Draft): void => {
 	if (held && votedMs !== null && witness !== null)
 		wakeBy(draft, votedMs + witness.leaseMs - witness.pauseLeadMs);
 	if (held === (votelessMs === null)) return;
-	if (!held && nowMs < knowsVotesMs(state)) return;
+	if (!held && nowMs < knowsVotesMs(state)) {
+		wakeBy(draft, knowsVotesMs(state));
+		return;
+	}
 	if (held) {
 		changeWitness(draft, { votelessMs: null, voteBackMs: votedMs ?? nowMs, round: round + 1 });
 		if (leaseInForce(state)) note(draft, 'info', 'this host has a vote', {});
@@ -235,7 +238,8 @@ const resetRule = (draft: Draft): void => {
 export const leaseRule = (draft: Draft): void => {
 	if (draft.state.config.witness === null) return;
 	disarmRule(draft);
-	if (leaseReleased(draft.state)) changeWitness(draft, { restedMs: draft.nowMs });
+	const rested = draft.state.witness.orders?.released === true;
+	if (rested && !leaseReleased(draft.state)) changeWitness(draft, { restedMs: draft.nowMs });
 	voteRule(draft);
 	pauseRule(draft);
 	unpauseRule(draft);

@@ -167,6 +167,8 @@ export const outdateAnswerRule = (draft: Draft): void => {
 		if (answer === undefined || request.loss !== loss.number) continue;
 		const theirs = state.peer.document?.records[resource];
 		if (answer.answer === 'refused') {
+			// Told once for each document that says so.
+			if (draft.before.peer.document === state.peer.document) continue;
 			note(draft, 'debug', 'the peer refuses to outdate its copy', {
 				resource,
 				reason: answer.reason,

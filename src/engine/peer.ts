@@ -1,6 +1,7 @@
 import type { DeviceReading, MonotonicMs } from '#src/ports.ts';
-import { busy, changePersisted, type Draft, note, start, wakeBy } from '#src/engine/draft.ts';
+import { busy, changePersisted, type Draft, note, wakeBy } from '#src/engine/draft.ts';
 import { devicesAt, levelField, offBy, powerOf } from '#src/engine/ladder.ts';
+import { restFactor } from '#src/engine/power-query.ts';
 import type { LevelPower, PeerStatus, Proof, State } from '#src/engine/state.ts';
 import { aliveInWitness, arbiterOf, selfFenced } from '#src/engine/voters.ts';
 import { isConnected } from '#src/drbd/role.ts';
@@ -11,12 +12,6 @@ import { powerOfLevel } from '#src/fence/level.ts';
 const proofFreshMs = 30_000;
 /** A device that did not answer for this long was away, not busy with our own `off`, ms. */
 const deviceSilentMs = 60_000;
-/** A question that took long is followed by a rest this many times as long. */
-const restFactor = 3;
-/** While the peer is out its power is read this often, so that the proof lapses when it reads on. */
-const outQueryMs = 10_000;
-/** While the peer is online its devices are read this often, to know that they would answer. */
-const monitorQueryMs = 60_000;
 
 export const changePeer = (draft: Draft, change: Partial<State['peer']>): void => {
 	draft.state = { ...draft.state, peer: { ...draft.state.peer, ...change } };
@@ -148,8 +143,15 @@ export const peerRule = (draft: Draft): void => {
 		});
 	contactRule(draft);
 	becomeStatus(draft, statusOf(draft.state, draft.nowMs));
-	if (draft.state.peer.status === 'agent-down' && kernelAnswers(draft.state))
-		wakeBy(draft, draft.nowMs + 1000);
+	wakeForPeer(draft);
+};
+
+/** Time alone ends a proof by a reading, and the patience with a kernel that only refuses. */
+const wakeForPeer = (draft: Draft): void => {
+	const { proof, power, status, unreplicatedSinceMs } = draft.state.peer;
+	if (proof?.kind === 'power-off') wakeBy(draft, proof.atMs + freshMs(power[proof.level ?? 0]) + 1);
+	if (status === 'agent-down' && unreplicatedSinceMs !== null)
+		wakeBy(draft, unreplicatedSinceMs + draft.state.config.timing.agentDownLostMs);
 };
 
 /** P1: it announced a clean leave and every record already counts it out. */
@@ -162,38 +164,6 @@ const saidGoodbye = (state: State): boolean =>
 			(record.owner !== state.config.peer && !record.inSync.includes(state.config.peer))
 		);
 	});
-
-const queryIntervalMs = (state: State): number => {
-	const { status } = state.peer;
-	if (status === 'online' || status === 'left') return monitorQueryMs;
-	return status === 'out' ? outQueryMs : state.config.timing.powerQueryMs;
-};
-
-/** Asks the peer's fence devices: at once when it becomes suspect, then at the pace of its status. */
-export const powerQueryRule = (draft: Draft): void => {
-	const { fencing, peer: host } = draft.state.config;
-	if (fencing === null || busy(draft.state, host, ['power-off', 'power-on'])) return;
-	fencing.levels.forEach(({ callMs }, level) => queryLevel(draft, level, callMs));
-};
-
-/** Every level has its own pace and one question in flight: a device that hangs does not hold up another level. */
-const queryLevel = (draft: Draft, level: number, callMs: number): void => {
-	const { state, nowMs } = draft;
-	const power = state.peer.power[level] ?? null;
-	const lastMs = power?.atMs ?? null;
-	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
-	const settled = state.peer.status === 'online' || state.peer.status === 'left';
-	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
-	const tookMs = power?.tookMs ?? 0;
-	// A reading `off` from before it came back would look like a device of another host.
-	const rested = lastMs === null || nowMs - lastMs > (1 + restFactor) * tookMs;
-	const urgent = rested && changed && (!settled || power?.state === 'off');
-	const pauseMs = Math.max(queryIntervalMs(state), restFactor * tookMs);
-	const dueMs = lastMs === null || urgent ? nowMs : lastMs + tookMs + pauseMs;
-	const host = state.config.peer;
-	if (dueMs <= nowMs) start(draft, { type: 'query-power', host, level }, callMs);
-	else wakeBy(draft, dueMs);
-};
 
 /** The devices changed with the configuration: what was read of and tried at others says nothing of them. */
 export const forgetLadder = (draft: Draft): void => {

@@ -14,6 +14,7 @@ import {
 	recordOf,
 	seedRecord,
 	vmOf,
+	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { resolve } from '#src/engine/resolve-request.ts';
@@ -159,6 +160,7 @@ const forward = (
 			`if ${state.config.peer} is dead: vmpair takeover --confirm-dead ${state.config.peer}`,
 		);
 	}
+	wakeBy(draft, pending.sinceMs + patienceMs + 1);
 	const reply = state.peer.document?.forwardedReplies.find((each) => each.id === pending.id);
 	if (reply !== undefined) {
 		dropForwarded(draft, pending.id);
@@ -298,6 +300,7 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 	const { request } = pending;
 	const reason = 'reason' in request ? request.reason : '';
 	const { pair } = state.persisted;
+	wakeBy(draft, pending.sinceMs + patienceMs);
 	const changed = pair.armed === armed;
 	if (changed) {
 		const missing = unconfirmed(state, armed);

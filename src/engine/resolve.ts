@@ -119,6 +119,7 @@ const keepRule = (draft: Draft, { vm, resource }: EngineVm): void => {
 		dropOrder(draft, resource);
 		return;
 	}
+	wakeBy(draft, resolve.sinceMs + orderMs + 1);
 	if (!inContact(state) || record === undefined) return;
 	if (record.generation < order.proposal.generation) {
 		const theirs = peerRecordOf(state, resource);

@@ -39,7 +39,10 @@ export const evidenceRule = (draft: Draft): void => {
 			draft.state = { ...state, evidence: rest };
 			continue;
 		}
-		if (known !== undefined && nowMs - known.atMs < evidenceMs) continue;
+		if (known !== undefined && nowMs - known.atMs < evidenceMs) {
+			wakeBy(draft, known.atMs + evidenceMs);
+			continue;
+		}
 		if (busy(state, resource, ['resource-up', 'resource-down', 'resource-connect'])) continue;
 		const generation = localOf(state, resource)?.record.generation ?? 0;
 		start(draft, { type: 'read-evidence', resource, generation });

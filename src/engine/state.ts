@@ -81,6 +81,12 @@ export interface LevelPower {
 	readonly knownAtMs: MonotonicMs | null;
 }
 
+/** What keeps this host from sending an `off`, in words; with its end where it only waits for a time. */
+export interface FenceHold {
+	readonly reason: string;
+	readonly untilMs: MonotonicMs | null;
+}
+
 /** What is going on with the peer's power. */
 interface FencingState {
 	/** What was tried since the peer was last heard, by level. */
@@ -91,7 +97,7 @@ interface FencingState {
 	/** The open fence before the `off` that is under way: it stands if that one is not sent. */
 	readonly openBefore: Persisted['openFence'];
 	/** Why no fence is sent although the peer is lost; for status. */
-	readonly hold: string | null;
+	readonly hold: FenceHold | null;
 	/** Until then an `off` of the peer against this host may still land: no `off` is sent meanwhile (I9). */
 	readonly targetedUntilMs: MonotonicMs;
 }
@@ -248,6 +254,8 @@ export interface Step {
 	readonly notes: readonly Note[];
 	/** When the engine wants to be asked again at the latest; null when the next tick will do. */
 	readonly wakeAtMs: MonotonicMs | null;
+	/** Before this time no rule has anything to do unless an event brings news; 0 when one may have at once. */
+	readonly restUntilMs: MonotonicMs;
 }
 
 /** Who this run of the agent is: the kernel's boot id and a fresh name for the run. */

@@ -20,7 +20,9 @@ import { joinRule, seedRule } from '#src/engine/join.ts';
 import { leaseOrdersRule, leaseRule } from '#src/engine/lease.ts';
 import { leaveRule } from '#src/engine/leave.ts';
 import { observe } from '#src/engine/observe.ts';
-import { mappingRule, peerRule, powerQueryRule } from '#src/engine/peer.ts';
+import { isNews } from '#src/engine/news.ts';
+import { mappingRule, peerRule } from '#src/engine/peer.ts';
+import { powerQueryRule } from '#src/engine/power-query.ts';
 import { forwardedRule, requestRule } from '#src/engine/request.ts';
 import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
 import { resolveRule } from '#src/engine/resolve.ts';
@@ -110,12 +112,39 @@ const noteStall = (draft: Draft): void => {
 	if (gapMs > stallMs) note(draft, 'warn', 'this agent was stalled', { gapMs: Math.round(gapMs) });
 };
 
+/** What the step before has announced, and whether the rules are spared until then. */
+interface Rest {
+	/** Its `restUntilMs`. */
+	readonly untilMs: MonotonicMs;
+	/** False: the rules look at every event all the same. */
+	readonly spared: boolean;
+}
+
+const restless: Rest = { untilMs: 0, spared: false };
+
+/** The note of a step that acted although nothing was new, before the time that the step before had announced. */
+export const unannounced = 'a rule acts before the time that was announced';
+
+/** Where rules are spared, this would have come too late: the rule forgot to announce its time. */
+const noteUnannounced = (draft: Draft, observed: State): void => {
+	const keys = Object.keys(observed) as (keyof State)[];
+	note(draft, 'debug', unannounced, {
+		changed: keys.filter((key) => draft.state[key] !== observed[key]).join(','),
+		actions: draft.actions.map(({ type }) => type).join(','),
+	});
+};
+
 /**
  * The whole policy: from a state and one event to the next state, what must be durable first, and
  * what shall be done. Total, synchronous and pure; a legal but useless input changes nothing.
  * @param nowMs this host's monotonic clock, ms.
  */
-export const step = (state: State, event: Event, nowMs: MonotonicMs): Step => {
+export const step = (
+	state: State,
+	event: Event,
+	nowMs: MonotonicMs,
+	rest: Rest = restless,
+): Step => {
 	const draft: Draft = {
 		before: state,
 		state,
@@ -126,13 +155,30 @@ export const step = (state: State, event: Event, nowMs: MonotonicMs): Step => {
 	};
 	noteStall(draft);
 	observe(draft, event);
+	const resting = nowMs < rest.untilMs && !isNews(state, draft.state, nowMs);
+	if (resting && rest.spared) return endOf(draft, rest.untilMs, rest.untilMs);
+	const { state: observed, actions, notes } = draft;
+	const done = actions.length + notes.length;
 	for (const rule of rules) rule(draft);
 	assertInvariants(state, draft.state);
-	return {
-		state: draft.state,
-		persist: draft.state.persisted === state.persisted ? null : draft.state.persisted,
-		actions: draft.actions,
-		notes: draft.notes,
-		wakeAtMs: Number.isFinite(draft.wakeAtMs) ? draft.wakeAtMs : null,
-	};
+	if (draft.state !== observed || actions.length + notes.length > done) {
+		if (resting) noteUnannounced(draft, observed);
+		return endOf(draft, draft.wakeAtMs, 0);
+	}
+	// What the rules are spared must not shift the steps that follow: the earlier moment stays.
+	const wakeAtMs = resting ? rest.untilMs : draft.wakeAtMs;
+	return endOf(draft, wakeAtMs, wakeAtMs);
 };
+
+const endOf = (
+	{ before, state, actions, notes }: Draft,
+	wakeAtMs: MonotonicMs,
+	restUntilMs: MonotonicMs,
+): Step => ({
+	state,
+	persist: state.persisted === before.persisted ? null : state.persisted,
+	actions,
+	notes,
+	wakeAtMs: Number.isFinite(wakeAtMs) ? wakeAtMs : null,
+	restUntilMs,
+});

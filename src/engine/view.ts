@@ -12,7 +12,7 @@ import { apartView } from '#src/engine/view-apart.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
-import { fenceDelayMs, fencesLastHour } from '#src/engine/fencing.ts';
+import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts';
 import { inContact } from '#src/engine/join.ts';
 import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
 import { proofOf } from '#src/engine/peer.ts';
@@ -49,7 +49,7 @@ const peerReason = (state: State, nowMs: number): string => {
 				? 'its kernel refuses connections: the host lives'
 				: 'DRBD is still connected to it: its kernel lives';
 		case 'lost':
-			return state.fencing.hold ?? '';
+			return holdWords(state.fencing.hold, nowMs) ?? '';
 		case 'suspect':
 			return 'no beats on any link';
 		case 'unknown':

@@ -104,6 +104,15 @@ export const startRule = (draft: Draft): void => {
 			(underWay.length >= state.config.startsAtOnce ? 'others start first' : null);
 		changeHold(draft, vm, blocker);
 		if (blocker === null) startVm(draft, vm);
+		else wakeForAwaited(draft, vm);
+	}
+};
+
+/** One that does not get up holds nobody back for longer than its time. */
+const wakeForAwaited = (draft: Draft, { after }: EngineVm): void => {
+	for (const name of after) {
+		const sinceMs = vmStateOf(draft.state, name).notRunningSinceMs;
+		if (sinceMs !== null) wakeBy(draft, sinceMs + awaitMs);
 	}
 };
 
@@ -239,6 +248,7 @@ export const stopRule = (draft: Draft): void => {
 		if (record === undefined || !alive || !stopDue(state, vm)) {
 			const over = askedMs !== null && (presence === 'absent' || nowMs - askedMs > vm.shutdownMs);
 			if (over) changeVmState(draft, vm.vm, { shutdownAskedMs: null });
+			else if (askedMs !== null) wakeBy(draft, askedMs + vm.shutdownMs + 1);
 			continue;
 		}
 		if (busy(state, vm.vm, ['create-vm', 'unpause-vm', 'destroy-vm'])) continue;

@@ -1,5 +1,6 @@
 import { localOf, observedOf, recordOf } from '#src/engine/draft.ts';
 import type { Proof, State } from '#src/engine/state.ts';
+import type { WitnessView } from '#src/engine/state-witness.ts';
 import { isConnected } from '#src/drbd/role.ts';
 import type { MonotonicMs, ResourceName } from '#src/ports.ts';
 import type { WitnessHost, WitnessRecord } from '#src/ports-witness.ts';
@@ -53,6 +54,9 @@ export const misfit = (state: State): string | null => {
 
 /** An answer that is older than this says nothing of now, ms. */
 const freshMs = 3000;
+
+/** When an answer says nothing of the present any more. */
+export const staleMs = ({ sentMs }: WitnessView): MonotonicMs => sentMs + freshMs + 1;
 
 /** The witness answered a moment ago. */
 export const witnessAnswers = (state: State, nowMs: MonotonicMs): boolean =>
@@ -147,16 +151,17 @@ export const silentInWitnessMs = (state: State, nowMs: MonotonicMs): number | nu
 	return nowMs - peerRead.atMs;
 };
 
+/** Until when the peer's last renewal says that it lives; null when none was seen in this run of the witness. */
+export const aliveUntilMs = ({ witness: { peerRead, view } }: State): MonotonicMs | null => {
+	if (peerRead === null || peerRead.renewals === null || peerRead.runId !== view?.runId)
+		return null;
+	return peerRead.atMs + 3 * renewMs;
+};
+
 /** The peer was seen to renew a moment ago: it lives, wherever it is. */
 export const aliveInWitness = (state: State, nowMs: MonotonicMs): boolean => {
-	const silentMs = silentInWitnessMs(state, nowMs);
-	const { peerRead } = state.witness;
-	return (
-		witnessGrants(state, nowMs) &&
-		peerRead?.renewals !== null &&
-		silentMs !== null &&
-		silentMs < 3 * renewMs
-	);
+	const untilMs = aliveUntilMs(state);
+	return untilMs !== null && nowMs < untilMs && witnessGrants(state, nowMs);
 };
 
 /**

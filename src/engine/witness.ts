@@ -7,6 +7,7 @@ import {
 	recordOf,
 	selfInSync,
 	start,
+	wakeBy,
 } from '#src/engine/draft.ts';
 import { inContact, mergeRecord, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
@@ -16,6 +17,7 @@ import {
 	claimedByPeer,
 	memoryOf,
 	misfit,
+	staleMs,
 	witnessAnswers,
 	witnessGrants,
 	witnessRecord,
@@ -104,6 +106,7 @@ const usableRule = (draft: Draft): void => {
 		note(draft, 'error', 'the witness lost what it had: it grants nothing', { why: wrong });
 	}
 	const now = witnessGrants(draft.state, nowMs);
+	if (view !== null && now) wakeBy(draft, staleMs(view));
 	if (now === usable) return;
 	changeWitness(draft, { usable: now, usableSinceMs: nowMs });
 	note(draft, now ? 'info' : 'warn', now ? 'the witness grants' : 'the witness grants nothing', {
@@ -245,7 +248,10 @@ const voidRule = (draft: Draft): void => {
 	if (witness === null || record?.claim?.by !== peer) return;
 	if (peerRead === null || peerRead.renewals === null || state.peer.hearing !== 'silent') return;
 	const heardMs = Math.max(peerRead.atMs, state.peer.hearingSinceMs, state.startedAtMs);
-	if (nowMs < heardMs + witness.takeMs) return;
+	if (nowMs < heardMs + witness.takeMs) {
+		wakeBy(draft, heardMs + witness.takeMs);
+		return;
+	}
 	const expectedRenewals = peerRead.renewals;
 	const command = {
 		op: 'void-claim',

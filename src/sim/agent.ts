@@ -1,5 +1,6 @@
 import type { CarriedAction, ImmediateAction } from '#src/engine/action.ts';
 import { initialState } from '#src/engine/state.ts';
+import { unannounced } from '#src/engine/step.ts';
 import type { World } from '#src/loop.ts';
 import { Loop } from '#src/loop.ts';
 import type { Outcome } from '#src/ports.ts';
@@ -23,6 +24,7 @@ import {
 	replicaOf,
 	tell,
 	trueTime,
+	violate,
 } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { panic } from '#src/sim/power.ts';
@@ -67,7 +69,7 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 	agent = {
 		host,
 		session,
-		loop: new Loop(state, createWorld(simulation, host, me)),
+		loop: new Loop(state, createWorld(simulation, host, me), simulation.rulesSpared),
 		alive: true,
 		stopped: false,
 		waiting: [],
@@ -149,7 +151,11 @@ const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgen
 	},
 	execute: (action, done) => begin(simulation, agent(), action, done),
 	perform: (action) => perform(simulation, agent(), action),
-	note: (note) => simulation.hooks.noted(host, note),
+	note: (note) => {
+		if (note.message === unannounced)
+			violate(simulation, 'engine', `${host.name}: ${unannounced}: ${JSON.stringify(note.fields)}`);
+		simulation.hooks.noted(host, note);
+	},
 	schedule: (atMs, callback) => {
 		const me = agent();
 		const timer = schedule(simulation.queue, trueTime(host, atMs), () => inAgent(me, callback));

@@ -293,6 +293,8 @@ export interface Simulation {
 	readonly timings: Timings;
 	readonly hooks: Hooks;
 	readonly mutation: Mutation;
+	/** The engine's rules do not look at events that bring no news (`step`). */
+	readonly rulesSpared: boolean;
 	readonly trace: ((line: string) => void) | null;
 	readonly violations: Violation[];
 	/** Counters for the report, by name. */

@@ -46,7 +46,7 @@ interface Run {
 
 export const runScenario = (
 	scenario: Scenario,
-	options: { mutation?: Mutation; seed?: number } = {},
+	options: { mutation?: Mutation; seed?: number; rulesAlways?: boolean } = {},
 ): ScenarioResult => {
 	const trace: string[] = [];
 	const notes: { host: string; text: string }[] = [];
@@ -60,6 +60,7 @@ export const runScenario = (
 		persistMaxMs: 10,
 		observeMaxMs: 40,
 		clockRates: [1, 1],
+		rulesAlways: options.rulesAlways === true,
 		observer: (made) =>
 			createObserver(made, {
 				honestDevices: !scenario.excused.includes('I9'),

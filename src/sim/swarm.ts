@@ -79,6 +79,8 @@ interface SeedOptions {
 	readonly edition?: Edition;
 	/** Steps of this kind are left out: they should make no difference. */
 	readonly without?: StepVerb;
+	/** The rules look at every event, as in production: it must make no difference. */
+	readonly rulesAlways?: boolean;
 }
 
 export const runSeed = (seed: number, options: SeedOptions = {}): SeedResult => {
@@ -92,6 +94,7 @@ export const runSeed = (seed: number, options: SeedOptions = {}): SeedResult => 
 		mutation: options.mutation ?? 'none',
 		trace: options.traced === true ? (line) => trace.push(line) : null,
 		...drawn.options,
+		rulesAlways: options.rulesAlways === true,
 		observer: (made) =>
 			createObserver(made, {
 				honestDevices: swarmClass !== 'dishonest',

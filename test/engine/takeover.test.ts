@@ -1,5 +1,6 @@
 import test from 'ava';
 import { conditions } from '#src/engine/conditions.ts';
+import { holdWords } from '#src/engine/fencing.ts';
 import { statusView } from '#src/engine/view.ts';
 import { exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
 
@@ -110,7 +111,7 @@ test('the second in the fencing order waits for the attempts and the latency of 
 	right.hears(left, 'silent').readsPower('on');
 	t.is(right.state.peer.status, 'lost');
 	t.is(right.open('power-off').length, 0);
-	t.regex(right.state.fencing.hold ?? '', /waiting 111 s/);
+	t.regex(holdWords(right.state.fencing.hold, right.nowMs) ?? '', /waiting 111 s/);
 	right.at(10_000 + 3 * 21_000 + 30_000 + 18_000);
 	t.is(right.open('power-off').length, 1);
 	t.is(right.persisted?.openFence?.target, 'left');
