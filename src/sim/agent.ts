@@ -30,6 +30,7 @@ import { schedule } from '#src/sim/queue.ts';
 import { panic } from '#src/sim/power.ts';
 import { observeReplica } from '#src/sim/replica.ts';
 import { settleAll } from '#src/sim/data.ts';
+import { onStateDisk, tellDisk } from '#src/sim/state-disk.ts';
 import { orderVotes, startVotes, watchClosely } from '#src/sim/votes.ts';
 import { disarmWatchdog } from '#src/sim/watchdog.ts';
 import type { Persisted } from '#src/store/record.ts';
@@ -101,6 +102,7 @@ const remembered = ({ mutation }: Simulation, { store, agentRuns }: SimHost): Pe
 const firstLook = (simulation: Simulation, agent: SimAgent): void => {
 	const { host } = agent;
 	agent.loop.post({ type: 'tick' });
+	if (host.store.full) tellDisk(agent);
 	readReplication(simulation, host);
 	readHypervisor(simulation, host);
 	inAgentAfter(simulation, agent, delay(simulation, 100, 400), () => {
@@ -136,17 +138,14 @@ const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgen
 		const ms = delay(simulation, 1, simulation.timings.persistMaxMs);
 		// It reaches the disk at some moment before the agent knows; a crash may hit either side of it.
 		onHost(simulation, host, Math.ceil(ms / 2), () => {
-			if (!me.alive) return;
-			if (host.store.full) {
-				finish(new Error('the state file could not be written: no space left on device'));
-				return;
-			}
-			if (crashesAtWrite(simulation, me, 'before')) return;
-			settleAll(simulation);
-			if (simulation.mutation !== 'persist-skipped') host.store.content = record;
-			simulation.hooks.persisted(host, record);
-			if (crashesAtWrite(simulation, me, 'after')) return;
-			onHost(simulation, host, Math.floor(ms / 2), () => finish(null));
+			onStateDisk(simulation, me, finish, () => {
+				if (crashesAtWrite(simulation, me, 'before')) return;
+				settleAll(simulation);
+				if (simulation.mutation !== 'persist-skipped') host.store.content = record;
+				simulation.hooks.persisted(host, record);
+				if (crashesAtWrite(simulation, me, 'after')) return;
+				onHost(simulation, host, Math.floor(ms / 2), () => finish(null));
+			});
 		});
 	},
 	execute: (action, done) => begin(simulation, agent(), action, done),

@@ -203,7 +203,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		agent: null,
 		agentRuns: 0,
 		agentSinceMs: 0,
-		store: { content: null, full: false },
+		store: { content: null, full: false, hungUntilMs: 0 },
 		crashAtWrite: null,
 		wallMs: 0,
 		saved: new Map(),

@@ -120,7 +120,8 @@ const domainAction = (
 	done: Done,
 ): void => {
 	if (action.type === 'create-vm') {
-		createVm(simulation, host, vm, simulation.timings.memoryMib, done);
+		const { memoryMib } = simulation.timings;
+		createVm(simulation, host, vm, { memoryMib, byHand: false }, done);
 	} else if (action.type === 'unpause-vm') unpauseVm(simulation, host, vm, done);
 	else if (action.type === 'pause-vm') pauseVm(simulation, host, vm, done);
 	else if (action.type === 'shutdown-vm') shutdownVm(simulation, host, vm, done);

@@ -1,7 +1,8 @@
-import type { SimHost, Simulation } from '#src/sim/model.ts';
+import { endAgent, startAgentSoon } from '#src/sim/agent.ts';
+import type { SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import type { SimWitness } from '#src/sim/model-witness.ts';
 import { impairmentOf } from '#src/sim/model-wire.ts';
-import { count, onHost, tell } from '#src/sim/model.ts';
+import { count, inAgent, onHost, tell } from '#src/sim/model.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -83,7 +84,23 @@ export const stallStep = (simulation: Simulation, host: SimHost, step: ScenarioS
 	set(true);
 	onHost(simulation, host, step.for, () => {
 		set(false);
-		simulation.hooks.agentGoesOn(host);
+		if (host.agent === agent) simulation.hooks.agentGoesOn(host);
 	});
+	if (step.do === 'thread-stall') watchThread(simulation, agent, step.for);
 	return true;
+};
+
+/** The main loop watches the thread: one that hangs for the detection time ends the agent, which is started again. */
+const watchThread = (simulation: Simulation, agent: SimAgent, forMs: number): void => {
+	const { host } = agent;
+	const { detectionMs } = host.config.timing;
+	if (forMs <= detectionMs) return;
+	onHost(simulation, host, detectionMs, () => {
+		inAgent(agent, () => {
+			if (!agent.threadStalled) return;
+			tell(simulation, host.name, 'agent stops: its heartbeat thread hangs');
+			endAgent(simulation, agent);
+			startAgentSoon(simulation, host, 1000);
+		});
+	});
 };

@@ -1,7 +1,7 @@
 import type { Request } from '#src/api/request.ts';
 import { endAgent, startAgent, startAgentSoon } from '#src/sim/agent.ts';
 import { settleAll } from '#src/sim/data.ts';
-import { promote } from '#src/sim/drbdadm.ts';
+import { operatorStep } from '#src/sim/fault-operator.ts';
 import { stallStep, witnessStep } from '#src/sim/fault-witness.ts';
 import { strainReplication } from '#src/sim/beats.ts';
 import { impairmentOf } from '#src/sim/model-wire.ts';
@@ -20,6 +20,7 @@ import {
 } from '#src/sim/model.ts';
 import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
 import { changed, failDisk } from '#src/sim/replica.ts';
+import { tellDisk } from '#src/sim/state-disk.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -60,6 +61,7 @@ const applyHostStep = (
 	if (stallStep(simulation, host, step)) return;
 	if (storeStep(simulation, host, step)) return;
 	if (resourceStep(simulation, host, step)) return;
+	if (operatorStep(simulation, host, step)) return;
 	if (deviceStep(simulation, host, step)) return;
 	if (step.do === 'takeover' && step.checked && hostNamed(simulation, step.confirmDead).powered) {
 		tell(
@@ -130,9 +132,11 @@ const staleDocument = (simulation: Simulation, host: SimHost): void => {
 };
 
 const storeStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
-	const { store } = host;
-	if (step.do === 'store-full') store.full = true;
-	else if (step.do === 'store-free') store.full = false;
+	const { agent, store } = host;
+	if (step.do === 'store-full' || step.do === 'store-free') {
+		store.full = step.do === 'store-full';
+		if (agent !== null) tellDisk(agent);
+	} else if (step.do === 'store-hang') store.hungUntilMs = simulation.queue.nowMs + step.for;
 	else if (step.do === 'crash-at-write') host.crashAtWrite = { side: step.side, who: step.who };
 	else if (step.do === 'clock-step') host.wallMs += step.back ? -step.by : step.by;
 	else if (step.do === 'state-save') host.saved.set(step.as, store.content);
@@ -172,11 +176,6 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 		vmNamed(simulation, step.vm).createFails.set(host.name, step.times);
 	} else if (step.do === 'late-promote') {
 		replicaOf(host, vmNamed(simulation, step.vm)).latePromoteMs = step.by;
-	} else if (step.do === 'operator-promote') {
-		const replica = replicaOf(host, vmNamed(simulation, step.vm));
-		promote(simulation, replica, { force: step.force, byOperator: true }, (outcome) => {
-			tell(simulation, host.name, `operator's promote of ${step.vm}: ${outcome.result}`);
-		});
 	} else if (step.do === 'xl-hang') host.xlHungUntilMs = nowMs + step.for;
 	else if (step.do === 'detach-fails')
 		replicaOf(host, vmNamed(simulation, step.vm)).detachFails = step.times;

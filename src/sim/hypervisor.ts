@@ -37,7 +37,7 @@ export const observeHypervisor = (
 		vm,
 		// The driver sees the unit of a create that is still under way.
 		presence:
-			domain.presence === 'paused' && host.creating.has(vm)
+			domain.presence === 'paused' && host.creating.get(vm)?.byHand === false
 				? 'creating'
 				: domain.shownPaused
 					? 'paused'
@@ -57,7 +57,7 @@ export const createVm = (
 	simulation: Simulation,
 	host: SimHost,
 	vm: SimVm,
-	memoryMib: number,
+	{ memoryMib, byHand }: { readonly memoryMib: number; readonly byHand: boolean },
 	done: Done,
 ): void => {
 	if (host.domains.has(vm.name) || host.creating.has(vm.name)) {
@@ -68,7 +68,7 @@ export const createVm = (
 		done(failed('xl-no-memory'));
 		return;
 	}
-	host.creating.set(vm.name, { opened: false });
+	host.creating.set(vm.name, { opened: false, byHand });
 	const { createMs } = simulation.timings;
 	const totalMs = delay(simulation, Math.floor(createMs / 2), Math.floor(createMs * 1.5));
 	onHost(simulation, host, Math.floor(totalMs / 10), () => {
@@ -128,7 +128,8 @@ const openDisk = (simulation: Simulation, host: SimHost, vm: SimVm, creating: Cr
 		createFailed(simulation, host, vm, creating, 'xl-disk');
 		return;
 	}
-	host.creating.set(vm.name, { opened: true });
+	const byHand = host.creating.get(vm.name)?.byHand === true;
+	host.creating.set(vm.name, { opened: true, byHand });
 	if (replica.frozen) {
 		// Reading the disk's first blocks hangs until DRBD goes on.
 		onHost(simulation, host, 500, () => openDisk(simulation, host, vm, creating));

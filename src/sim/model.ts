@@ -178,7 +178,7 @@ export interface SimHost {
 	/** When its agent last began or went on to run. */
 	agentSinceMs: number;
 	/** The state file; `acknowledged` is the last record reported durable, for checkers. */
-	readonly store: { content: Persisted | 'corrupt' | null; full: boolean };
+	readonly store: { content: Persisted | 'corrupt' | null; full: boolean; hungUntilMs: number };
 	/** A crash that hits the next write of the state file. */
 	crashAtWrite: { readonly side: 'before' | 'after'; readonly who: 'agent' | 'host' } | null;
 	/** Wall clock against true time: only people read it. */
@@ -189,7 +189,7 @@ export interface SimHost {
 	/** When the youngest message was sent that gave this host a vote, in true time. */
 	votedMs: number;
 	/** Creates under way, by VM. */
-	readonly creating: Map<VmName, { opened: boolean }>;
+	readonly creating: Map<VmName, { opened: boolean; byHand: boolean }>;
 	xlHungUntilMs: number;
 	drbdHungUntilMs: number;
 	gatewayAnswers: boolean;

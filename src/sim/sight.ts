@@ -69,7 +69,7 @@ const isReplicaSeen = (host: SimHost, vm: SimVm, sight: Sight): boolean => {
 };
 
 const isGathered = (gathered: Gathered, sight: Sight): boolean => {
-	const { condition, note, reply, status } = sight;
+	const { condition, says, note, reply, status } = sight;
 	if (note !== undefined) {
 		const seen = gathered.notes.some(
 			(each) => each.text.includes(note) && (sight.host === undefined || each.host === sight.host),
@@ -82,7 +82,9 @@ const isGathered = (gathered: Gathered, sight: Sight): boolean => {
 				(sight.host === undefined || host === sight.host) &&
 				list.some(
 					(each) =>
-						each.name === condition && (sight.vm === undefined || each.subject === sight.vm),
+						each.name === condition &&
+						(sight.vm === undefined || each.subject === sight.vm) &&
+						(says === undefined || `${each.summary} ${each.next}`.includes(says)),
 				),
 		);
 		if (!seen) return false;

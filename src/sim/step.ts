@@ -68,6 +68,8 @@ export const sightSchema = z
 		agent: z.enum(['running', 'down']).optional(),
 		/** Name of an alert condition open on `host`, or on any host. */
 		condition: z.string().min(1).optional(),
+		/** Part of what that condition tells the person on call: its sentence, or the next step. */
+		says: z.string().min(1).optional(),
 		/** Part of a log message that was written on `host`, or on any host. */
 		note: z.string().min(1).optional(),
 		/** Every acknowledged write is there, in order, written by one copy at a time. */
@@ -76,7 +78,11 @@ export const sightSchema = z
 		reply: nameSchema.optional(),
 		status: z.enum(['done', 'accepted', 'refused']).optional(),
 	})
-	.refine((sight) => Object.keys(sight).length > 0, 'must say what to see');
+	.refine((sight) => Object.keys(sight).length > 0, 'must say what to see')
+	.refine(
+		({ condition, says }) => says === undefined || condition !== undefined,
+		'"says" is about a condition',
+	);
 
 const host = { host: nameSchema };
 const vm = { vm: nameSchema };
@@ -161,6 +167,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('disk-repair', onVm),
 	action('store-full', host),
 	action('store-free', host),
+	action('store-hang', { ...host, for: durationSchema }),
 	action('state-save', { ...host, as: nameSchema }),
 	action('state-restore', { ...host, from: nameSchema }),
 	action('state-lose', host),
@@ -189,6 +196,8 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('detach-fails', { ...onVm, times: z.int().min(1).max(100).default(1) }),
 	action('drbd-stuck', { ...onVm, in: z.enum(['connecting', 'bitmap']) }),
 	action('operator-promote', { ...onVm, force: z.boolean().default(false) }),
+	action('operator-create', onVm),
+	action('operator-drbd', { ...onVm, command: z.enum(['down', 'adjust', 'secondary']) }),
 	action('stale-document', host),
 	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
 	action('stop', onVm),

@@ -91,6 +91,16 @@ async function device(stage: Stage, step: Do<'device'>): Promise<void> {
 	throw new Error(`the lab's BMCs cannot be '${step.behaviour}'`);
 }
 
+/** On the file system of the state directory. */
+const ballast = '/var/lib/ballast-';
+
+/** Root may use the blocks that are reserved for it, so these are gone, too. */
+const fillDisk = `n=0; for size in 1G 64M 4M 256K 4K; do while fallocate -l $size ${ballast}$((n=n+1)); do :; done; done 2>/dev/null; true`;
+
+/** Writes to it wait; it ends by itself, because nobody may get in meanwhile to end it. */
+const freezeDisk = (ms: number): string =>
+	`systemd-run --collect sh -c 'fsfreeze --freeze / && sleep ${ms / 1000}; fsfreeze --unfreeze /'`;
+
 const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'power-cut': (stage, step) => losePower(stage, hostNamed(step.host), step.bmcToo),
 	'power-on': (stage, step) => getPower(stage, hostNamed(step.host)),
@@ -126,6 +136,13 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'carrier-back': (stage, { host, network }) =>
 		setCarrier(stage.place, hostNamed(host), networkNamed(network), true),
 	device,
+	'store-full': (stage, { host }) => agent(stage, host, fillDisk),
+	'store-free': (stage, { host }) => agent(stage, host, `rm -f ${ballast}*`),
+	'store-hang': (stage, step) => agent(stage, step.host, freezeDisk(step.for)),
+	'operator-create': (stage, { host, vm }) =>
+		agent(stage, host, `xl create /etc/xen/${vm}.cfg || true`),
+	'operator-drbd': (stage, { host, vm, command }) =>
+		agent(stage, host, `drbdadm ${command} ${slotOf(stage, vm).name} || true`),
 	'operator-promote': (stage, { host, vm, force }) =>
 		agent(stage, host, `drbdadm primary ${force ? '--force ' : ''}${slotOf(stage, vm).name}`),
 	'disk-fail': (stage, { host, vm }) =>

@@ -124,7 +124,7 @@ function viewsOf(seen: Seen, sight: Sight): HostView[] {
 
 function toldHolds(seen: Seen, sight: Sight): boolean {
 	const views = viewsOf(seen, sight);
-	const { note, condition } = sight;
+	const { note, condition, says = '' } = sight;
 	const noted = (view: HostView): boolean =>
 		view.notes.some(
 			({ atMs, message, fields }) =>
@@ -134,11 +134,17 @@ function toldHolds(seen: Seen, sight: Sight): boolean {
 	const open = (view: HostView): boolean =>
 		view.powered &&
 		view.agent === 'running' &&
-		(view.status?.conditions ?? []).some((each) => each.name === condition && about(each.subject));
+		(view.status?.conditions ?? []).some(
+			(each) =>
+				each.name === condition &&
+				about(each.subject) &&
+				`${each.summary} ${each.next}`.includes(says),
+		);
 	const alerted = seen.alerts.findLast(
 		({ atMs, body: { data } }) =>
 			atMs >= seen.startMs &&
 			data.condition === condition &&
+			data.summary.includes(says) &&
 			about(data.subject ?? '') &&
 			(sight.host === undefined || data.host === sight.host),
 	);

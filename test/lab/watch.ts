@@ -26,7 +26,7 @@ type Drbd = {
 	readonly frozen: boolean;
 };
 
-type Condition = { readonly name: string; readonly subject: string };
+type Condition = Readonly<Record<'name' | 'subject' | 'summary' | 'next', string>>;
 
 export type Freeze = { readonly minor: number; readonly fromMs: number; toMs: number | undefined };
 
