@@ -29,7 +29,7 @@ import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
-import { aloneBlocker, couldTakeOver } from '#src/engine/takeover.ts';
+import { aloneBlocker, copyBlocker, couldTakeOver } from '#src/engine/takeover.ts';
 import {
 	aliveAtLastLook,
 	arbiterOf,
@@ -262,14 +262,18 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 		return null;
 	// It lives, and says itself what is down there.
 	if (proofOf(state, nowMs) === null && aliveAtLastLook(state, nowMs)) return null;
-	if (!couldTakeOver(state, vm.resource))
-		return `the copy on ${self} is not known to hold every write: only ${record.inSync.join(' and ')} has it`;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
+	if (!couldTakeOver(state, vm.resource)) return copyBlocker(state, vm.resource);
 	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
 	const undecided = undecidedReason(state, nowMs);
 	if (undecided !== null) return undecided;
 	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
 };
+
+/** The other host owns it, as far as is known here, and is not proven out: it may run there. */
+const mayRun = (state: State, vm: EngineVm, nowMs: number): boolean =>
+	(recordOf(state, vm.resource)?.owner !== state.config.self || !joined(state)) &&
+	proofOf(state, nowMs) === null;
 
 /** Why a host with a proof may not act on it yet: with a third voter the peer may have acted there before it died. */
 const undecidedReason = (state: State, nowMs: number): string | null => {
@@ -313,7 +317,7 @@ const vmConditions = (state: State, vm: EngineVm, nowMs: number, raise: Raise): 
 			'vm-down',
 			vm.vm,
 			'critical',
-			`${vm.vm} shall run and does not: ${down}`,
+			`${vm.vm} shall run and ${mayRun(state, vm, nowMs) ? 'may be down' : 'does not'}: ${down}`,
 			downCommand(state, vm, nowMs),
 		);
 	replicationConditions(state, vm, nowMs, raise);

@@ -46,6 +46,19 @@ export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
 	conflictOf(state, resource) === null &&
 	currentDisk(state, resource);
 
+/** Why the copy here may not be used, as a person needs it; for a resource that this host could not take over. */
+export const copyBlocker = (state: State, resource: ResourceName): string => {
+	const { self } = state.config;
+	const inSync = recordOf(state, resource)?.inSync ?? [];
+	if (!selfInSync(state, resource)) {
+		const others = inSync.filter((host) => host !== self).join(' and ');
+		return `the copy on ${self} is not known to hold every write${others === '' ? '' : `: only ${others} has it`}`;
+	}
+	return conflictOf(state, resource) === null
+		? `the copy on ${self} may be old: its disk is ${lowestDiskName(state, resource)}`
+		: 'the records of the two hosts conflict';
+};
+
 /**
  * With a proof that the peer is out: count it out of our own VMs, and take over the others whose data
  * here is current. Durable before anything is promoted; the owner then starts its VMs.
