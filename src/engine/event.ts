@@ -46,6 +46,8 @@ export type Event =
 			readonly bootId: string | null;
 			/** True while the peer echoes our beats: both directions work. */
 			readonly echoed: boolean;
+			/** When we sent the youngest beat that the peer has echoed; null: none that is known. */
+			readonly echoedMs: MonotonicMs | null;
 			/** The peer's main-loop lag as it reports it, ms. */
 			readonly peerLagMs: number;
 	  }

@@ -94,6 +94,7 @@ const hearingChanged = (draft: Draft, event: Extract<Event, { type: 'hearing-cha
 		hearing: event.hearing,
 		hearingSinceMs: event.hearing === peer.hearing ? peer.hearingSinceMs : draft.nowMs,
 		echoed: event.echoed,
+		echoedMs: event.echoedMs ?? peer.echoedMs,
 		lagMs: event.peerLagMs,
 		bootId: event.bootId ?? peer.bootId,
 	});

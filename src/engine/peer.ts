@@ -87,8 +87,10 @@ export const targetedFrom = (draft: Draft, sinceMs: MonotonicMs | null): void =>
 };
 
 /**
- * Remembers since when the hosts do not hear each other both ways: the fencing turns count from there.
- * Durable, so that neither an agent restart nor a flapping status begins the turns anew (V12).
+ * Remembers since when the hosts do not hear each other both ways: the fencing turns count from there. That is the
+ * sending of the youngest beat that was echoed, which both know alike, not the moment at which this host noticed the
+ * loss: it may have stood still for more than a turn. Durable, so that neither an agent restart nor a flapping status
+ * begins the turns anew (V12).
  */
 const contactRule = (draft: Draft): void => {
 	const { peer, persisted, bootId } = draft.state;
@@ -110,7 +112,7 @@ const contactRule = (draft: Draft): void => {
 			},
 		};
 	} else if (peer.met && persisted.contactLost === null)
-		changePersisted(draft, { contactLost: { bootId, atMs: draft.nowMs } });
+		changePersisted(draft, { contactLost: { bootId, atMs: peer.echoedMs ?? draft.nowMs } });
 };
 
 /** Follows what is known of the peer: hearing it voids every proof, a goodbye is one. */

@@ -50,6 +50,8 @@ export interface PeerState {
 	readonly hearing: Hearing | null;
 	readonly hearingSinceMs: MonotonicMs;
 	readonly echoed: boolean;
+	/** When we sent the youngest beat that it echoed, as last told; null: none since this agent started. */
+	readonly echoedMs: MonotonicMs | null;
 	/** Both hosts heard each other in this run of the agent. */
 	readonly met: boolean;
 	readonly lagMs: number;
@@ -287,6 +289,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	hearing: null,
 	hearingSinceMs: nowMs,
 	echoed: false,
+	echoedMs: null,
 	met: false,
 	lagMs: 0,
 	bootId: persisted?.peerBootIds.at(-1) ?? null,

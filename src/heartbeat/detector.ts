@@ -53,6 +53,8 @@ export interface Detection {
 	readonly hearing: Hearing;
 	/** Both directions work: a beat of the peer echoed one of ours that is younger than D. */
 	readonly echoed: boolean;
+	/** When we sent the youngest beat that the peer has echoed; null: none in this run of its agent. */
+	readonly echoedMs: MonotonicMs | null;
 	readonly links: readonly LinkObservation[];
 	/** The earliest time at which the passing of time alone changes something; null when never. */
 	readonly nextMs: MonotonicMs | null;
@@ -117,6 +119,7 @@ export const observe = (state: DetectorState): Detection => {
 	return {
 		hearing: silent ? 'silent' : state.links.some(up) ? 'online' : 'suspect',
 		echoed: echoedMs !== null && nowMs - echoedMs < detectionMs,
+		echoedMs,
 		links: state.links.map((link) => ({
 			link: link.link,
 			state: up(link) ? 'up' : 'silent',

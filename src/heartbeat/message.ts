@@ -57,6 +57,7 @@ export interface HearingReport {
 	readonly hearing: Hearing;
 	readonly bootId: string | null;
 	readonly echoed: boolean;
+	readonly echoedMs: MonotonicMs | null;
 	readonly peerLagMs: number;
 }
 

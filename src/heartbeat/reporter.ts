@@ -21,11 +21,11 @@ export interface Reporter {
 export const createReporter = (mailbox: Mailbox<Report>): Reporter => {
 	let told = { hearing: '', links: '', linksMs: 0 };
 	return {
-		detection: ({ hearing, echoed, links }, { bootId, lagMs }, nowMs) => {
+		detection: ({ hearing, echoed, echoedMs, links }, { bootId, lagMs }, nowMs) => {
 			const hearingKey = `${hearing} ${echoed} ${bootId} ${Math.floor(lagMs / lagStepMs)}`;
 			if (hearingKey !== told.hearing) {
 				told = { ...told, hearing: hearingKey };
-				const report = { hearing, bootId, echoed, peerLagMs: lagMs };
+				const report = { hearing, bootId, echoed, echoedMs, peerLagMs: lagMs };
 				mailbox.update((waiting) => ({ ...waiting, hearing: report }));
 			}
 			const linksKey = links

@@ -79,6 +79,7 @@ export const stopListening = (agent: SimAgent): void => {
 	if (listener.deadline !== null) listener.deadline.callback = null;
 	ears.listener = null;
 	ears.flowing = false;
+	ears.echoedMs = listener.detector.echoedMs ?? ears.echoedMs;
 	ears.lastBeatMs = trueTime(host, listener.detector.heardMs);
 };
 

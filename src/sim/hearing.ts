@@ -11,7 +11,7 @@ import {
 } from '#src/sim/beats.ts';
 import { pathOpen } from '#src/sim/data.ts';
 import type { Network, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
-import { delay, inAgent, inAgentAfter, kernelAnswers, peerOf } from '#src/sim/model.ts';
+import { delay, hostClock, inAgent, inAgentAfter, kernelAnswers, peerOf } from '#src/sim/model.ts';
 import type { Ears } from '#src/sim/model-wire.ts';
 import { isDegraded } from '#src/sim/model-wire.ts';
 import { schedule } from '#src/sim/queue.ts';
@@ -30,6 +30,7 @@ export const createEars = (): Ears => ({
 	hearing: null,
 	flowing: false,
 	echoed: false,
+	echoedMs: null,
 	lastBeatMs: 0,
 	bootId: null,
 	timer: null,
@@ -104,6 +105,7 @@ const refreshEars = (simulation: Simulation, host: SimHost): void => {
 	const flows = flowsFrom(simulation, peer);
 	const echoed = flows && flowsFrom(simulation, host) && peer.agent?.votes?.echoing !== false;
 	observeLinks(simulation, host);
+	if (ears.echoed && !echoed) ears.echoedMs = echoedMsOf(simulation, agent);
 	if (isDegraded(simulation)) {
 		listen(simulation, agent);
 		return;
@@ -137,13 +139,20 @@ const announce = (simulation: Simulation, agent: SimAgent): void => {
 		const { ears } = agent;
 		if (!ears.flowing) return;
 		ears.hearing = 'online';
-		postHearing(agent);
+		postHearing(simulation, agent);
 		// A document counts only for the boot that was announced before it.
 		deliver(simulation, peerOf(simulation, agent.host));
 	});
 };
 
-const postHearing = (agent: SimAgent): void => {
+/** When the youngest beat was sent that the peer has echoed; null before the first. */
+const echoedMsOf = (simulation: Simulation, { host, ears }: SimAgent): number | null => {
+	if (ears.listener !== null) return ears.listener.detector.echoedMs ?? ears.echoedMs;
+	if (!ears.echoed) return ears.echoedMs;
+	return hostClock(simulation, host) - host.config.timing.beatIntervalMs;
+};
+
+const postHearing = (simulation: Simulation, agent: SimAgent): void => {
 	const { ears } = agent;
 	if (ears.hearing === null) return;
 	agent.loop.post({
@@ -151,6 +160,7 @@ const postHearing = (agent: SimAgent): void => {
 		hearing: ears.hearing,
 		bootId: ears.bootId,
 		echoed: ears.hearing === 'online' && ears.echoed,
+		echoedMs: echoedMsOf(simulation, agent),
 		peerLagMs: 0,
 	});
 };
@@ -169,7 +179,7 @@ export const armDetector = (simulation: Simulation, agent: SimAgent): void => {
 		inAgent(agent, () => {
 			if (ears.flowing || ears.listener !== null) return;
 			ears.hearing = next;
-			postHearing(agent);
+			postHearing(simulation, agent);
 			armDetector(simulation, agent);
 		});
 	});
@@ -191,7 +201,7 @@ export const restartDetector = (simulation: Simulation, agent: SimAgent): void =
 
 /** What single beats say, for the loop. A document counts only for the boot that was announced before it. */
 export const tellBeats = (simulation: Simulation, agent: SimAgent, news: boolean): void => {
-	if (news) postHearing(agent);
+	if (news) postHearing(simulation, agent);
 	if (news && agent.ears.hearing === 'online') deliver(simulation, peerOf(simulation, agent.host));
 	observeLinks(simulation, agent.host);
 };

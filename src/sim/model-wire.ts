@@ -20,6 +20,8 @@ export interface Ears {
 	/** Beats arrive now on some link. */
 	flowing: boolean;
 	echoed: boolean;
+	/** Our clock's time of the youngest beat that was echoed before it ended; null: none. */
+	echoedMs: number | null;
 	lastBeatMs: number;
 	bootId: string | null;
 	timer: Timer | null;

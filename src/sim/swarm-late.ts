@@ -5,10 +5,13 @@ import {
 	type Fault,
 	mendLater,
 	networks,
+	type Timed,
 	timingOf,
+	turnOf,
 	twoHosts,
 } from '#src/sim/swarm-step.ts';
-import { between, chance } from '#src/std/prng.ts';
+import type { Prng } from '#src/std/prng.ts';
+import { between, chance, pick } from '#src/std/prng.ts';
 
 /** Commands that arrive when the world is another one: sequences as in `swarm-narrow.ts`. */
 
@@ -60,5 +63,35 @@ const lateRelease: Fault = (random, world, atMs) => {
 	];
 };
 
-/** Of the class `narrow`: the arbiter is a witness. */
-export const lateFaults: readonly [Fault, ...Fault[]] = [lateTakeover, lateRelease];
+/** A part of the host, or all of it, stands still. Its clock does not. */
+const standStill = (random: Prng, host: string, fromMs: number, toMs: number): Timed[] => {
+	const lasting = { host, for: duration(toMs - fromMs) };
+	const kinds: readonly [Timed[], ...Timed[][]] = [
+		[at(fromMs, { do: 'agent-stop', host }), at(toMs, { do: 'agent-continue', host })],
+		[at(fromMs, { do: 'hang', host }), at(toMs, { do: 'resume', host })],
+		[at(fromMs, { do: 'thread-stall', ...lasting })],
+		[at(fromMs, { do: 'loop-stall', ...lasting })],
+	];
+	return pick(random, kinds);
+};
+
+/** V12: a host stands still while the hosts lose each other, and goes on when the other one's turn has begun. */
+const turnSleptThrough: Fault = (random, world, atMs) => {
+	const [host, other] = twoHosts(random);
+	const stopMs = atMs + between(random, -1500, 500);
+	const onMs = atMs + turnOf(world) * between(random, 1, 2) + between(random, -20_000, 40_000);
+	const by = duration(between(random, 15_000, 39_000));
+	return [
+		at(0, { do: 'device', host, behaviour: pick(random, ['late', 'slow']), by }),
+		at(0, { do: 'device', host: other, behaviour: 'ok' }),
+		...cutAll(atMs),
+		...standStill(random, host, stopMs, onMs),
+		...mendLater(random, onMs + between(random, 60_000, 200_000)),
+	];
+};
+
+/** By class. */
+export const lateFaults: Readonly<Record<'narrow' | 'ladder', readonly [Fault, ...Fault[]]>> = {
+	narrow: [lateTakeover, lateRelease],
+	ladder: [turnSleptThrough],
+};

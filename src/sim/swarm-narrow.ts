@@ -1,4 +1,3 @@
-import { turnMs } from '#src/fence/ladder.ts';
 import { lateFaults } from '#src/sim/swarm-late.ts';
 import {
 	at,
@@ -9,6 +8,7 @@ import {
 	networks,
 	type Timed,
 	timingOf,
+	turnOf,
 	twoHosts,
 } from '#src/sim/swarm-step.ts';
 import type { WorldInput } from '#src/sim/swarm-world.ts';
@@ -176,21 +176,6 @@ const narrow: readonly [Fault, ...Fault[]] = [
 	claimerDies,
 ];
 
-/** How long a turn of the fencing order is in this world; equal on both hosts. */
-const turnOf = ({ fencing, devices = {}, ...world }: WorldInput): number => {
-	const level = {
-		devices: [],
-		attempts: fencing?.attempts ?? 2,
-		callMs: parseDuration(fencing?.call ?? '') ?? 0,
-		lateMs: parseDuration(fencing?.late ?? '') ?? 0,
-	};
-	const ladders = swarmHosts.map((host) => {
-		const length = Math.max(1, ...(devices[host] ?? []).map((device) => device.level ?? 1));
-		return Array.from({ length }, () => level);
-	});
-	return turnMs(ladders, timingOf(world).detectionMs);
-};
-
 /**
  * V12: the hosts lose each other and each takes itself for cut off, until shortly before the end of a turn. Then
  * both may fence: one now, through a device that holds the command back, the other as soon as its own turn begins.
@@ -300,7 +285,7 @@ const ladder: readonly [Fault, ...Fault[]] = [
 	promoteDisarmed,
 ];
 
-/** So many seeds of the class `narrow` have a command that arrives too late. */
+/** So many seeds have something that comes back too late, in the place of their fault. */
 const lateChance = 0.2;
 
 /** The steps of a seed whose faults are made to meet; `more`: numbers for what comes too late, null for none. */
@@ -312,7 +297,7 @@ export const narrowFaults = (
 ): Timed[] => {
 	const atMs = between(random, 8000, 16_000);
 	const fault = pick(random, swarmClass === 'ladder' ? ladder : narrow);
-	if (swarmClass === 'narrow' && more !== null && chance(more, lateChance))
-		return pick(more, lateFaults)(more, world, atMs);
+	if (more !== null && chance(more, lateChance))
+		return pick(more, lateFaults[swarmClass])(more, world, atMs);
 	return fault(random, world, atMs);
 };

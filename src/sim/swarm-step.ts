@@ -1,4 +1,5 @@
 import { timingTable } from '#src/config/timing.ts';
+import { turnMs } from '#src/fence/ladder.ts';
 import type { ScenarioInput } from '#src/sim/scenario.ts';
 import { swarmHosts, type WorldInput } from '#src/sim/swarm-world.ts';
 import { formatDuration, parseDuration } from '#src/std/duration.ts';
@@ -46,3 +47,18 @@ export const cutAll = (atMs: number): Timed[] =>
 
 export const mendLater = (random: Prng, atMs: number): Timed[] =>
 	networks.map((network) => at(atMs + between(random, 0, 8000), { do: 'mend', network }));
+
+/** How long a turn of the fencing order is in this world; equal on both hosts. */
+export const turnOf = ({ fencing, devices = {}, ...world }: WorldInput): number => {
+	const level = {
+		devices: [],
+		attempts: fencing?.attempts ?? 2,
+		callMs: parseDuration(fencing?.call ?? '') ?? 0,
+		lateMs: parseDuration(fencing?.late ?? '') ?? 0,
+	};
+	const ladders = swarmHosts.map((host) => {
+		const length = Math.max(1, ...(devices[host] ?? []).map((device) => device.level ?? 1));
+		return Array.from({ length }, () => level);
+	});
+	return turnMs(ladders, timingOf(world).detectionMs);
+};

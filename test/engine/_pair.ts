@@ -184,6 +184,7 @@ export class Host {
 			hearing,
 			bootId: peer.state.bootId,
 			echoed: hearing === 'online',
+			echoedMs: hearing === 'online' ? this.nowMs : null,
 			peerLagMs: 0,
 		});
 	}

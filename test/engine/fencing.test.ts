@@ -100,3 +100,14 @@ test('a host that alone holds the data of a VM goes first', (t) => {
 	t.is(knowing(right, records, records), 0);
 	t.is(knowing(left, records, records), oneTurnMs);
 });
+
+test('the turns count from the youngest beat that was echoed, however late the loss is noticed (V12)', (t) => {
+	const [left, right] = pairOf(vms);
+	const { echoedMs } = left.state.peer;
+	if (echoedMs === null) throw new Error('the pair never met');
+	left.nowMs += 3 * oneTurnMs;
+	left.hears(right, 'suspect');
+	t.is(left.state.persisted.contactLost?.atMs, echoedMs);
+	left.hears(right);
+	t.is(left.state.persisted.contactLost, null);
+});

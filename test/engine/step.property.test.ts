@@ -76,6 +76,7 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
 			hearing,
 			bootId: `right-boot-${boot}`,
 			echoed: hearing === 'online',
+			echoedMs: null,
 			peerLagMs: 0,
 		})),
 	fc.constantFrom('r-web', 'r-db', 'r-none').map((name): Event => ({

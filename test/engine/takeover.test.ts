@@ -108,7 +108,7 @@ test('the second in the fencing order waits for the attempts and the latency of 
 	const [left, right] = pairOf();
 	right.nowMs = 10_000;
 	right.sees(unconnected(healthy('web', false, true)));
-	right.hears(left, 'silent').readsPower('on');
+	right.hears(left).hears(left, 'silent').readsPower('on');
 	t.is(right.state.peer.status, 'lost');
 	t.is(right.open('power-off').length, 0);
 	t.regex(holdWords(right.state.fencing.hold, right.nowMs) ?? '', /waiting 111 s/);

@@ -94,6 +94,7 @@ test('a stall of our own is not silence of the peer, yet a lasting one is notice
 	const woken = after([{ type: 'tick', nowMs: 60_000 }], online);
 	t.is(observe(woken).hearing, 'online');
 	t.false(observe(woken).echoed, 'an echo is a promise: it is not prolonged');
+	t.is(observe(woken).echoedMs, 0);
 	t.is(observe(after(ticks(60_000, 60_400), woken)).hearing, 'suspect');
 	const always = Array.from({ length: 15 }, (_, index) => 700 * (index + 1));
 	t.is(

@@ -40,7 +40,13 @@ test('hearing and links are told when they change, and a small lag is no change'
 	const { posted, mailbox } = reports();
 	const reporter = createReporter(mailbox);
 	const link = { link: 'l', state: 'up', carrier: null, refused: false, rttMs: 1 } as const;
-	const online = { hearing: 'online', echoed: true, links: [link], nextMs: null } as const;
+	const online = {
+		hearing: 'online',
+		echoed: true,
+		echoedMs: 0,
+		links: [link],
+		nextMs: null,
+	} as const;
 	const tell = async (
 		lagMs: number,
 		nowMs: number,

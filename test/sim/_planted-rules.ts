@@ -95,6 +95,10 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 			),
 		],
 	},
+	'turn-from-notice': {
+		brings: 'V12',
+		edits: [edit(engine('peer'), 'peer.echoedMs ?? draft.nowMs', 'draft.nowMs')],
+	},
 	'turn-to-its-end': {
 		brings: 'V12',
 		edits: [

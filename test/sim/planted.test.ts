@@ -39,11 +39,12 @@ test.serial(found, 'arbiter-in-one-round', 'claim', 'narrow', 206);
 test.serial(found, 'turn-without-latency', 'I9', 'ladder', 21);
 test.serial(found, 'turn-to-its-end', 'I9', 'ladder', 21);
 test.serial(found, 'turn-a-quarter', 'I9', 'ladder', 21);
-test.serial(found, 'reboot-is-a-proof', 'liveness', 'ladder', 32);
+test.serial(found, 'turn-from-notice', 'I9', 'ladder', 200);
+test.serial(found, 'reboot-is-a-proof', 'liveness', 'ladder', 236);
 test.serial(found, 'failed-disk-counts', 'I3', 'honest', 2010);
 test.serial(found, 'disarmed-alone', 'I6', 'narrow', 50);
 test.serial(found, 'handler-asks-no-owner', 'I5', 'ladder');
-test.serial(found, 'release-taken-back', 'engine', 'narrow', 41);
+test.serial(found, 'release-taken-back', 'engine', 'narrow', 172);
 
 /** A rule behind another one, which is off as well: what is found is not found when only that one is off. */
 const foundBehind = test.macro<[string, string, string, SwarmClass, number]>({
@@ -82,6 +83,7 @@ test.serial(told, 'joined-at-once', 'v07-booted-host-holds');
 test.serial(told, 'metadata-not-asked', 'v09-restored-state-file');
 test.serial(told, 'arbiter-in-one-round', 'v10-cut-between-rounds');
 test.serial(told, 'claim-between-renewals', 'v10-cut-between-rounds');
+test.serial(told, 'turn-from-notice', 'v12-turn-slept-through');
 test.serial(told, 'conflicts-merged', 'record-conflict-keep');
 test.serial(told, 'failed-disk-counts', 'v16-failed-disk-counted-out');
 test.serial(told, 'survivor-needs-vote', 'l01-survivor-needs-no-vote');
