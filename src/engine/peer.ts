@@ -251,7 +251,10 @@ export const powerRead = (
 	const { peer } = draft.state;
 	if (power === 'off') {
 		fenceLanded(draft);
-		if (peer.hearing !== 'online' && !deviceWrong(draft.state)) proveOff(draft, level, askedAtMs);
+		// A goodbye and a person's word last longer than a reading, and where a person decides a reading is no proof.
+		const weaker = peer.proof === null || peer.proof.kind === 'power-off';
+		if (peer.hearing !== 'online' && !deviceWrong(draft.state) && weaker)
+			proveOff(draft, level, askedAtMs);
 	}
 	if (power !== 'on') return;
 	settleLateFence(draft);
