@@ -2,10 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { publishedSchemas } from '../deploy/published.ts';
 import {
+	checkAnchors,
 	checkErrorCodes,
 	checkLinks,
 	checkLock,
 	checkRunbook,
+	checkStories,
 	checkTitle,
 	checkVerbs,
 	verbsOf,
@@ -279,6 +281,27 @@ test('every document has a title and every link leads somewhere', (t) => {
 	const links = sample('docs/a.md', '[a](b.md) [c](../README.md) [d](https://example.org) [e](#e)');
 	t.is(checkLinks(links, ['README.md']).length, 1);
 	t.is(checkLinks(links, ['README.md', 'docs/b.md']).length, 0);
+});
+
+test('every link to a heading finds it', (t) => {
+	t.is(
+		clean(documents, (source) => checkAnchors(source, documents)),
+		'',
+	);
+	const there = sample('docs/b.md', '# A title', '', '## 2. `Two`, and [more](c.md)');
+	const links = sample('docs/a.md', '# A', '[a](b.md#2-two-and-more) [b](#a) [c](b.md#3-three)');
+	t.is(checkAnchors(links, [there]).length, 1);
+	t.is(checkAnchors(links, []).length, 2);
+});
+
+test('every story stands in the table of situations or in that of breaks', (t) => {
+	const tables = documents.filter(({ path }) => /^docs\/(situations|breaks)\.md$/.test(path));
+	t.is(tables.length, 2);
+	t.is(render(checkStories(tables, paths)), '');
+	const stories = ['test/scenario/power-cut/scenario.yaml', 'test/scenario/move/scenario.yaml'];
+	const table = sample('docs/situations.md', '[power-cut](../test/scenario/power-cut) and move');
+	t.is(checkStories([table], stories).length, 1);
+	t.is(checkStories([table], []).length, 1);
 });
 
 test('every alert condition, and every page a message sends to, has its runbook page', (t) => {

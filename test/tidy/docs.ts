@@ -109,6 +109,51 @@ export const checkLinks = (source: Source, paths: readonly string[]): Problem[] 
 		return there ? [] : [problemAt(source, match.index, `the link ${target} leads nowhere`)];
 	});
 
+/** A heading's name in a link, as the viewers of Markdown make it. */
+const anchorOf = (heading: string): string =>
+	heading
+		.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+		.toLowerCase()
+		.replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+		.trim()
+		.replaceAll(/\s/g, '-');
+
+/** Links to a heading, of the same document or another one, find it there. */
+export const checkAnchors = (source: Source, documents: readonly Source[]): Problem[] =>
+	[...source.text.matchAll(/\]\(([^)\s#:]*)#([^)\s]+)\)/g)].flatMap((match) => {
+		const [, target = '', anchor = ''] = match;
+		const path = new URL(target, `file:///${source.path}`).pathname.slice(1);
+		const document = target === '' ? source : documents.find((each) => each.path === path);
+		const headings = capturesOf(document?.text ?? '', /^#{1,6} (.+)$/gm).map(anchorOf);
+		return headings.includes(anchor)
+			? []
+			: [problemAt(source, match.index, `the link ${target}#${anchor} leads to no heading`)];
+	});
+
+/** Every story stands in one of the documents that tell of them, with a link to its folder. */
+export const checkStories = (
+	documents: readonly Source[],
+	paths: readonly string[],
+): readonly Problem[] => {
+	const told = new Set(
+		documents.flatMap(({ text }) =>
+			capturesOf(text, /\]\(\.\.\/test\/scenario\/([^/)#]+)(?:\/README\.md)?\)/g),
+		),
+	);
+	const stories = paths.flatMap((file) =>
+		capturesOf(file, /^test\/scenario\/([^/]+)\/scenario\.yaml$/g),
+	);
+	if (stories.length === 0) return [{ path: 'test/scenario', line: 0, message: 'no story found' }];
+	const where = documents.map(({ path }) => path).join(' nor ');
+	return stories
+		.filter((story) => !told.has(story))
+		.map((story) => ({
+			path: `test/scenario/${story}`,
+			line: 0,
+			message: `has no link in ${where}`,
+		}));
+};
+
 /** A document's first line is its title. */
 export const checkTitle = (source: Source): Problem[] =>
 	/^# \S/.test(source.text) ? [] : [problemAt(source, 0, 'does not start with a title')];
