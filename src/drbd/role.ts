@@ -33,7 +33,7 @@ const worst = (
 	none: DiskState,
 ): DiskState => {
 	let low = volumes[0]?.[whose] ?? none;
-	for (const { [whose]: disk } of volumes) if (rank(disk) < rank(low)) low = disk;
+	for (const { [whose]: disk } of volumes) if (disk !== low && rank(disk) < rank(low)) low = disk;
 	return low;
 };
 
@@ -43,7 +43,8 @@ const best = (
 	none: DiskState,
 ): DiskState => {
 	let high = volumes[0]?.[whose] ?? none;
-	for (const { [whose]: disk } of volumes) if (rank(disk) > rank(high)) high = disk;
+	for (const { [whose]: disk } of volumes)
+		if (disk !== high && rank(disk) > rank(high)) high = disk;
 	return high;
 };
 

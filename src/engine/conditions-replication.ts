@@ -101,7 +101,7 @@ const hungTool = (state: State, { vm, resource }: EngineVm, nowMs: number): stri
 	for (const [key, retry] of Object.entries(state.retries)) {
 		const [type = '', subject] = key.split('/');
 		if (retry.unknowns < 2 || (subject !== vm && subject !== resource)) continue;
-		const tried = Object.values(state.inFlight).some(
+		const tried = state.inFlight.some(
 			({ action }) =>
 				action.type === type &&
 				(('resource' in action && action.resource === resource) ||

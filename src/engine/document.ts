@@ -109,7 +109,21 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 /** Free memory is news in steps of this size, MiB. */
 const memoryStepMib = 64;
 
-const memorySteps = (state: State): number => Math.floor(state.freeMemoryMib / memoryStepMib);
+const memorySteps = ({ freeMemoryMib }: { readonly freeMemoryMib: number }): number =>
+	Math.floor(freeMemoryMib / memoryStepMib);
+
+/** The document that was published last says all of it, to this very run of the peer's agent. */
+const saidBefore = (state: State, now: ReturnType<typeof content>): boolean => {
+	if (state.published === null) return false;
+	const { seq: _seq, heard, freeMemoryMib, ...said } = state.published;
+	const theirs = state.peer.document;
+	return (
+		heard?.bootId === theirs?.bootId &&
+		heard?.session === theirs?.session &&
+		memorySteps({ freeMemoryMib }) === memorySteps(state) &&
+		same(said, now)
+	);
+};
 
 const sameRunOfPeer = (
 	{ peer: { document: was } }: State,
@@ -122,7 +136,7 @@ const sameWitnessSight = (before: State, state: State): boolean =>
 
 /** True when nothing that a document is made of was replaced in this step: the common case, and cheap to see. */
 const untouched = (before: State, state: State): boolean =>
-	state.published !== '' &&
+	state.published !== null &&
 	before.config === state.config &&
 	before.persisted === state.persisted &&
 	before.resources?.value === state.resources?.value &&
@@ -153,24 +167,15 @@ export const publishRule = (draft: Draft): void => {
 	const { state } = draft;
 	if (untouched(draft.before, state)) return;
 	const theirs = state.peer.document;
-	const fingerprint = JSON.stringify([
-		content(state),
-		theirs === null ? null : [theirs.bootId, theirs.session],
-		memorySteps(state),
-	]);
-	if (fingerprint === state.published) return;
-	const seq = state.documentSeq + 1;
-	draft.state = { ...state, documentSeq: seq, published: fingerprint };
-	draft.actions.push({
-		type: 'publish',
-		document: {
-			...content(state),
-			seq,
-			heard:
-				theirs === null
-					? null
-					: { bootId: theirs.bootId, session: theirs.session, seq: theirs.seq },
-			freeMemoryMib: state.freeMemoryMib,
-		},
-	});
+	const now = content(state);
+	if (saidBefore(state, now)) return;
+	const document = {
+		...now,
+		seq: state.documentSeq + 1,
+		heard:
+			theirs === null ? null : { bootId: theirs.bootId, session: theirs.session, seq: theirs.seq },
+		freeMemoryMib: state.freeMemoryMib,
+	};
+	draft.state = { ...state, documentSeq: document.seq, published: document };
+	draft.actions.push({ type: 'publish', document });
 };

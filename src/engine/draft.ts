@@ -91,17 +91,14 @@ export const busy = (
 	subject: string,
 	types: readonly CarriedAction['type'][],
 ): boolean => {
-	for (const id in state.inFlight) {
-		const action = state.inFlight[id]?.action;
-		if (action !== undefined && types.includes(action.type) && subjectOf(action) === subject)
-			return true;
-	}
+	for (const { action } of state.inFlight)
+		if (types.includes(action.type) && subjectOf(action) === subject) return true;
 	return false;
 };
 
 /** True while the same is under way: two levels of a host may be asked at the same time. */
 const underWay = (state: State, wish: Wish): boolean =>
-	Object.values(state.inFlight).some(
+	state.inFlight.some(
 		({ action }) =>
 			action.type === wish.type &&
 			subjectOf(action) === subjectOf(wish) &&
@@ -133,7 +130,7 @@ export const start = (draft: Draft, wish: Wish, limitMs?: number): boolean => {
 	draft.state = {
 		...state,
 		nextId: state.nextId + 1,
-		inFlight: { ...state.inFlight, [action.id]: { action, sinceMs: nowMs } },
+		inFlight: [...state.inFlight, { action, sinceMs: nowMs }],
 	};
 	draft.actions.push(action);
 	note(draft, wish.type === 'query-power' ? 'debug' : 'info', `action ${wish.type}`, {

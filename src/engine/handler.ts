@@ -74,7 +74,7 @@ const refusal = (state: State, call: PendingCall): string | null => {
 
 /** A promote that we started and whose end we still await; a late one of an earlier decision is none. */
 const promoteOpen = (state: State, resource: ResourceName): boolean =>
-	Object.values(state.inFlight).some(
+	state.inFlight.some(
 		({ action }) =>
 			action.type === 'promote' &&
 			action.resource === resource &&

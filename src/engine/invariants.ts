@@ -45,8 +45,9 @@ const assertRecords = (before: State, after: State): void => {
 
 const assertActions = (before: State, after: State): void => {
 	const { self } = after.config;
-	for (const { action } of Object.values(after.inFlight)) {
-		if (before.inFlight[action.id] !== undefined) continue;
+	for (const flight of after.inFlight) {
+		const { action } = flight;
+		if (before.inFlight.includes(flight)) continue;
 		if (action.type === 'create-vm' || action.type === 'unpause-vm') {
 			const vm = after.config.vms.find((each) => each.vm === action.vm);
 			const record = vm === undefined ? undefined : after.persisted.resources[vm.resource]?.record;

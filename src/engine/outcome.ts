@@ -250,12 +250,12 @@ const apartEnded = (
 
 /** Takes in how an action ended. */
 export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void => {
-	const flight: InFlight | undefined = draft.state.inFlight[id];
+	const flight: InFlight | undefined = draft.state.inFlight.find(({ action }) => action.id === id);
 	if (flight === undefined) {
 		note(draft, 'debug', 'the end of an action nobody waits for', { id });
 		return;
 	}
-	const { [String(id)]: _ended, ...rest } = draft.state.inFlight;
+	const rest = draft.state.inFlight.filter((each) => each !== flight);
 	draft.state = { ...draft.state, inFlight: rest };
 	const { action } = flight;
 	keepRetry(draft, action, outcome);

@@ -102,14 +102,13 @@ const reconnectPauseMs = 10_000;
 /** A few times under each record: a refused resync goes through once joined, a real split brain only repeats itself. */
 const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObservation): void => {
 	const { state, nowMs } = draft;
-	const key = `reconnect/${resource}`;
-	const tried = state.retries[key];
+	const tried = state.reconnects[resource];
 	const generation = recordOf(state, resource)?.generation ?? 0;
 	// A resync that was refused passed through its first states: only equal copies end the count.
 	if (isEstablishedUpToDate(observed)) {
 		if (tried === undefined) return;
-		const { [key]: _cleared, ...rest } = state.retries;
-		draft.state = { ...state, retries: rest };
+		const { [resource]: _cleared, ...rest } = state.reconnects;
+		draft.state = { ...state, reconnects: rest };
 		return;
 	}
 	if (observed.connection !== 'StandAlone' || busy(state, resource, ['resource-up'])) return;
@@ -127,9 +126,9 @@ const reconnect = (draft: Draft, resource: ResourceName, observed: ResourceObser
 	if (!start(draft, { type: 'resource-connect', resource, generation })) return;
 	draft.state = {
 		...draft.state,
-		retries: {
-			...draft.state.retries,
-			[key]: {
+		reconnects: {
+			...draft.state.reconnects,
+			[resource]: {
 				failures: failures + 1,
 				unknowns: 0,
 				notBeforeMs: nowMs + reconnectPauseMs,

@@ -230,9 +230,11 @@ export interface State {
 	readonly requests: readonly PendingRequest[];
 	readonly forwarded: readonly ForwardedRequest[];
 	readonly forwardedReplies: readonly ForwardedReply[];
-	readonly inFlight: Readonly<Record<string, InFlight>>;
+	readonly inFlight: readonly InFlight[];
 	readonly nextId: number;
 	readonly retries: Readonly<Record<string, Retry>>;
+	/** Connects of a resource that DRBD gave up, under the generation that `detail` says. */
+	readonly reconnects: Readonly<Record<ResourceName, Retry>>;
 	/** The own fence device, as the peer would use it, is not this host's. */
 	readonly ownDeviceWrong: boolean;
 	/** Null before the first preflight. */
@@ -244,8 +246,8 @@ export interface State {
 	readonly left: boolean;
 	readonly stretched: boolean;
 	readonly documentSeq: number;
-	/** What the last published document was made of, to publish only changes. */
-	readonly published: string;
+	/** The document that was published last, to publish only changes. */
+	readonly published: PeerDocument | null;
 }
 
 export interface Step {
@@ -362,9 +364,10 @@ export const initialState = (
 	requests: [],
 	forwarded: [],
 	forwardedReplies: [],
-	inFlight: {},
+	inFlight: [],
 	nextId: 1,
 	retries: {},
+	reconnects: {},
 	ownDeviceWrong: false,
 	armBlockers: null,
 	diskProblem: null,
@@ -373,5 +376,5 @@ export const initialState = (
 	left: false,
 	stretched: false,
 	documentSeq: 0,
-	published: '',
+	published: null,
 });

@@ -83,15 +83,16 @@ const changeHold = (draft: Draft, vm: EngineVm, hold: string | null): void => {
 
 /** Starts what this host owns and is wanted: by priority, `after` first, memory checked, a few at a time. */
 export const startRule = (draft: Draft): void => {
-	const absent = draft.state.config.vms
-		.filter(({ vm }) => presenceOf(draft.state, vm) === 'absent' && !starting(draft.state, vm))
-		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
-	for (const vm of absent) {
+	const due: EngineVm[] = [];
+	for (const vm of draft.state.config.vms) {
 		const { state } = draft;
-		if (!startAllowed(state, vm) || state.leaving) {
-			changeHold(draft, vm, null);
-			continue;
-		}
+		if (presenceOf(state, vm.vm) !== 'absent' || starting(state, vm.vm)) continue;
+		if (startAllowed(state, vm) && !state.leaving) due.push(vm);
+		else changeHold(draft, vm, null);
+	}
+	due.sort((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
+	for (const vm of due) {
+		const { state } = draft;
 		if (busy(state, vm.vm, ['destroy-vm', 'shutdown-vm'])) continue;
 		const { vanishedMs } = vmStateOf(state, vm.vm);
 		if (vanishedMs !== null && draft.nowMs < vanishedMs + vanishPatienceMs) {

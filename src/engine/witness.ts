@@ -40,7 +40,7 @@ export const changeMemory = (draft: Draft, change: Partial<WitnessMemory>): void
 /** One command at a time, and none before an answer that is younger than an unknown end. True when sent. */
 export const send = (draft: Draft, command: WitnessCommand): boolean => {
 	const { inFlight, witness } = draft.state;
-	if (Object.values(inFlight).some(({ action }) => action.type === 'witness')) return false;
+	if (inFlight.some(({ action }) => action.type === 'witness')) return false;
 	if (witness.unknownMs !== null) return false;
 	return start(draft, { type: 'witness', command });
 };

@@ -112,7 +112,7 @@ const newsOf = ({ seq: _seq, heard: _heard, freeMemoryMib, ...news }: PeerDocume
 export const toldAndNew = (state: State, nowMs: number, last: PeerDocument | null) => {
 	const tick = { type: 'tick' } as const;
 	if (last === null || publishedBy(step(state, tick, nowMs).actions) !== null) return null;
-	const anew = publishedBy(step({ ...state, published: '' }, tick, nowMs).actions);
+	const anew = publishedBy(step({ ...state, published: null }, tick, nowMs).actions);
 	return { told: newsOf(last), anew: anew === null ? null : newsOf(anew) };
 };
 
@@ -202,7 +202,7 @@ export class Host {
 
 	/** The action of this type that is under way. */
 	open<Type extends CarriedAction['type']>(type: Type): Extract<CarriedAction, { type: Type }>[] {
-		return Object.values(this.state.inFlight)
+		return this.state.inFlight
 			.map(({ action }) => action)
 			.filter((action) => action.type === type) as Extract<CarriedAction, { type: Type }>[];
 	}

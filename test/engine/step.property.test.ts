@@ -106,7 +106,7 @@ const feed = (host: Host, input: Input): void => {
 		host.take(input);
 		return;
 	}
-	const [flight] = Object.values(host.state.inFlight);
+	const [flight] = host.state.inFlight;
 	if (flight === undefined) return;
 	const { action } = flight;
 	const devices = 'level' in action ? devicesAt(host.state, action.level) : [];
