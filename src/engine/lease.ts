@@ -48,9 +48,6 @@ const voteRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const held = voteHeld(state, nowMs);
 	const { votelessMs, round, votedMs } = state.witness;
-	const { witness } = state.config;
-	if (held && votedMs !== null && witness !== null)
-		wakeBy(draft, votedMs + witness.leaseMs - witness.pauseLeadMs);
 	if (held === (votelessMs === null)) return;
 	if (!held && nowMs < knowsVotesMs(state)) {
 		wakeBy(draft, knowsVotesMs(state));

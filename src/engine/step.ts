@@ -41,6 +41,7 @@ import {
 	unpauseRule,
 } from '#src/engine/vm.ts';
 import { witnessPushRule, witnessRule } from '#src/engine/witness.ts';
+import { lapseMs } from '#src/engine/voters.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 
 /**
@@ -155,30 +156,29 @@ export const step = (
 	};
 	noteStall(draft);
 	observe(draft, event);
-	const resting = nowMs < rest.untilMs && !isNews(state, draft.state, nowMs);
-	if (resting && rest.spared) return endOf(draft, rest.untilMs, rest.untilMs);
+	const untilMs = Math.min(rest.untilMs, lapseMs(state, state.steppedAtMs));
+	const resting = nowMs < untilMs && !isNews(state, draft.state, nowMs);
+	if (resting && rest.spared) return endOf(draft, rest.untilMs);
 	const { state: observed, actions, notes } = draft;
 	const done = actions.length + notes.length;
 	for (const rule of rules) rule(draft);
 	assertInvariants(state, draft.state);
 	if (draft.state !== observed || actions.length + notes.length > done) {
 		if (resting) noteUnannounced(draft, observed);
-		return endOf(draft, draft.wakeAtMs, 0);
+		return { ...endOf(draft, draft.wakeAtMs), restUntilMs: 0 };
 	}
-	// What the rules are spared must not shift the steps that follow: the earlier moment stays.
-	const wakeAtMs = resting ? rest.untilMs : draft.wakeAtMs;
-	return endOf(draft, wakeAtMs, wakeAtMs);
+	// What the rules are spared must not shift the steps that follow: the moment that was announced stays.
+	return endOf(draft, resting ? rest.untilMs : draft.wakeAtMs);
 };
 
-const endOf = (
-	{ before, state, actions, notes }: Draft,
-	wakeAtMs: MonotonicMs,
-	restUntilMs: MonotonicMs,
-): Step => ({
-	state,
-	persist: state.persisted === before.persisted ? null : state.persisted,
-	actions,
-	notes,
-	wakeAtMs: Number.isFinite(wakeAtMs) ? wakeAtMs : null,
-	restUntilMs,
-});
+const endOf = ({ before, state, actions, notes, nowMs }: Draft, announcedMs: MonotonicMs): Step => {
+	const wakeAtMs = Math.min(announcedMs, lapseMs(state, nowMs));
+	return {
+		state,
+		persist: state.persisted === before.persisted ? null : state.persisted,
+		actions,
+		notes,
+		wakeAtMs: Number.isFinite(wakeAtMs) ? wakeAtMs : null,
+		restUntilMs: announcedMs,
+	};
+};

@@ -1,6 +1,5 @@
 import { localOf, observedOf, recordOf } from '#src/engine/draft.ts';
 import type { Proof, State } from '#src/engine/state.ts';
-import type { WitnessView } from '#src/engine/state-witness.ts';
 import { isConnected } from '#src/drbd/role.ts';
 import type { MonotonicMs, ResourceName } from '#src/ports.ts';
 import type { WitnessHost, WitnessRecord } from '#src/ports-witness.ts';
@@ -54,9 +53,6 @@ export const misfit = (state: State): string | null => {
 
 /** An answer that is older than this says nothing of now, ms. */
 const freshMs = 3000;
-
-/** When an answer says nothing of the present any more. */
-export const staleMs = ({ sentMs }: WitnessView): MonotonicMs => sentMs + freshMs + 1;
 
 /** The witness answered a moment ago. */
 export const witnessAnswers = (state: State, nowMs: MonotonicMs): boolean =>
@@ -142,6 +138,23 @@ export const voteHeld = (state: State, nowMs: MonotonicMs): boolean => {
 	if (vote !== 'held' || votedMs === null || witness === null) return false;
 	// What the heartbeat thread said is old when this loop was stalled.
 	return nowMs < votedMs + witness.leaseMs - witness.pauseLeadMs;
+};
+
+/**
+ * When the vote ends and when the witness's answer is none any more, unless they are renewed: the earlier of those
+ * that are after `nowMs`. Both are renewed all the time, so no rule announces them.
+ */
+export const lapseMs = (
+	{ config, witness: { view, votedMs } }: State,
+	nowMs: MonotonicMs,
+): MonotonicMs => {
+	if (config.witness === null) return Number.POSITIVE_INFINITY;
+	const { leaseMs, pauseLeadMs } = config.witness;
+	const ends = [
+		view === null ? 0 : view.sentMs + freshMs + 1,
+		votedMs === null ? 0 : votedMs + leaseMs - pauseLeadMs,
+	];
+	return Math.min(...ends.filter((endMs) => endMs > nowMs));
 };
 
 /** The peer's present number of renewals was first read so long ago (V1), ms; null when it never was. */

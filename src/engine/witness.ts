@@ -17,7 +17,6 @@ import {
 	claimedByPeer,
 	memoryOf,
 	misfit,
-	staleMs,
 	witnessAnswers,
 	witnessGrants,
 	witnessRecord,
@@ -106,7 +105,6 @@ const usableRule = (draft: Draft): void => {
 		note(draft, 'error', 'the witness lost what it had: it grants nothing', { why: wrong });
 	}
 	const now = witnessGrants(draft.state, nowMs);
-	if (view !== null && now) wakeBy(draft, staleMs(view));
 	if (now === usable) return;
 	changeWitness(draft, { usable: now, usableSinceMs: nowMs });
 	note(draft, now ? 'info' : 'warn', now ? 'the witness grants' : 'the witness grants nothing', {
