@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { WitnessAnswer, WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
@@ -101,11 +102,19 @@ export class WitnessConnection {
 		this.#give(this.#open?.redis ?? null);
 	}
 
-	/** Gives a connection up at once: what has not left this host is not sent any more. */
+	/**
+	 * Gives a connection up at once. A command that was sent may be carried out all the same, and long after: a stalled
+	 * server reads it when it goes on, and over TLS our kernel even sends what still waits here. What makes that
+	 * harmless is that every command names the claim, generation or renewals it was decided under. The reset merely
+	 * lets the kernel forget what it has not sent.
+	 */
 	#give(redis: Redis | null): void {
 		if (redis === null) return;
 		if (this.#open?.redis === redis) this.#open = null;
-		const { stream } = redis as { readonly stream?: { destroy(): void } };
+		const { stream } = redis as { readonly stream?: Socket };
+		// Before ioredis ends it in order: a connection that is being closed cannot be reset any more.
+		if (stream !== undefined && this.#access.tls === null && !stream.connecting)
+			stream.resetAndDestroy();
 		redis.disconnect();
 		stream?.destroy();
 	}
@@ -182,6 +191,9 @@ export class WitnessConnection {
 	#failure({ redis, runId }: Open, sentMs: number, error: unknown): WitnessOutcome {
 		if (!isReply(error)) {
 			this.#give(redis);
+			// At once, not at the next command: one renewal that is lost shall not cost the one after it, too. An
+			// attempt that fails is not repeated here, so there are never more of them than commands.
+			if (this.#open === null && !this.#closed) void this.open();
 			return unknown(`the witness did not answer: ${messageOf(error)}`);
 		}
 		const { message } = error;

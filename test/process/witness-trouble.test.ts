@@ -105,10 +105,36 @@ test('a witness that does not answer is unknown after 800 ms, and nothing is sen
 	t.is(again.record?.hosts['alpha']?.renewals, (after.record?.hosts['alpha']?.renewals ?? 9) + 1);
 });
 
+test('a witness that stalls for a second costs one renewal and not two', async (t) => {
+	const server = await witnessServer(t);
+	const connection = await connected(t, server);
+	await accepted(t, connection, seed);
+	server.signal('SIGSTOP');
+	setTimeout(() => server.signal('SIGCONT'), 1000);
+	const beganMs = performance.now();
+	t.is((await connection.send({ op: 'read', host: 'alpha' })).result, 'unknown');
+	// The next second of the heartbeat thread, and a little for a machine that is busy.
+	await new Promise((resolve) => {
+		setTimeout(resolve, beganMs + 1200 - performance.now());
+	});
+	t.is((await connection.send({ op: 'read', host: 'alpha' })).result, 'succeeded');
+});
+
+test('a connection that is given up is reset, so that nothing waits in the kernel to be sent', async (t) => {
+	const server = await witnessServer(t);
+	const way = await heldBack(t, server.port);
+	const connection = new WitnessConnection(server.access({ port: way.port }), pairId);
+	t.is((await connection.open()).state, 'open');
+	connection.close();
+	await until('the connection is reset', () => way.errors.length > 0);
+	t.deepEqual(way.errors, ['ECONNRESET']);
+});
+
 /** A way to the server whose traffic can be held back and let go later, as a network may. */
 const heldBack = async (t: ExecutionContext, port: number) => {
 	let held: (() => void)[] | null = null;
 	const sockets: Socket[] = [];
+	const errors: string[] = [];
 	const proxy = createServer((client) => {
 		const server = createConnection(port, '127.0.0.1');
 		sockets.push(client, server);
@@ -118,7 +144,8 @@ const heldBack = async (t: ExecutionContext, port: number) => {
 		});
 		server.on('data', (bytes) => client.write(bytes));
 		// What was sent before is still on its way when the sender has given up.
-		for (const socket of [client, server]) socket.on('error', () => {});
+		server.on('error', () => {});
+		client.on('error', (error) => errors.push('code' in error ? String(error.code) : ''));
 	});
 	await new Promise<void>((resolve) => {
 		proxy.listen(0, '127.0.0.1', resolve);
@@ -130,6 +157,8 @@ const heldBack = async (t: ExecutionContext, port: number) => {
 	const address = proxy.address();
 	return {
 		port: typeof address === 'object' ? (address?.port ?? 0) : 0,
+		/** What the client's end was told, as codes of the system. */
+		errors,
 		hold: () => {
 			held = [];
 		},
