@@ -8,6 +8,7 @@ import {
 	claimHeld,
 	memoryOf,
 	selfFencedAtMs,
+	silentFromMs,
 	silentInWitnessMs,
 	witnessGrants,
 	witnessRecord,
@@ -62,11 +63,9 @@ const renewsNoMore = (draft: Draft): boolean => {
 	const silentMs = silentInWitnessMs(state, nowMs);
 	const { view, peerRead } = state.witness;
 	if (silentMs === null || view === null || peerRead === null) return false;
-	const neededMs = state.peer.met ? 2 * renewMs : (state.config.witness?.takeMs ?? 0);
-	if (silentMs < neededMs) {
-		wakeBy(draft, nowMs + neededMs - silentMs);
-		return false;
-	}
+	const takenMs = peerRead.atMs + (state.config.witness?.takeMs ?? 0);
+	if (!state.peer.met) wakeBy(draft, takenMs);
+	if (nowMs < (state.peer.met ? silentFromMs(peerRead) : takenMs)) return false;
 	// Both hosts may renew at the same moment: then every other read just misses a renewal, and only a read that
 	// was asked for more than an interval after the first one says that none came.
 	return view.sentMs - peerRead.atMs > 1.5 * renewMs;

@@ -19,7 +19,7 @@ import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladde
 import { mayExclude } from '#src/engine/outdate.ts';
 import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { FenceHold, State } from '#src/engine/state.ts';
-import { aliveInWitness, aliveUntilMs, arbiterOf, claimHeld } from '#src/engine/voters.ts';
+import { aliveInWitness, arbiterOf, claimHeld } from '#src/engine/voters.ts';
 import { couldTakeOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
 import {
@@ -200,12 +200,13 @@ export const holdWords = (hold: FenceHold | null, nowMs: number): string | null 
 };
 
 /** Nobody claims for this host in the witness: what keeps it from claiming. */
-const unclaimed = (draft: Draft): FenceHold => {
-	const { state, nowMs } = draft;
+const unclaimed = ({ state, nowMs }: Draft): FenceHold => {
 	const { peer } = state.config;
-	if (!aliveInWitness(state, nowMs)) return because(`${peer} is not claimed in the witness`);
-	wakeBy(draft, aliveUntilMs(state) ?? nowMs);
-	return because(`${peer} renews its vote in the witness: it is alive`);
+	return because(
+		aliveInWitness(state, nowMs)
+			? `${peer} renews its vote in the witness: it is alive`
+			: `${peer} is not claimed in the witness`,
+	);
 };
 
 /** Why no `off` is sent now, or null. */

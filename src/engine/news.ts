@@ -1,6 +1,6 @@
 import type { PeerState, State } from '#src/engine/state.ts';
 import type { WitnessState, WitnessView } from '#src/engine/state-witness.ts';
-import { memoryOf, voteHeld, witnessGrants } from '#src/engine/voters.ts';
+import { memoryOf, misfit, silentFromMs, voteHeld, witnessAnswers } from '#src/engine/voters.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 import type { WitnessRecord } from '#src/ports-witness.ts';
 import { same } from '#src/std/same.ts';
@@ -52,11 +52,21 @@ const onlyRenewed = (before: WitnessRecord | null, after: WitnessRecord | null):
 	);
 };
 
-/** Nobody waits for what this answer says: the peer is heard, or it was silent there long enough before. */
-const nobodyWaits = ({ peer, witness }: State, view: WitnessView): boolean => {
-	const { peerRead } = witness;
-	if (peer.hearing !== 'silent') return true;
-	return peerRead !== null && view.sentMs - peerRead.atMs > 1.5 * renewMs;
+/**
+ * Nobody waits for what this answer says of the peer: it is heard; it went on renewing, so that whoever waits for its
+ * silence waits on; or it was silent there long enough before.
+ */
+const nobodyWaits = (
+	before: State,
+	after: State,
+	view: WitnessView,
+	nowMs: MonotonicMs,
+): boolean => {
+	const { peerRead } = before.witness;
+	if (before.peer.hearing !== 'silent') return true;
+	if (peerRead === null) return false;
+	if (nowMs < silentFromMs(peerRead)) return true;
+	return peerRead === after.witness.peerRead && view.sentMs - peerRead.atMs > 1.5 * renewMs;
 };
 
 const answerRefreshed = (before: State, after: State, nowMs: MonotonicMs): boolean => {
@@ -67,13 +77,12 @@ const answerRefreshed = (before: State, after: State, nowMs: MonotonicMs): boole
 	if (was.runId !== is.runId || was.trouble !== is.trouble) return false;
 	// What was read before the vote came back says nothing (V3).
 	if (was.sentMs < before.witness.voteBackMs) return false;
-	if (before.peer.hearing === 'silent' && before.witness.peerRead !== after.witness.peerRead)
-		return false;
 	return (
-		nobodyWaits(before, was) &&
+		nobodyWaits(before, after, was, nowMs) &&
 		onlyRenewed(was.record, is.record) &&
-		witnessGrants(before, nowMs) &&
-		witnessGrants(after, nowMs)
+		witnessAnswers(before, nowMs) &&
+		misfit(before) === null &&
+		misfit(after) === null
 	);
 };
 

@@ -140,12 +140,16 @@ export const voteHeld = (state: State, nowMs: MonotonicMs): boolean => {
 	return nowMs < votedMs + witness.leaseMs - witness.pauseLeadMs;
 };
 
+/** From then on the peer counts as one that renews no more, unless it is read to have renewed. */
+export const silentFromMs = ({ atMs }: { readonly atMs: MonotonicMs }): MonotonicMs =>
+	atMs + 2 * renewMs;
+
 /**
- * When the vote ends and when the witness's answer is none any more, unless they are renewed: the earlier of those
- * that are after `nowMs`. Both are renewed all the time, so no rule announces them.
+ * When the vote ends, the witness's answer is none any more, and the peer has not renewed its vote for too long, unless
+ * they are renewed: the earliest of those that are after `nowMs`. That happens all the time, so no rule announces them.
  */
 export const lapseMs = (
-	{ config, witness: { view, votedMs } }: State,
+	{ config, witness: { view, votedMs, peerRead } }: State,
 	nowMs: MonotonicMs,
 ): MonotonicMs => {
 	if (config.witness === null) return Number.POSITIVE_INFINITY;
@@ -153,6 +157,7 @@ export const lapseMs = (
 	const ends = [
 		view === null ? 0 : view.sentMs + freshMs + 1,
 		votedMs === null ? 0 : votedMs + leaseMs - pauseLeadMs,
+		...(peerRead === null ? [] : [silentFromMs(peerRead), peerRead.atMs + 3 * renewMs]),
 	];
 	return Math.min(...ends.filter((endMs) => endMs > nowMs));
 };
@@ -164,17 +169,15 @@ export const silentInWitnessMs = (state: State, nowMs: MonotonicMs): number | nu
 	return nowMs - peerRead.atMs;
 };
 
-/** Until when the peer's last renewal says that it lives; null when none was seen in this run of the witness. */
-export const aliveUntilMs = ({ witness: { peerRead, view } }: State): MonotonicMs | null => {
-	if (peerRead === null || peerRead.renewals === null || peerRead.runId !== view?.runId)
-		return null;
-	return peerRead.atMs + 3 * renewMs;
-};
-
 /** The peer was seen to renew a moment ago: it lives, wherever it is. */
 export const aliveInWitness = (state: State, nowMs: MonotonicMs): boolean => {
-	const untilMs = aliveUntilMs(state);
-	return untilMs !== null && nowMs < untilMs && witnessGrants(state, nowMs);
+	const silentMs = silentInWitnessMs(state, nowMs);
+	return (
+		witnessGrants(state, nowMs) &&
+		state.witness.peerRead?.renewals !== null &&
+		silentMs !== null &&
+		silentMs < 3 * renewMs
+	);
 };
 
 /**
