@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { parse } from 'yaml';
 import { runScenario } from '#src/sim/run.ts';
@@ -20,6 +20,27 @@ test('there are scenarios, each with its story', (t) => {
 	for (const name of names) {
 		t.is(load(name).name, name);
 		t.regex(readFileSync(`${folder}/${name}/README.md`, 'utf8'), /^# .+\n\n[\s\S]{100}/);
+	}
+});
+
+test('an expectation asks for alerts that exist, and rules out what could be seen', (t) => {
+	const traces = names
+		.map((name) => `${folder}/${name}/trace.expect`)
+		.filter((file) => existsSync(file))
+		.map((file) => readFileSync(file, 'utf8'))
+		.join('');
+	const engine = readdirSync('src/engine')
+		.map((file) => readFileSync(`src/engine/${file}`, 'utf8'))
+		.join('');
+	for (const name of names) {
+		for (const expectation of load(name).expect) {
+			for (const sight of Object.values(expectation)) {
+				if (typeof sight !== 'object' || sight.condition === undefined) continue;
+				t.true(existsSync(`docs/runbook/${sight.condition}.md`), `${name}: ${sight.condition}`);
+			}
+			const note = ('never' in expectation ? expectation.never.note : undefined) ?? '';
+			t.true(traces.includes(note) || engine.includes(note), `${name}: nobody says "${note}"`);
+		}
 	}
 });
 
