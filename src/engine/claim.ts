@@ -123,7 +123,9 @@ const voidRecord = (draft: Draft): void => {
 	const memory = memoryOf(state);
 	if (!inContact(state) || theirs === null) return;
 	const stuck = memory.claiming && !voids(state) && state.witness.settled === 'unusable';
-	if (theirs.voidBelow <= memory.voidBelow && !(stuck && state.witness.claimSent)) return;
+	// A takeover of ours that the other host cannot learn of stands in the way just as the claim does.
+	const standing = state.witness.claimSent || unadopted(state);
+	if (theirs.voidBelow <= memory.voidBelow && !(stuck && standing)) return;
 	const seen = Math.max(memory.version, theirs.version, state.witness.view?.record?.version ?? 0);
 	const voidBelow = theirs.voidBelow > memory.voidBelow ? theirs.voidBelow : voidStep + seen;
 	changeMemory(draft, { voidBelow, confirmedRunId: null });

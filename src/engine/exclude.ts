@@ -25,6 +25,7 @@ import {
 	excludedForLoss,
 	nextGeneration,
 	silentInWitnessMs,
+	staysPaused,
 	witnessRecord,
 } from '#src/engine/voters.ts';
 import { changeWitness, send } from '#src/engine/witness.ts';
@@ -169,7 +170,7 @@ const releaseRule = (draft: Draft, witness: WitnessRecord): void => {
 		if (record?.owner !== self || !record.inSync.includes(peer) || record.journal !== null)
 			continue;
 		if (presence !== 'paused' && presence !== 'absent') continue;
-		if (observed === undefined || isConnected(observed)) continue;
+		if (!staysPaused(state, vm) || observed === undefined || isConnected(observed)) continue;
 		const change = { owner: null };
 		if (sendRecord(draft, resource, change, witness, { by: leap.change, takeover: undefined }))
 			note(draft, 'warn', 'a paused VM is let go: this host has no vote', { vm });

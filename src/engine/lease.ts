@@ -16,6 +16,8 @@ import {
 	leaseInForce,
 	leaseReleased,
 	memoryOf,
+	saysUnarmed,
+	staysPaused,
 	voteHeld,
 	voteNeeded,
 	witnessed,
@@ -47,14 +49,15 @@ const knowsVotesMs = (state: State): number => state.steadySinceMs + startMs;
 const voteRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const held = voteHeld(state, nowMs);
-	const { votelessMs, round, votedMs } = state.witness;
+	const { votelessMs, round } = state.witness;
 	if (held === (votelessMs === null)) return;
 	if (!held && nowMs < knowsVotesMs(state)) {
 		wakeBy(draft, knowsVotesMs(state));
 		return;
 	}
 	if (held) {
-		changeWitness(draft, { votelessMs: null, voteBackMs: votedMs ?? nowMs, round: round + 1 });
+		// A late echo was sent before much that was written since: only what is asked for from now on is news.
+		changeWitness(draft, { votelessMs: null, voteBackMs: nowMs, round: round + 1 });
 		if (leaseInForce(state)) note(draft, 'info', 'this host has a vote', {});
 	} else {
 		changeWitness(draft, { votelessMs: nowMs });
@@ -89,6 +92,13 @@ export const voteBlocker = (state: State, resource: string, nowMs: number): stri
 const instanceOf = (state: State, vm: EngineVm): string | null =>
 	state.vms?.value[vm.vm]?.instance ?? null;
 
+/** A pause of ours, which we undo when this host has the vote and the record. */
+export const rememberPause = (draft: Draft, vm: EngineVm): void => {
+	const instance = instanceOf(draft.state, vm);
+	const { paused } = memoryOf(draft.state);
+	if (instance !== null) changeMemory(draft, { paused: { ...paused, [vm.vm]: instance } });
+};
+
 /** At the vote's end: pauses what needs one, and remembers that it was us, durable before it is done. */
 const pauseRule = (draft: Draft): void => {
 	const firstMs = knowsVotesMs(draft.state);
@@ -101,11 +111,9 @@ const pauseRule = (draft: Draft): void => {
 		if (presenceOf(state, vm.vm) !== 'running' || !voteNeeded(state, vm.resource)) continue;
 		if (voteHeld(state, nowMs)) continue;
 		const record = recordOf(state, vm.resource);
-		const instance = instanceOf(state, vm);
-		if (record === undefined || instance === null) continue;
+		if (record === undefined || instanceOf(state, vm) === null) continue;
 		if (!start(draft, { type: 'pause-vm', vm: vm.vm, generation: record.generation })) continue;
-		const { paused } = memoryOf(state);
-		changeMemory(draft, { paused: { ...paused, [vm.vm]: instance } });
+		rememberPause(draft, vm);
 		note(draft, 'warn', 'a VM is paused: this host has no vote', { vm: vm.vm });
 	}
 };
@@ -148,13 +156,24 @@ const usable = (observed: ResourceObservation | undefined): boolean =>
 const voteDue = (state: State, vm: EngineVm, nowMs: number): boolean =>
 	voteNeeded(state, vm.resource) && !voteHeld(state, nowMs);
 
+/** A copy that was last seen running here and is not ours: a host that slept through its takeover has one. */
+const strays = (state: State, vm: EngineVm): boolean =>
+	leaseInForce(state) &&
+	state.vms?.value[vm.vm]?.presence === 'running' &&
+	recordOf(state, vm.resource)?.owner !== state.config.self;
+
+/** What must be paused for want of a vote. */
+const mustRest = (state: State, vm: EngineVm): boolean =>
+	voteNeeded(state, vm.resource) || strays(state, vm);
+
 /** When the look began that showed nothing runnable that needs a vote; null when something is, or may be. */
 const verifiedPausedMs = (state: State): number | null => {
 	if (state.vms === null || state.vmsUnknownSinceMs !== null) return null;
 	const still = state.config.vms.every(
 		(vm) =>
-			!voteNeeded(state, vm.resource) ||
-			['paused', 'absent', 'stopped', 'creating'].includes(presenceOf(state, vm.vm)),
+			!mustRest(state, vm) ||
+			(staysPaused(state, vm.vm) &&
+				['paused', 'absent', 'stopped', 'creating'].includes(presenceOf(state, vm.vm))),
 	);
 	return still ? state.witness.looked : null;
 };
@@ -182,6 +201,13 @@ const disarmRule = (draft: Draft): void => {
 	note(draft, 'info', 'no lease binds this host, and its watchdog rests: the pair is disarmed', {});
 };
 
+/** What the peer says of its watchdog is remembered: the next run of this agent may not hear it again. */
+const peerWatchdogRule = (draft: Draft): void => {
+	const peerUnarmed = saysUnarmed(draft.state);
+	if (peerUnarmed !== null && peerUnarmed !== memoryOf(draft.state).peerUnarmed)
+		changeMemory(draft, { peerUnarmed });
+};
+
 /** The watchdog that this host vouches for; null: its silence proves nothing. */
 export const vouchedWatchdogMs = (state: State): number | null => {
 	const { witness } = state.config;
@@ -195,7 +221,7 @@ export const vouchedWatchdogMs = (state: State): number | null => {
 
 const ordersOf = (draft: Draft): LeaseOrders => {
 	const { state } = draft;
-	const needs = state.config.vms.some(({ resource }) => voteNeeded(state, resource));
+	const needs = state.config.vms.some((vm) => mustRest(state, vm));
 	return {
 		renewal: { watchdogMs: vouchedWatchdogMs(state) },
 		confirmedRunId: memoryOf(state).confirmedRunId,
@@ -212,21 +238,31 @@ const resetRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const { witness } = state.config;
 	const { votedMs, resetAsked } = state.witness;
-	if (witness === null || resetAsked || vouchedWatchdogMs(state) === null) return;
-	const endMs = Math.max(
-		(votedMs ?? state.startedAtMs) + witness.leaseMs + resetAfterMs,
-		knowsVotesMs(state) + resetAfterMs,
-	);
 	const runs = state.config.vms.some(
 		(vm) => voteDue(state, vm, nowMs) && presenceOf(state, vm.vm) === 'running',
 	);
-	if (!runs) return;
+	const stray = state.config.vms.some((vm) => strays(state, vm));
+	if ((!runs && !stray) || witness === null) {
+		if (state.witness.overdueMs !== null)
+			changeWitness(draft, { overdueMs: null, resetAsked: false });
+		return;
+	}
+	const overdueMs = state.witness.overdueMs ?? nowMs;
+	if (state.witness.overdueMs === null) changeWitness(draft, { overdueMs });
+	if (resetAsked || vouchedWatchdogMs(state) === null) return;
+	// Counted from its first sight, too: what somebody starts by hand long after the vote's end is paused first. A
+	// copy that is not ours has as long as a vote would have let it run.
+	const leaseEndMs = runs ? (votedMs ?? state.startedAtMs) + witness.leaseMs : 0;
+	const seenMs = overdueMs + (runs ? 0 : witness.leaseMs);
+	const endMs = Math.max(leaseEndMs, seenMs, knowsVotesMs(state)) + resetAfterMs;
 	if (nowMs < endMs) {
 		wakeBy(draft, endMs);
 		return;
 	}
 	changeWitness(draft, { resetAsked: true });
-	const reason = 'a VM could not be paused after the last vote';
+	const reason = runs
+		? 'a VM could not be paused after the last vote'
+		: 'a VM that belongs to the other host could not be paused';
 	note(draft, 'error', 'this host resets itself', { reason });
 	draft.actions.push({ type: 'reset-host', reason });
 };
@@ -235,6 +271,7 @@ const resetRule = (draft: Draft): void => {
 export const leaseRule = (draft: Draft): void => {
 	if (draft.state.config.witness === null) return;
 	disarmRule(draft);
+	peerWatchdogRule(draft);
 	const rested = draft.state.witness.orders?.released === true;
 	if (rested && !leaseReleased(draft.state)) changeWitness(draft, { restedMs: draft.nowMs });
 	voteRule(draft);

@@ -187,14 +187,16 @@ const outdateEnded = (draft: Draft, resource: string): void => {
 
 const seedPauseMs = 3000;
 
-/** A pause that ended unknown may still come. */
+/** A pause or an unpause that ended unknown may still come. */
 const latePauseMs = 30_000;
 
-const pauseEnded = (draft: Draft, { result }: Outcome): void => {
-	if (draft.state.config.witness === null) return;
+/** What was seen before the end of a pause or an unpause says nothing of what is true after it. */
+const pauseEnded = (draft: Draft, { result }: Outcome, type: 'pause-vm' | 'unpause-vm'): void => {
+	const { config, witness } = draft.state;
+	if (config.witness === null) return;
+	const key = type === 'pause-vm' ? 'pausesUntilMs' : 'unpausesUntilMs';
 	const lateMs = result === 'unknown' ? latePauseMs : 0;
-	const pausesUntilMs = Math.max(draft.state.witness.pausesUntilMs, draft.nowMs + lateMs);
-	changeWitness(draft, { pausesUntilMs });
+	changeWitness(draft, { [key]: Math.max(witness[key], draft.nowMs + lateMs) });
 };
 
 /** A command to the witness ended: what it said is taken in, also when it refused. */
@@ -302,12 +304,12 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			apartEnded(draft, action.type, action.resource, outcome);
 			return;
 		case 'pause-vm':
-			pauseEnded(draft, outcome);
+		case 'unpause-vm':
+			pauseEnded(draft, outcome, action.type);
 			return;
 		case 'witness':
 			witnessEnded(draft, action.command, outcome);
 			return;
-		case 'unpause-vm':
 		case 'resource-reconnect':
 		case 'detach':
 		case 'fail-io':

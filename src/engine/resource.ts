@@ -14,6 +14,7 @@ import {
 	wakeBy,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
+import { rememberPause } from '#src/engine/lease.ts';
 import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
@@ -199,7 +200,8 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 
 /** A Primary that the record gave to the other host: stopped and frozen for good, never resumed (V15). */
 export const supersededRule = (draft: Draft): void => {
-	for (const { vm, resource } of draft.state.config.vms) {
+	for (const each of draft.state.config.vms) {
+		const { vm, resource } = each;
 		const { state } = draft;
 		const record = recordOf(state, resource);
 		const presence = presenceOf(state, vm);
@@ -207,11 +209,13 @@ export const supersededRule = (draft: Draft): void => {
 		if (presence === 'absent' || presence === 'unknown' || presence === 'dying') continue;
 		const observed = observedOf(state, resource);
 		if (presence === 'running') {
-			if (start(draft, { type: 'pause-vm', vm, generation: record.generation }))
-				note(draft, 'error', 'a VM runs here that belongs to the other host: it is paused', {
-					vm,
-					owner: record.owner,
-				});
+			if (!start(draft, { type: 'pause-vm', vm, generation: record.generation })) continue;
+			// Nobody's VM: if this host takes it back, it goes on.
+			if (record.owner === null) rememberPause(draft, each);
+			note(draft, 'error', 'a VM runs here that belongs to the other host: it is paused', {
+				vm,
+				owner: record.owner,
+			});
 			continue;
 		}
 		// Let go for want of a vote: whoever takes the VM decides about the paused domain.
@@ -225,7 +229,8 @@ export const supersededRule = (draft: Draft): void => {
 /** True when a copy of the VM on this host waits for its release although the other host owns it. */
 export const superseded = (state: State, vm: EngineVm): boolean => {
 	const record = localOf(state, vm.resource)?.record;
-	const presence = presenceOf(state, vm.vm);
+	// As it was last seen: that the hypervisor does not answer makes nothing better.
+	const presence = state.vms?.value[vm.vm]?.presence;
 	return (
 		record !== undefined &&
 		record.owner !== state.config.self &&

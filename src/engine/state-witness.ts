@@ -60,9 +60,13 @@ export interface WitnessState {
 	readonly orders: LeaseOrders | null;
 	/** Until then a pause of ours may have its effect: what is seen running may be what was before. */
 	readonly pausesUntilMs: MonotonicMs;
+	/** Until then an unpause of ours may have its effect: what is seen paused may run the next moment. */
+	readonly unpausesUntilMs: MonotonicMs;
 	/** When this host's lease last rested, or when its agent started: its feeder takes a moment after that. */
 	readonly restedMs: MonotonicMs;
 	readonly closely: boolean;
+	/** Since when a VM is seen running here that needs a vote, and there is none. */
+	readonly overdueMs: MonotonicMs | null;
 	readonly resetAsked: boolean;
 }
 
@@ -78,7 +82,8 @@ export const initialWitness = (persisted: Persisted | null, nowMs: MonotonicMs):
 	vote: 'none',
 	votedMs: null,
 	voteBackMs: nowMs,
-	round: 0,
+	// Never that of an earlier run, which the peer may still name.
+	round: Math.floor(nowMs),
 	votelessMs: nowMs,
 	echo: null,
 	claimSinceMs: null,
@@ -89,7 +94,9 @@ export const initialWitness = (persisted: Persisted | null, nowMs: MonotonicMs):
 	looked: null,
 	orders: null,
 	pausesUntilMs: 0,
+	unpausesUntilMs: 0,
 	restedMs: nowMs,
 	closely: false,
+	overdueMs: null,
 	resetAsked: false,
 });

@@ -1,4 +1,4 @@
-import { localOf, observedOf, recordOf } from '#src/engine/draft.ts';
+import { busy, localOf, observedOf, recordOf } from '#src/engine/draft.ts';
 import type { Proof, State } from '#src/engine/state.ts';
 import { isConnected } from '#src/drbd/role.ts';
 import type { MonotonicMs, ResourceName } from '#src/ports.ts';
@@ -26,6 +26,7 @@ export const memoryOf = (state: State): WitnessMemory =>
 		version: 0,
 		generations: {},
 		voidBelow: 0,
+		peerUnarmed: false,
 		claiming: false,
 		disarmed: null,
 		paused: {},
@@ -190,20 +191,29 @@ export const aliveAtLastLook = (state: State, nowMs: MonotonicMs): boolean => {
 	return view !== null && nowMs - view.sentMs < leaseMs && aliveInWitness(state, view.sentMs);
 };
 
-/** The peer's watchdog, as it last said on every path, is armed and short enough. */
+/**
+ * The peer's watchdog, as it last said on every path, is armed and short enough. What it said to an earlier run of this
+ * agent counts as well: a peer that the witness cannot hear tells only its peer that it lost its watchdog.
+ */
 const watchdogVouches = (state: State): boolean => {
-	const { witness } = state.config;
+	const { witness, digest } = state.config;
 	const written = peerInWitness(state)?.watchdogMs ?? null;
-	const told = state.peer.document?.witness;
 	if (witness === null || written === null || written > witness.watchdogMs) return false;
-	if (state.peer.document === null) return true;
-	return (
-		told?.watchdogMs !== undefined &&
-		told.watchdogMs !== null &&
-		told.watchdogMs <= witness.watchdogMs &&
-		state.peer.document.configDigest === state.config.digest
-	);
+	if (memoryOf(state).peerUnarmed) return false;
+	return state.peer.document === null || state.peer.document.configDigest === digest;
 };
+
+/** What the peer tells of its watchdog is no reason to count on its silence. */
+export const saysUnarmed = (state: State): boolean | null => {
+	const { document } = state.peer;
+	if (document === null || state.config.witness === null) return null;
+	const told = document.witness?.watchdogMs ?? null;
+	return told === null || told > state.config.witness.watchdogMs;
+};
+
+/** Nothing lets the VM go on behind this look: no unpause of ours is under way, or may come late. */
+export const staysPaused = (state: State, vm: string): boolean =>
+	!busy(state, vm, ['unpause-vm']) && (state.witness.looked ?? 0) >= state.witness.unpausesUntilMs;
 
 const anyConnected = (state: State): boolean =>
 	state.config.vms.some(({ resource }) => {

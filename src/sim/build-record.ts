@@ -43,6 +43,7 @@ const firstMemory = (world: ScenarioWorld): WitnessMemory => ({
 	version: 1,
 	generations: Object.fromEntries(world.vms.map((vm) => [vm.name, 1])),
 	voidBelow: 0,
+	peerUnarmed: false,
 	claiming: false,
 	disarmed: null,
 	paused: {},

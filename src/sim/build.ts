@@ -250,6 +250,7 @@ const createVm = (
 		settledMs: 0,
 		ignoresShutdown: false,
 		createFails: new Map<string, number>(),
+		slowUnpauseMs: new Map<string, number>(),
 		staleAccepted: false,
 		forcedOn: new Set<string>(),
 		givenUp: new Set<string>(),

@@ -157,7 +157,12 @@ const checkAlive = (
 	if (record === undefined || record.wanted === 'stopped') return;
 	for (const each of open)
 		tell(simulation, 'world', `open: ${each.key} (${each.severity}): ${each.summary}`);
-	const about = open.filter((each) => each.severity !== 'info' && each.subject === vm.name);
+	// Where the owner's agent is dead nobody sees its VMs: that this is so is what a person has to know.
+	const blind = (each: Condition) =>
+		each.name === 'peer-agent-down' && each.subject === record.owner;
+	const about = open.filter(
+		(each) => each.severity !== 'info' && (each.subject === vm.name || blind(each)),
+	);
 	if (!about.some(({ next }) => next !== ''))
 		violate(simulation, 'I10', `${vm.name} is down or frozen and nobody is told what to do`);
 	else if (!excused)

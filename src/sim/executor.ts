@@ -112,6 +112,14 @@ const onXl = (simulation: Simulation, host: SimHost, work: () => void): void =>
 const onDrbd = (simulation: Simulation, host: SimHost, work: () => void): void =>
 	onTool(simulation, host, () => host.drbdHungUntilMs, work);
 
+/** `xl unpause` may wait for the device model, whose own disk may be frozen; `xl list` answers meanwhile. */
+const unpauseLater = (simulation: Simulation, host: SimHost, vm: SimVm, done: Done): void => {
+	const slowMs = vm.slowUnpauseMs.get(host.name);
+	vm.slowUnpauseMs.delete(host.name);
+	if (slowMs === undefined) unpauseVm(simulation, host, vm, done);
+	else onHost(simulation, host, slowMs, () => unpauseVm(simulation, host, vm, done));
+};
+
 const domainAction = (
 	simulation: Simulation,
 	host: SimHost,
@@ -122,7 +130,7 @@ const domainAction = (
 	if (action.type === 'create-vm') {
 		const { memoryMib } = simulation.timings;
 		createVm(simulation, host, vm, { memoryMib, byHand: false }, done);
-	} else if (action.type === 'unpause-vm') unpauseVm(simulation, host, vm, done);
+	} else if (action.type === 'unpause-vm') unpauseLater(simulation, host, vm, done);
 	else if (action.type === 'pause-vm') pauseVm(simulation, host, vm, done);
 	else if (action.type === 'shutdown-vm') shutdownVm(simulation, host, vm, done);
 	else destroyVm(simulation, host, vm, done);

@@ -22,6 +22,7 @@ import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
 import { changed, failDisk } from '#src/sim/replica.ts';
 import { tellDisk } from '#src/sim/state-disk.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
+import { failWatchdog } from '#src/sim/votes.ts';
 import { assert } from '#src/std/assert.ts';
 
 /** Carries out one step of a scenario on the world. */
@@ -95,6 +96,7 @@ const powerStep = (simulation: Simulation, host: SimHost, step: HostStep): boole
 	} else if (step.do === 'crash') panic(simulation, host);
 	else if (step.do === 'hang') hangHost(simulation, host, step.whole === true);
 	else if (step.do === 'resume') resumeHost(simulation, host);
+	else if (step.do === 'watchdog-fails') failWatchdog(host);
 	else if (step.do === 'gateway') {
 		host.gatewayAnswers = step.answers;
 		simulation.hooks.hearingMayChange();
@@ -174,6 +176,8 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 		replicaOf(host, vmNamed(simulation, step.vm)).broken = false;
 	} else if (step.do === 'create-fails') {
 		vmNamed(simulation, step.vm).createFails.set(host.name, step.times);
+	} else if (step.do === 'slow-unpause') {
+		vmNamed(simulation, step.vm).slowUnpauseMs.set(host.name, step.by);
 	} else if (step.do === 'late-promote') {
 		replicaOf(host, vmNamed(simulation, step.vm)).latePromoteMs = step.by;
 	} else if (step.do === 'xl-hang') host.xlHungUntilMs = nowMs + step.for;

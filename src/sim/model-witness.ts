@@ -36,6 +36,8 @@ export interface SimWatchdog {
 	readonly timeoutMs: number;
 	/** Fed for the first time in this boot. */
 	armed: boolean;
+	/** It counts no more, and the feeder says so. */
+	failed: boolean;
 	/** Until when the feeder was last allowed to feed, in true time. */
 	grantMs: number;
 	/** What it still had to count when it was held. */

@@ -7,8 +7,7 @@ import type { Loop } from '#src/loop.ts';
 import type { BeatFrame, Ears, Wire } from '#src/sim/model-wire.ts';
 import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
-import type { Queue, Timer } from '#src/sim/queue.ts';
-import { schedule } from '#src/sim/queue.ts';
+import { type Queue, schedule, type Timer } from '#src/sim/queue.ts';
 import type { deviceBehaviours } from '#src/sim/step.ts';
 import type {
 	ConnectionState,
@@ -111,6 +110,7 @@ export interface SimVm {
 	settledMs: number;
 	ignoresShutdown: boolean;
 	createFails: Map<HostName, number>;
+	slowUnpauseMs: Map<HostName, number>;
 	/** A person accepted the loss of newer writes. */
 	staleAccepted: boolean;
 	/** Hosts on which somebody promoted it by force: what was true of that copy a moment before is not any more. */

@@ -183,7 +183,9 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('guest', { ...vm, does: z.enum(['poweroff', 'reboot', 'crash']) }),
 	action('guest-ignores-shutdown', vm),
 	action('create-fails', { ...onVm, times: z.int().min(1).max(100).default(1) }),
+	action('slow-unpause', { ...onVm, by: durationSchema }),
 	action('late-promote', { ...onVm, by: durationSchema }),
+	action('watchdog-fails', host),
 	action('device', {
 		...host,
 		behaviour: z.enum(deviceBehaviours),

@@ -6,7 +6,7 @@ import { isDegraded } from '#src/sim/model-wire.ts';
 import { delay, hostClock, inAgent, inAgentAfter, peerOf, trueTime } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { askWitness } from '#src/sim/third.ts';
-import { grantWatchdog, stopWatchdog } from '#src/sim/watchdog.ts';
+import { disarmWatchdog, grantWatchdog, stopWatchdog } from '#src/sim/watchdog.ts';
 import {
 	answered,
 	createLease,
@@ -72,10 +72,19 @@ export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
 const observeWatchdog = (agent: SimAgent, armed: boolean): void => {
 	const { watchdog } = agent.host;
 	if (watchdog === null) return;
-	const { timeoutMs } = watchdog;
-	const why = armed ? '' : 'it is stopped: the pair is disarmed';
-	const seen = { device: '/dev/watchdog0', timeoutMs, armed, why };
+	const { timeoutMs, failed } = watchdog;
+	const why = failed ? 'it cannot be fed' : armed ? '' : 'it is stopped: the pair is disarmed';
+	const seen = { device: '/dev/watchdog0', timeoutMs, armed: armed && !failed, why };
 	agent.loop.post({ type: 'watchdog-observed', watchdog: seen });
+};
+
+/** The board is gone, or was reset by somebody: it counts no more, and the feeder tells the agent. */
+export const failWatchdog = (host: SimHost): void => {
+	if (host.watchdog === null) return;
+	disarmWatchdog(host);
+	host.watchdog.failed = true;
+	const { agent } = host;
+	if (agent !== null) inAgent(agent, () => observeWatchdog(agent, false));
 };
 
 /** What the feeder is told, and says of itself. */

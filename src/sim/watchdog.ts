@@ -11,7 +11,7 @@ export const createWatchdog = (world: ScenarioWorld, host: string): SimWatchdog 
 	if (world.witness === undefined) return null;
 	if (!(world.witness.watchdogs ?? world.hosts).includes(host)) return null;
 	const { watchdogMs } = timingTable(world.detection);
-	return { timeoutMs: watchdogMs, armed: false, grantMs: 0, leftMs: 0, timer: null };
+	return { timeoutMs: watchdogMs, armed: false, failed: false, grantMs: 0, leftMs: 0, timer: null };
 };
 
 const resetAt = (simulation: Simulation, host: SimHost, atMs: number): void => {
@@ -29,7 +29,8 @@ const resetAt = (simulation: Simulation, host: SimHost, atMs: number): void => {
 /** The heartbeat thread lets the feeder feed until `untilMs` (true time); it never takes a grant back. */
 export const grantWatchdog = (simulation: Simulation, host: SimHost, untilMs: number): void => {
 	const { watchdog } = host;
-	if (watchdog === null || (watchdog.armed && untilMs <= watchdog.grantMs)) return;
+	if (watchdog === null || watchdog.failed) return;
+	if (watchdog.armed && untilMs <= watchdog.grantMs) return;
 	if (untilMs < simulation.queue.nowMs) return;
 	watchdog.armed = true;
 	watchdog.grantMs = untilMs;

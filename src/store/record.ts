@@ -98,6 +98,8 @@ const witnessMemorySchema = z.strictObject({
 	generations: z.record(name, z.int().min(1)),
 	/** A record there of a lower version counts for nothing: a claim was given up that it may still hold (V2). */
 	voidBelow: z.int().min(0).default(0),
+	/** The peer last said that its watchdog is not armed, or is too slow: its silence proves nothing (P3). */
+	peerUnarmed: z.boolean().default(false),
 	/** A claim was or will be sent, and its withdrawal is not known to have landed (V2). */
 	claiming: z.boolean(),
 	/**
