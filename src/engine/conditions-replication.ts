@@ -7,7 +7,15 @@ import { superseded } from '#src/engine/resource.ts';
 import { replicationNext } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { stuckFor } from '#src/engine/stuck.ts';
-import { isConnected, isFrozen, isResyncing } from '#src/drbd/role.ts';
+import {
+	isBehind,
+	isConnected,
+	isFrozen,
+	isResyncing,
+	lowestDisk,
+	lowestPeerDisk,
+} from '#src/drbd/role.ts';
+import type { ResourceObservation } from '#src/ports.ts';
 
 /** What is wrong with the replication of a VM and with copies in the wrong place. */
 
@@ -161,4 +169,30 @@ export const replicationConditions = (
 			`the copies of ${vm.vm} are being made equal`,
 			'wait: vmpair status -w',
 		);
+	if (isConnected(observed) && !isResyncing(observed))
+		unusableCondition(state, vm, observed, raise);
+};
+
+/** Connected, and yet one copy takes no writes: a disk failed, and whoever counted it out need not be its own host. */
+const unusableCondition = (
+	state: State,
+	vm: EngineVm,
+	observed: ResourceObservation,
+	raise: Raise,
+): void => {
+	const { self, peer } = state.config;
+	const copies = [
+		{ host: self, disk: lowestDisk(observed) },
+		{ host: peer, disk: lowestPeerDisk(observed) },
+	];
+	const unusable = copies.find(({ disk }) => isBehind(disk));
+	if (unusable === undefined) return;
+	const { host, disk } = unusable;
+	raise(
+		'copy-unusable',
+		vm.vm,
+		'warning',
+		`the copy of ${vm.vm} on ${host} is ${disk} and takes no writes: if the host with the other copy fails now it stays down`,
+		`on ${host}: drbdadm status ${vm.resource}; see the runbook copy-unusable`,
+	);
 };
