@@ -141,8 +141,9 @@ const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgen
 			onStateDisk(simulation, me, finish, () => {
 				if (crashesAtWrite(simulation, me, 'before')) return;
 				settleAll(simulation);
+				const before = host.store.content;
 				if (simulation.mutation !== 'persist-skipped') host.store.content = record;
-				simulation.hooks.persisted(host, record);
+				simulation.hooks.persisted(host, record, before);
 				if (crashesAtWrite(simulation, me, 'after')) return;
 				onHost(simulation, host, Math.floor(ms / 2), () => finish(null));
 			});

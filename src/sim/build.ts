@@ -366,7 +366,7 @@ const createHooks = (
 	},
 	vmRuns: (host, vm) => observer()?.vmRuns(host, vm),
 	promoted: (replica) => observer()?.promoted(replica),
-	persisted: (host, record) => observer()?.persisted(host, record),
+	persisted: (host, record, before) => observer()?.persisted(host, record, before),
 	handlerAnswered: (replica, exitCode) => observer()?.handlerAnswered(replica, exitCode),
 	splitFound: (replica) => {
 		if (handler === undefined) reportSplit(simulation(), replica);

@@ -1,5 +1,12 @@
+import { checkGain } from '#src/sim/checker-gain.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { peerOf, violate } from '#src/sim/model.ts';
+
+/** What must be true when an `off` is sent. */
+export const checkFenceSent = (simulation: Simulation, victim: SimHost): void => {
+	checkClaim(simulation, victim);
+	checkGain(simulation, victim);
+};
 
 /** A claim is believed so long after its last sight; and an `off` waits for a write and a tool, ms. */
 const claimFreshMs = 9000;
@@ -15,7 +22,7 @@ const roundOf = ({ store: { content } }: SimHost): number =>
  * is the witness for certain while the host that is switched off says so: the other one may be on its way to another
  * arbiter by then, but no further (V10).
  */
-export const checkClaim = (simulation: Simulation, victim: SimHost): void => {
+const checkClaim = (simulation: Simulation, victim: SimHost): void => {
 	const { witness, queue } = simulation;
 	const { content } = victim.store;
 	if (witness === null || content === null || content === 'corrupt') return;

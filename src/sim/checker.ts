@@ -5,11 +5,13 @@ import { resetGraceMs } from '#src/config/timing.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
-import { checkClaim } from '#src/sim/checker-claim.ts';
+import { checkFenceSent } from '#src/sim/checker-claim.ts';
+import { checkRight } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
 import { visibleHead } from '#src/sim/data.ts';
 import { atMost } from '#src/sim/replica.ts';
+import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { persistedSchema } from '#src/store/record.ts';
 import { same } from '#src/std/same.ts';
@@ -21,7 +23,7 @@ import { same } from '#src/std/same.ts';
 export interface Observer {
 	vmRuns(host: SimHost, vm: SimVm): void;
 	promoted(replica: Replica): void;
-	persisted(host: SimHost, record: Persisted): void;
+	persisted(host: SimHost, record: Persisted, before: SimHost['store']['content']): void;
 	handlerAnswered(replica: Replica, exitCode: number): void;
 	dataGivenUp(replica: Replica): void;
 	resyncBegins(source: Replica, target: Replica): void;
@@ -45,17 +47,6 @@ const pauseReactionMs = 5000;
 /** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
 const diskReactionMs = 5000;
 
-/** The durable record of this host about this VM; undefined when its file is lost or damaged. */
-export const durableRecord = (host: SimHost, vm: SimVm) => {
-	const { content } = host.store;
-	if (content === null || content === 'corrupt') return undefined;
-	return content.resources[vm.engine.resource]?.record;
-};
-
-/** True while this VM's vCPUs are runnable on this host; a standing host may go on any time. */
-export const isRunnable = (host: SimHost, vm: SimVm): boolean =>
-	host.domains.get(vm.name)?.presence === 'running';
-
 /** What a checker needs beside the world. */
 export interface CheckOptions {
 	/** Devices are honest and keep their declared latency; no person forced anything: I9 is promised. */
@@ -74,7 +65,8 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		checkOwner(simulation, host, vm);
 	},
 	promoted: (replica) => checkPromote(simulation, replica),
-	persisted: (host, record) => {
+	persisted: (host, record, before) => {
+		checkRight(simulation, host, before, record);
 		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
@@ -84,7 +76,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		if (bySilence) checkSilence(simulation, taker);
 	},
 	watchdogStops: (host) => checkStop(simulation, host),
-	fenceSent: (victim) => checkClaim(simulation, victim),
+	fenceSent: (victim) => checkFenceSent(simulation, victim),
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
 	},

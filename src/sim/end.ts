@@ -1,12 +1,14 @@
 import type { Condition } from '#src/alert/condition.ts';
 import { conditions } from '#src/engine/conditions.ts';
-import { durableRecord, isRunnable } from '#src/sim/checker.ts';
+import { isWell, newestRecord } from '#src/sim/alive.ts';
 import { statusView } from '#src/engine/view.ts';
 import { settleAll } from '#src/sim/data.ts';
-import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
-import { hostClock, kernelAnswers, replicaOf, tell, violate } from '#src/sim/model.ts';
+import type { SimVm, Simulation } from '#src/sim/model.ts';
+import { hostClock, tell, violate } from '#src/sim/model.ts';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
+import { canTell, steadyMs } from '#src/sim/told.ts';
+import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 
 /** What must be true when faults and repairs are over and the pair had its time: data, liveness, alerts. */
 
@@ -24,6 +26,12 @@ const needsPerson: ReadonlySet<StepVerb> = new Set([
 	'takeover',
 	'move',
 ]);
+
+/** Somebody did what only a person can put right, or can not be expected of the pair at all. */
+export const isForPeople = ({ world, steps }: Scenario): boolean =>
+	world.arbiter === 'person' ||
+	world.memoryMib < 8192 ||
+	steps.some((step) => needsPerson.has(step.do));
 
 /** After one of these alone, with all that a proof needs, nothing may stay down. */
 const needsNobody: ReadonlySet<StepVerb> = new Set([
@@ -54,11 +62,7 @@ const isProvable = ({ world, steps }: Scenario): boolean => {
 /** `repaired`: people put everything right; else one fault stays, and only what it leaves possible is asked for. */
 export const checkEnd = (simulation: Simulation, scenario: Scenario, repaired: boolean): void => {
 	settleAll(simulation);
-	const excused =
-		scenario.world.arbiter === 'person' ||
-		scenario.steps.some((step) => needsPerson.has(step.do)) ||
-		scenario.world.memoryMib < 8192 ||
-		(!repaired && !isProvable(scenario));
+	const excused = isForPeople(scenario) || (!repaired && !isProvable(scenario));
 	const open = openConditions(simulation);
 	for (const vm of simulation.vms) {
 		checkDataAtEnd(simulation, vm, scenario);
@@ -133,17 +137,12 @@ const checkTogether = (simulation: Simulation, vm: SimVm, scenario: Scenario): v
 		);
 };
 
-/** The newest durable record of either host; undefined when there is none. */
-const newestRecord = (simulation: Simulation, vm: SimVm) =>
-	simulation.hosts
-		.map((host) => durableRecord(host, vm))
-		.toSorted((one, other) => (other?.generation ?? 0) - (one?.generation ?? 0))[0];
-
-/** It runs, and nothing holds its writes back. */
-const isWell = (simulation: Simulation, vm: SimVm): boolean =>
-	simulation.hosts.some(
-		(host) => isRunnable(host, vm) && kernelAnswers(host) && !replicaOf(host, vm).frozen,
-	);
+/** Two records that cannot be merged: only a person decides between them. */
+const isHeld = ({ hosts }: Simulation, { engine }: SimVm): boolean =>
+	hosts.some(({ store }) => {
+		if (store.content === null || store.content === 'corrupt') return false;
+		return (store.content.resources[engine.resource]?.held ?? null) !== null;
+	});
 
 /** Liveness and I10: after one quiet time the VM runs, or somebody is told why not and what to do. */
 const checkAlive = (
@@ -165,7 +164,7 @@ const checkAlive = (
 	);
 	if (!about.some(({ next }) => next !== ''))
 		violate(simulation, 'I10', `${vm.name} is down or frozen and nobody is told what to do`);
-	else if (!excused)
+	else if (!excused && !isHeld(simulation, vm))
 		violate(
 			simulation,
 			'liveness',
@@ -200,8 +199,6 @@ export type Untold = Map<string, number>;
 
 /** I10 while faults go on: a lost VM is reported within this time by an agent that can see it. */
 const reportedWithinMs = 60_000;
-/** An agent that has just started or gone on looks around first. */
-const steadyMs = 30_000;
 
 /** Looks for VMs that are lost and that nobody is told of; call it every few seconds. */
 export const watchLost = (simulation: Simulation, untold: Untold): void => {
@@ -228,11 +225,3 @@ const isTold = (simulation: Simulation, vm: SimVm): boolean =>
 		({ severity, subject }) =>
 			severity !== 'info' && (subject === vm.name || severity === 'critical'),
 	);
-
-const canTell = (simulation: Simulation, { agent, hung, agentSinceMs }: SimHost): boolean =>
-	agent?.alive === true &&
-	!agent.stopped &&
-	!agent.loopStalled &&
-	!agent.threadStalled &&
-	!hung &&
-	simulation.queue.nowMs - agentSinceMs > steadyMs;

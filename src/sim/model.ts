@@ -251,7 +251,7 @@ export interface Hooks {
 	vmRuns(host: SimHost, vm: SimVm): void;
 	promoted(replica: Replica): void;
 	/** The record of this host changed durably. */
-	persisted(host: SimHost, record: Persisted): void;
+	persisted(host: SimHost, record: Persisted, before: SimHost['store']['content']): void;
 	handlerAnswered(replica: Replica, exitCode: number): void;
 	/** The kernel of this replica calls its split-brain handler. */
 	splitFound(replica: Replica): void;

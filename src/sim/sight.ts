@@ -1,9 +1,9 @@
 import type { Condition } from '#src/alert/condition.ts';
-import { durableRecord, isRunnable } from '#src/sim/checker.ts';
 import { isWriting } from '#src/sim/data.ts';
 import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { hostNamed, replicaOf, vmNamed } from '#src/sim/model.ts';
 import type { Sight } from '#src/sim/step.ts';
+import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 
 /** What a scenario run has gathered so far besides the world itself. */
 export interface Gathered {

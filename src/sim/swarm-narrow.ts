@@ -11,6 +11,7 @@ import {
 	turnOf,
 	twoHosts,
 } from '#src/sim/swarm-step.ts';
+import { quietWithLadder, quietWithWitness } from '#src/sim/swarm-quiet.ts';
 import type { WorldInput } from '#src/sim/swarm-world.ts';
 import { swarmHosts } from '#src/sim/swarm-world.ts';
 import { parseDuration } from '#src/std/duration.ts';
@@ -160,7 +161,7 @@ const claimerDies: Fault = (random, world, atMs) => {
 		...cutAll(atMs),
 		at(diesMs, { do: 'power-cut', host: claimer, bmcToo: chance(random, 0.7) }),
 		at(seenMs, { do: 'witness-mend', from: host }),
-		at(seenMs + 2 * takeMs + between(random, 20_000, 40_000), { do: 'power-on', host: claimer }),
+		at(seenMs + takeMs + between(random, 90_000, 120_000), { do: 'power-on', host: claimer }),
 	];
 };
 
@@ -287,8 +288,10 @@ const ladder: readonly [Fault, ...Fault[]] = [
 
 /** So many seeds have something that comes back too late, in the place of their fault. */
 const lateChance = 0.2;
+/** So many of the others have a long quiet time. */
+const quietChance = 0.4;
 
-/** The steps of a seed whose faults are made to meet; `more`: numbers for what comes too late, null for none. */
+/** The steps of a seed whose faults are made to meet; `more`: numbers for the sequences that were added last. */
 export const narrowFaults = (
 	random: Prng,
 	world: WorldInput,
@@ -299,5 +302,7 @@ export const narrowFaults = (
 	const fault = pick(random, swarmClass === 'ladder' ? ladder : narrow);
 	if (more !== null && chance(more, lateChance))
 		return pick(more, lateFaults[swarmClass])(more, world, atMs);
-	return fault(random, world, atMs);
+	if (more === null || !chance(more, quietChance)) return fault(random, world, atMs);
+	const quiet = pick(more, swarmClass === 'ladder' ? quietWithLadder : quietWithWitness);
+	return quiet(more, world, atMs);
 };

@@ -48,7 +48,7 @@ export const cutAll = (atMs: number): Timed[] =>
 export const mendLater = (random: Prng, atMs: number): Timed[] =>
 	networks.map((network) => at(atMs + between(random, 0, 8000), { do: 'mend', network }));
 
-/** How long a turn of the fencing order is in this world; equal on both hosts. */
+/** How long a turn of the fencing order is in this world, ms; equal on both hosts. */
 export const turnOf = ({ fencing, devices = {}, ...world }: WorldInput): number => {
 	const level = {
 		devices: [],

@@ -77,7 +77,8 @@ export const randomWorld = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 			guestShutdown: duration(pick(random, [500, 4000])),
 		},
 	};
-	if (swarmClass === 'ladder') return withSecondLevel(random, withLongLatency(world), swarmClass);
+	if (swarmClass === 'ladder')
+		return withCables(random, withSecondLevel(random, withLongLatency(world), swarmClass));
 	// Drawn last, so that a seed without a second level is the same world as before there was one.
 	return chance(random, 0.3) ? withSecondLevel(random, world, swarmClass) : world;
 };
@@ -87,6 +88,18 @@ const withLongLatency = (world: WorldInput): WorldInput => ({
 	...world,
 	fencing: { ...world.fencing, call: duration(callMs / 2), late: duration(4 * lateMs) },
 });
+
+/** Now and then the hosts are joined by cables alone, which go dark with the peer (L4). */
+const withCables = (random: Prng, world: WorldInput): WorldInput =>
+	chance(random, 0.3)
+		? {
+				...world,
+				networks: [
+					{ name: 'management', switched: false },
+					{ name: 'replication', switched: false, replication: true },
+				],
+			}
+		: world;
 
 /** Honest about what they read, but of no use: what a second level is there for. */
 const useless = ['dead', 'stuck', 'late'] as const;

@@ -1,6 +1,7 @@
 import { createSimulation } from '#src/sim/build.ts';
-import { createObserver, durableRecord, isRunnable } from '#src/sim/checker.ts';
-import { checkEnd, type Untold, watchLost } from '#src/sim/end.ts';
+import { createObserver } from '#src/sim/checker.ts';
+import { createLiveness, type Liveness, watchAlive } from '#src/sim/alive.ts';
+import { checkEnd, isForPeople, type Untold, watchLost } from '#src/sim/end.ts';
 import { applyStep } from '#src/sim/fault.ts';
 import type { Simulation, Violation } from '#src/sim/model.ts';
 import { violate } from '#src/sim/model.ts';
@@ -9,10 +10,12 @@ import { runNext, schedule } from '#src/sim/queue.ts';
 import type { ScenarioInput } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
+import { createWarnings, watchWarnings } from '#src/sim/told.ts';
 import { randomSteps } from '#src/sim/swarm-faults.ts';
 import type { SwarmClass } from '#src/sim/swarm-world.ts';
 import { randomWorld } from '#src/sim/swarm-world.ts';
 import { between, chance, prng, split } from '#src/std/prng.ts';
+import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 
 /** Seeded runs of random faults through the real loop and engine. Same seed, same run. */
 
@@ -104,14 +107,17 @@ export const runSeed = (seed: number, options: SeedOptions = {}): SeedResult => 
 				onStep: null,
 			}),
 	});
+	const liveness = isForPeople(scenario) ? null : createLiveness(simulation);
 	for (const [index, step] of scenario.steps.entries()) {
 		if (step.do === options.without) continue;
 		schedule(simulation.queue, step.at ?? 0, () => {
+			if (liveness !== null) liveness.touchedMs = simulation.queue.nowMs;
 			applyStep(simulation, step, `step-${index + 1}`);
 		});
 	}
 	const broken = () => simulation.violations.filter((each) => !isExcused(swarmClass, each));
-	play(simulation, scenario.steps.at(-1)?.at ?? 0, drawn.repaired, () => broken().length > 0);
+	const quietMs = scenario.steps.at(-1)?.at ?? 0;
+	play(simulation, { quietMs, repaired: drawn.repaired, liveness }, () => broken().length > 0);
 	if (broken().length === 0) checkEnd(simulation, scenario, drawn.repaired);
 	return {
 		seed,
@@ -122,15 +128,20 @@ export const runSeed = (seed: number, options: SeedOptions = {}): SeedResult => 
 	};
 };
 
+interface Course {
+	/** The last step. */
+	readonly quietMs: number;
+	readonly repaired: boolean;
+	/** Null when people were asked to do things of which only they know how they end. */
+	readonly liveness: Liveness | null;
+}
+
 /** Runs until all is well again after the last step, a promise is broken, or the time is over. */
-const play = (
-	simulation: Simulation,
-	quietMs: number,
-	repaired: boolean,
-	isBroken: () => boolean,
-): void => {
+const play = (simulation: Simulation, course: Course, isBroken: () => boolean): void => {
+	const { quietMs, repaired, liveness } = course;
 	const endMs = quietMs + settleTimeMs;
 	const untold: Untold = new Map();
+	const warnings = createWarnings();
 	let events = 0;
 	let watchMs = calmLookMs;
 	let lookMs = quietMs + calmLookMs;
@@ -140,6 +151,8 @@ const play = (
 		if (simulation.queue.nowMs >= watchMs) {
 			watchMs += calmLookMs;
 			watchLost(simulation, untold);
+			watchWarnings(simulation, warnings);
+			if (liveness !== null) watchAlive(simulation, liveness);
 		}
 		if (simulation.queue.nowMs >= lookMs) {
 			lookMs += calmLookMs;

@@ -77,7 +77,7 @@ const catchesNarrow = test.macro<[Mutation, string, string, number]>({
 });
 
 test(catchesNarrow, 'echo-while-claiming', 'P3', 'V2', 105);
-test(catchesNarrow, 'script-unchecked', 'P3', 'V4', 180);
+test(catchesNarrow, 'script-unchecked', 'P3', 'V4', 38);
 test(catchesNarrow, 'claim-unnamed', 'P3', 'V2', 108);
 test(catchesNarrow, 'run-unseen', 'no-loss', 'V6', 1);
 test(catchesNarrow, 'arbiter-forgotten', 'claim', 'V10', 5);

@@ -1,0 +1,26 @@
+import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { peerOf, replicaOf, violate } from '#src/sim/model.ts';
+import { durableRecord } from '#src/sim/truth.ts';
+
+/**
+ * A host is switched off only when something is won by it (L5): a VM of it that can run on the sender, or an own one of
+ * the sender that the loss holds up. A sender whose copies are all stale would take the good ones away.
+ */
+export const checkGain = (simulation: Simulation, victim: SimHost): void => {
+	const sender = peerOf(simulation, victim);
+	if (simulation.vms.some((vm) => isGain(sender, victim, vm))) return;
+	violate(
+		simulation,
+		'gain',
+		`${sender.name} switches ${victim.name} off although no VM could run or go on there for it`,
+	);
+};
+
+const isGain = (sender: SimHost, victim: SimHost, vm: SimVm): boolean => {
+	const record = durableRecord(sender, vm);
+	const { disk, up, frozen } = replicaOf(sender, vm);
+	if (record === undefined || !record.inSync.includes(sender.name) || !up) return false;
+	if (disk !== 'UpToDate' && disk !== 'Consistent') return false;
+	if (record.owner !== sender.name) return record.wanted === 'running';
+	return frozen || record.inSync.includes(victim.name);
+};

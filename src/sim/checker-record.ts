@@ -1,0 +1,39 @@
+import type { SimHost, Simulation } from '#src/sim/model.ts';
+import { otherReplica, peerOf, replicaOf, violate } from '#src/sim/model.ts';
+import { atMost } from '#src/sim/replica.ts';
+import type { Persisted } from '#src/store/record.ts';
+
+/** A person's decision about copies moves the generation by at least so much, and knows the other record. */
+const decidedGenerations = 1_000_000;
+
+/**
+ * I8: a host whose record counts it as the only holder of the data gives that right away for a copy that DRBD shows to
+ * be equal, or because a person said so; no number of the other host's record is a reason (V14).
+ */
+export const checkRight = (
+	simulation: Simulation,
+	host: SimHost,
+	before: Persisted | 'corrupt' | null,
+	after: Persisted,
+): void => {
+	if (before === null || before === 'corrupt') return;
+	for (const vm of simulation.vms) {
+		const { resource } = vm.engine;
+		const was = before.resources[resource]?.record;
+		const is = after.resources[resource]?.record;
+		if (was === undefined || is === undefined || was.inSync.length !== 1) continue;
+		if (was.inSync[0] !== host.name || is.inSync.includes(host.name)) continue;
+		if (vm.givenUp.has(host.name)) continue;
+		if (is.generation - was.generation >= decidedGenerations) continue;
+		const own = replicaOf(host, vm);
+		// Whether the other copy holds every write is the business of other checkers.
+		if (own.connection === 'Connected' && otherReplica(own).disk === 'UpToDate') continue;
+		// It was so a moment ago, and then the resync of this copy was refused.
+		if (own.up && atMost(own.disk, 'Outdated')) continue;
+		violate(
+			simulation,
+			'I8',
+			`${host.name} held the only current copy of ${vm.name} by its record, and gives it up for the record of ${peerOf(simulation, host).name}`,
+		);
+	}
+};
