@@ -52,6 +52,9 @@ export class Loop {
 	#busy = false;
 	#stopped = false;
 	#restUntilMs: MonotonicMs = 0;
+	/** When the next tick is due, and when the timer for it goes off: at that time, or before it. */
+	#dueMs: MonotonicMs = 0;
+	#timerMs: MonotonicMs = Number.POSITIVE_INFINITY;
 	#cancelWake: () => void = () => {};
 
 	/**
@@ -163,10 +166,21 @@ export class Loop {
 	}
 
 	#wake(atMs: MonotonicMs | null): void {
-		this.#cancelWake();
 		const now = this.#world.nowMs();
-		const next = Math.max(now + 1, Math.min(atMs ?? Infinity, now + tickMs));
-		this.#cancelWake = this.#world.schedule(next, () => this.post({ type: 'tick' }));
+		this.#dueMs = Math.max(now + 1, Math.min(atMs ?? Infinity, now + tickMs));
+		if (this.#timerMs <= this.#dueMs) return;
+		this.#cancelWake();
+		this.#setTimer();
+	}
+
+	/** Most steps put the next tick off: a timer that goes off before it is due is set anew, instead of at each step. */
+	#setTimer(): void {
+		this.#timerMs = this.#dueMs;
+		this.#cancelWake = this.#world.schedule(this.#timerMs, () => {
+			this.#timerMs = Number.POSITIVE_INFINITY;
+			if (this.#world.nowMs() < this.#dueMs) this.#setTimer();
+			else this.post({ type: 'tick' });
+		});
 	}
 
 	#fail(thrown: unknown): void {
