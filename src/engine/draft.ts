@@ -288,11 +288,9 @@ export const writeRecord = (
 	assert(local !== undefined, 'a record is seeded before it is changed');
 	// While two records conflict only a person's decision for one of them is written (V14).
 	if (local.held !== null && by < leap.acceptStale) return;
-	const record: ResourceRecord = {
-		...local.record,
-		...change,
-		generation: Math.max(local.record.generation, draft.state.witness.reserved[resource] ?? 0) + by,
-	};
+	const reserved = draft.state.persisted.witness?.reserved[resource] ?? 0;
+	const generation = Math.max(local.record.generation, reserved) + by;
+	const record: ResourceRecord = { ...local.record, ...change, generation };
 	putLocal(draft, resource, { ...local, record });
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, local.record, record, why);

@@ -23,12 +23,13 @@ import {
 	claimedByPeer,
 	claimHeld,
 	excludedForLoss,
+	memoryOf,
 	nextGeneration,
 	silentInWitnessMs,
 	staysPaused,
 	witnessRecord,
 } from '#src/engine/voters.ts';
-import { changeWitness, send } from '#src/engine/witness.ts';
+import { changeMemory, changeWitness, send } from '#src/engine/witness.ts';
 import { isConnected, isFrozen } from '#src/drbd/role.ts';
 import type { ResourceName } from '#src/ports.ts';
 import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
@@ -64,8 +65,8 @@ const sendRecord = (
 			? { op: 'change', ...owned }
 			: { op: 'takeover', ...owned, expectedRenewals: how.takeover };
 	if (!send(draft, command)) return false;
-	const { reserved } = draft.state.witness;
-	changeWitness(draft, { reserved: { ...reserved, [resource]: generation } });
+	const { reserved } = memoryOf(draft.state);
+	changeMemory(draft, { reserved: { ...reserved, [resource]: generation } });
 	return true;
 };
 

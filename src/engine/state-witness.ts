@@ -34,8 +34,6 @@ export interface WitnessState {
 	} | null;
 	/** A command of ours ended unknown at that time: nothing is written before a later answer. */
 	readonly unknownMs: MonotonicMs | null;
-	/** Highest generation that a command of ours may have written, by resource (V14). */
-	readonly reserved: Readonly<Record<ResourceName, number>>;
 	readonly exclusions: Readonly<Record<ResourceName, WitnessExclusion>>;
 	readonly vote: Vote;
 	readonly votedMs: MonotonicMs | null;
@@ -77,7 +75,6 @@ export const initialWitness = (persisted: Persisted | null, nowMs: MonotonicMs):
 	usableSinceMs: nowMs,
 	peerRead: null,
 	unknownMs: null,
-	reserved: {},
 	exclusions: {},
 	vote: 'none',
 	votedMs: null,

@@ -27,6 +27,7 @@ export const memoryOf = (state: State): WitnessMemory =>
 		generations: {},
 		voidBelow: 0,
 		peerUnarmed: false,
+		reserved: {},
 		claiming: false,
 		disarmed: null,
 		paused: {},
@@ -262,5 +263,5 @@ export const nextGeneration = (state: State, resource: ResourceName, by: number)
 	Math.max(
 		localOf(state, resource)?.record.generation ?? 0,
 		state.witness.view?.record?.resources[resource]?.generation ?? 0,
-		state.witness.reserved[resource] ?? 0,
+		memoryOf(state).reserved[resource] ?? 0,
 	) + by;

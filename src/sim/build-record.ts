@@ -44,6 +44,7 @@ const firstMemory = (world: ScenarioWorld): WitnessMemory => ({
 	generations: Object.fromEntries(world.vms.map((vm) => [vm.name, 1])),
 	voidBelow: 0,
 	peerUnarmed: false,
+	reserved: {},
 	claiming: false,
 	disarmed: null,
 	paused: {},

@@ -100,6 +100,11 @@ const witnessMemorySchema = z.strictObject({
 	voidBelow: z.int().min(0).default(0),
 	/** The peer last said that its watchdog is not armed, or is too slow: its silence proves nothing (P3). */
 	peerUnarmed: z.boolean().default(false),
+	/**
+	 * By resource, the highest generation that a command of this host may have written there: nothing else is written
+	 * under it, also not by a later run of the agent, because a command may arrive very late (V14).
+	 */
+	reserved: z.record(name, z.int().min(1)).default({}),
 	/** A claim was or will be sent, and its withdrawal is not known to have landed (V2). */
 	claiming: z.boolean(),
 	/**

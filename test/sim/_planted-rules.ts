@@ -154,6 +154,10 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 			),
 		],
 	},
+	'number-used-again': {
+		brings: 'V14',
+		edits: [edit(engine('draft'), 'draft.state.persisted.witness?.reserved[resource] ?? 0', '0')],
+	},
 	'failed-disk-counts': {
 		brings: 'V16',
 		edits: [edit(engine('step'), '\tshrinkRule,\n\toutdateForPeerRule', '\toutdateForPeerRule')],

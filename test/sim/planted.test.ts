@@ -97,6 +97,7 @@ test.serial(told, 'arbiter-in-one-round', 'v10-cut-between-rounds');
 test.serial(told, 'claim-between-renewals', 'v10-cut-between-rounds');
 test.serial(told, 'turn-from-notice', 'v12-turn-slept-through');
 test.serial(told, 'conflicts-merged', 'record-conflict-keep');
+test.serial(told, 'number-used-again', 'v14-number-survives-restart');
 test.serial(told, 'failed-disk-counts', 'v16-failed-disk-counted-out');
 test.serial(told, 'survivor-needs-vote', 'l01-survivor-needs-no-vote');
 test.serial(told, 'arbiter-for-ever', 'l02-witness-lost-then-host-lost');
