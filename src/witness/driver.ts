@@ -20,6 +20,8 @@ import {
 /** A command that is not answered after this long is unknown. */
 const commandMs = 800;
 const connectMs = 1000;
+/** So old may be what is known of the server's settings before they are looked at again. */
+const settingsMs = 180_000;
 
 /** `refused`: it answers, and may not be used as a witness. */
 export type WitnessOpened =
@@ -38,6 +40,8 @@ const isReply = (error: unknown): error is Error =>
 interface Open {
 	readonly redis: Redis;
 	readonly runId: string;
+	/** When its settings were last looked at, of the monotonic clock. */
+	examinedMs: number;
 }
 
 /**
@@ -48,14 +52,17 @@ interface Open {
 export class WitnessConnection {
 	readonly #access: WitnessAccess;
 	readonly #pairId: string;
+	readonly #settingsMs: number;
 	#open: Open | null = null;
 	#opening: Promise<WitnessOpened> | null = null;
 	#renewing = false;
 	#closed = false;
 
-	constructor(access: WitnessAccess, pairId: string) {
+	/** `maxAgeMs`: how old what is known of the server's settings may be. */
+	constructor(access: WitnessAccess, pairId: string, maxAgeMs = settingsMs) {
 		this.#access = access;
 		this.#pairId = pairId;
+		this.#settingsMs = maxAgeMs;
 	}
 
 	/** Connects and checks the server, within 5 s; never rejects. Ends a connection that is open. */
@@ -76,6 +83,7 @@ export class WitnessConnection {
 			if (!this.#closed) void this.open();
 			return unknown('there is no connection to the witness');
 		}
+		void this.#examineAgain(open);
 		if (command.op !== 'renew') return await this.#ask(open, command);
 		if (this.#renewing) return failed('witness-busy', 'the renewal before is not answered yet');
 		this.#renewing = true;
@@ -145,17 +153,41 @@ export class WitnessConnection {
 
 	/** The run id comes first: whatever else is asked belongs to that run. */
 	async #examine(redis: Redis): Promise<WitnessOpened> {
-		const facts = readInfo(await redis.info());
-		const kind = kindFindings(facts);
-		const findings = kind.length > 0 ? kind : await this.#settingsFindings(redis, facts);
+		const { facts, findings } = await this.#look(redis);
 		if (findings.length > 0 || this.#closed || redis.status !== 'ready') {
 			this.#give(redis);
 			return findings.length > 0
 				? { state: 'refused', findings }
 				: { state: 'unreachable', findings: [connectFinding('', 'the connection ended')] };
 		}
-		this.#open = { redis, runId: facts.runId };
+		this.#open = { redis, runId: facts.runId, examinedMs: monotonicMs() };
 		return { state: 'open', facts };
+	}
+
+	/**
+	 * Settings can change, and a Sentinel come, while the connection stands: then it is given up, and the next one is
+	 * refused for the same reason. Beside the commands, so that none of them waits for it.
+	 */
+	async #examineAgain(open: Open): Promise<void> {
+		const nowMs = monotonicMs();
+		if (nowMs - open.examinedMs < this.#settingsMs) return;
+		open.examinedMs = nowMs;
+		try {
+			const { findings } = await this.#look(open.redis);
+			if (findings.length > 0) this.#give(open.redis);
+		} catch (error) {
+			// No answer says nothing of the settings, and the commands meet that, too. A right that is gone does.
+			if (isReply(error)) this.#give(open.redis);
+		}
+	}
+
+	async #look(
+		redis: Redis,
+	): Promise<{ readonly facts: ServerFacts; readonly findings: readonly Finding[] }> {
+		const facts = readInfo(await redis.info());
+		const kind = kindFindings(facts);
+		const findings = kind.length > 0 ? kind : await this.#settingsFindings(redis, facts);
+		return { facts, findings };
 	}
 
 	async #settingsFindings(redis: Redis, facts: ServerFacts): Promise<readonly Finding[]> {
