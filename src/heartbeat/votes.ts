@@ -67,7 +67,11 @@ export class Votes {
 
 	/** From the next beat on; the answer says when the peer was last heard before. */
 	obey(orders: LeaseOrders): void {
+		const nowMs = this.#nowMs();
+		const before = grantUntilMs(this.#lease, nowMs);
 		this.#lease = ordered(this.#lease, orders);
+		// At once: what a look at paused VMs grants counts from its beginning, and is half over by the next second.
+		if (grantUntilMs(this.#lease, nowMs) !== before) this.#grant(nowMs);
 		const echo = { echoing: orders.echoing, heardMs: this.#heardMs };
 		this.#mailbox.update((waiting) => ({ ...waiting, echo }));
 		this.#judge(false);
@@ -93,15 +97,19 @@ export class Votes {
 		return answer;
 	}
 
+	/** Tells the feeder how far it may feed, or that it stops the board. */
+	#grant(nowMs: MonotonicMs): void {
+		const untilMs = grantUntilMs(this.#lease, nowMs);
+		if (this.#lease.orders.released) this.#voter.grant(null);
+		else if (untilMs !== null && untilMs > nowMs) this.#voter.grant(untilMs);
+	}
+
 	/** Grants, and tells the main loop: at each change, and every second because an untold vote ends. */
 	#judge(again: boolean): void {
 		const nowMs = this.#nowMs();
 		const { vote, nextMs } = voteAt(this.#lease, nowMs);
-		const untilMs = grantUntilMs(this.#lease, nowMs);
-		const { released } = this.#lease.orders;
 		if (again || vote !== this.#told) {
-			if (released || (untilMs !== null && untilMs > nowMs))
-				this.#voter.grant(released ? null : untilMs);
+			this.#grant(nowMs);
 			this.#told = vote;
 			const told = { vote, votedMs: votedMs(this.#lease) };
 			this.#mailbox.update((waiting) => ({ ...waiting, vote: told }));

@@ -188,8 +188,8 @@ const judge = (simulation: Simulation, agent: SimAgent, votes: SimVotes, again: 
 	hear(simulation, agent, votes);
 	const nowMs = hostClock(simulation, host);
 	const { vote, nextMs } = voteAt(votes.lease, nowMs);
-	grant(simulation, agent, votes, nowMs);
 	if (again || vote !== votes.told) {
+		grant(simulation, agent, votes, nowMs);
 		votes.told = vote;
 		const voted = votedMs(votes.lease);
 		inAgent(agent, () => agent.loop.post({ type: 'vote-observed', vote, votedMs: voted }));
@@ -208,8 +208,11 @@ export const orderVotes = (simulation: Simulation, agent: SimAgent, orders: Leas
 	schedule(simulation.queue, simulation.queue.nowMs + 2, () => {
 		const { votes } = agent;
 		if (votes === null || !agent.alive) return;
+		const nowMs = hostClock(simulation, agent.host);
+		const before = grantUntilMs(votes.lease, nowMs);
 		votes.lease = ordered(votes.lease, orders);
 		if (!runs(agent)) return;
+		if (grantUntilMs(votes.lease, nowMs) !== before) grant(simulation, agent, votes, nowMs);
 		const echoes = simulation.mutation === 'echo-while-claiming' || orders.echoing;
 		if (votes.echoing !== echoes) {
 			votes.echoing = echoes;

@@ -4,8 +4,12 @@ import { tell } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import type { ScenarioWorld } from '#src/sim/scenario.ts';
 import { timingTable } from '#src/config/timing.ts';
+import { resetDelayMs } from '#src/watchdog/deadline.ts';
 
-/** The watchdog in hardware and the feeder, which feeds it as far as the heartbeat thread grants, and no further. */
+/**
+ * The watchdog in hardware and the feeder, which feeds it as far as the heartbeat thread grants, and no further. While
+ * the feeder runs, it tells the kernel to reset the host shortly before the hardware would (`sysrq`, as usual).
+ */
 
 export const createWatchdog = (world: ScenarioWorld, host: string): SimWatchdog | null => {
 	if (world.witness === undefined) return null;
@@ -34,7 +38,7 @@ export const grantWatchdog = (simulation: Simulation, host: SimHost, untilMs: nu
 	if (untilMs < simulation.queue.nowMs) return;
 	watchdog.armed = true;
 	watchdog.grantMs = untilMs;
-	resetAt(simulation, host, untilMs + watchdog.timeoutMs);
+	resetAt(simulation, host, untilMs + resetDelayMs(watchdog.timeoutMs));
 };
 
 /** The feeder closes the device in order. */
@@ -55,9 +59,11 @@ export const starveWatchdog = (simulation: Simulation, host: SimHost): void => {
 /** It goes on before the hardware's time was over. */
 export const feedWatchdog = (simulation: Simulation, host: SimHost): void => {
 	if (host.watchdog?.armed !== true) return;
-	const fedMs = Math.max(simulation.queue.nowMs, host.watchdog.grantMs);
-	if (simulation.queue.nowMs <= host.watchdog.grantMs)
-		resetAt(simulation, host, fedMs + host.watchdog.timeoutMs);
+	const { grantMs, timeoutMs, timer } = host.watchdog;
+	const toldMs = Math.max(simulation.queue.nowMs, grantMs + resetDelayMs(timeoutMs));
+	// Fed again within the grant; beyond it the hardware counts on, whatever the kernel is told.
+	const boardMs = simulation.queue.nowMs <= grantMs ? grantMs + timeoutMs : timer?.atMs;
+	resetAt(simulation, host, Math.min(toldMs, boardMs ?? toldMs));
 };
 
 /** The hardware stands still with its host. */

@@ -10,8 +10,17 @@ export interface Deadline {
 
 export const noDeadline: Deadline = { untilMs: null, missed: false, resetCalled: false };
 
-/** Beyond a missed deadline before the kernel is told: a grant that was only late may still come. */
-export const resetDelayMs = 1000;
+/** So long before the board fires the kernel is told: with a board that fails, the host is still down in time. */
+const beforeBoardMs = 1500;
+const delayMinMs = 1000;
+
+/**
+ * Beyond a missed deadline before the kernel is told, ms: a grant that was only late may still come, from an agent
+ * that restarts for example, and the other host waits the whole time-out of the board anyway. `timeoutMs`: the
+ * board's; null when nobody says what it is.
+ */
+export const resetDelayMs = (timeoutMs: number | null): number =>
+	Math.max(delayMinMs, (timeoutMs ?? 0) - beforeBoardMs);
 
 /**
  * Takes a grant. Null when it is refused: it is over already, or reaches further than any vote does. A grant after a
@@ -36,12 +45,12 @@ export interface Turn {
 	readonly reset: boolean;
 }
 
-/** What to do at `nowMs` with a board that is held. */
-export const turn = (deadline: Deadline, sysrq: boolean, nowMs: number): Turn => {
+/** What to do at `nowMs` with a board that is held. `delayMs`: of the kernel's reset; null: only the board resets. */
+export const turn = (deadline: Deadline, delayMs: number | null, nowMs: number): Turn => {
 	const { untilMs } = deadline;
 	if (untilMs === null) return { deadline, feed: false, missedNow: false, reset: false };
 	if (nowMs < untilMs) return { deadline, feed: true, missedNow: false, reset: false };
-	const reset = sysrq && !deadline.resetCalled && nowMs >= untilMs + resetDelayMs;
+	const reset = delayMs !== null && !deadline.resetCalled && nowMs >= untilMs + delayMs;
 	return {
 		deadline: { untilMs, missed: true, resetCalled: deadline.resetCalled || reset },
 		feed: false,

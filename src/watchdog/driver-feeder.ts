@@ -2,7 +2,13 @@ import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 import { type Board, type Fitness, type HoldSettings, judge, settle } from '#src/watchdog/board.ts';
-import { type Deadline, noDeadline, takeGrant, turn } from '#src/watchdog/deadline.ts';
+import {
+	type Deadline,
+	noDeadline,
+	resetDelayMs,
+	takeGrant,
+	turn,
+} from '#src/watchdog/deadline.ts';
 import {
 	type FeederAnswer,
 	type FeederOrder,
@@ -217,7 +223,8 @@ export class Feeder {
 	#turn(): void {
 		if (!this.#held) return;
 		const { board, log } = this.#options;
-		const next = turn(this.#deadline, this.#settings?.sysrq ?? false, monotonicMs());
+		const delayMs = this.#settings?.sysrq === true ? resetDelayMs(this.#timeoutMs) : null;
+		const next = turn(this.#deadline, delayMs, monotonicMs());
 		this.#deadline = next.deadline;
 		if (next.feed) this.#feed();
 		if (next.missedNow)

@@ -88,7 +88,8 @@ test('the board is opened at the first grant, fed up to the deadline, and never 
 	const lastMs = monotonicMs() + 1200;
 	await agent.send({ grantUntilMs: lastMs });
 	await until('the kernel is told', () => host.read('sysrq') === 'b');
-	t.true(monotonicMs() >= lastMs + 1000);
+	// 1.5 s before the board fires.
+	t.true(monotonicMs() >= lastMs + 3500);
 	t.regex(host.fed, /^\0+$/);
 	const fed = host.fed.length;
 	t.like(await agent.grant(3000), { armed: false, code: 'missed' });
