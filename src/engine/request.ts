@@ -307,6 +307,9 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 		if (missing === null) return done(armed ? 'the pair is armed' : 'the pair is disarmed');
 		return nowMs - pending.sinceMs < patienceMs ? null : missing;
 	}
+	// Two requests that wait would undo each other for ever.
+	if (pending.written === true)
+		return refused('busy', 'a newer request has changed it again meanwhile', 'vmpair status');
 	const blocker = armed ? armBlocker(state, nowMs) : disarmBlocker(state);
 	if (blocker !== null) {
 		if (!armed && nowMs - pending.sinceMs < patienceMs) return null;
@@ -315,6 +318,12 @@ const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | nul
 	changePersisted(draft, {
 		pair: { generation: pair.generation + 1, armed, by: request.by, reason, at: pending.at },
 	});
+	draft.state = {
+		...draft.state,
+		requests: draft.state.requests.map((each) =>
+			each.id === pending.id ? { ...each, written: true } : each,
+		),
+	};
 	note(draft, 'info', armed ? 'pair armed' : 'pair disarmed', { by: request.by, reason });
 	return null;
 };

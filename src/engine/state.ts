@@ -161,6 +161,8 @@ export interface PendingRequest {
 	readonly request: Request;
 	readonly at: string;
 	readonly sinceMs: MonotonicMs;
+	/** It has written what it asked for, and waits for others to know it; it is written once. */
+	readonly written?: boolean;
 }
 
 interface Observed<Value> {

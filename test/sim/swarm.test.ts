@@ -106,6 +106,12 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
 	}
 });
 
+/** A disarm waited for the witness when the pair was armed again: both undid each other until the agents ended. */
+test('seeds of the present edition with a witness that once broke a promise keep it', (t) => {
+	const { violations } = runSeed(5595, { swarmClass: 'witness' });
+	t.deepEqual(violations, [], 'vmpair simulate --seeds 1 --seed 5595 --class witness --trace');
+});
+
 test('fence devices that lie break nothing that does not rest on their word', (t) => {
 	for (let seed = 1; seed <= 20; seed += 1) {
 		const { violations } = runSeed(seed, { swarmClass: 'dishonest' });
