@@ -59,7 +59,8 @@ export const execute = (
 			fenceSwitch(simulation, hostNamed(simulation, action.host), action, done);
 			return;
 		case 'witness':
-			askWitness(simulation, host, action.command, (answer) => {
+			// The main loop's own connection is kept open between commands, which are rare.
+			askWitness(simulation, host, { command: action.command, connection: null }, (answer) => {
 				done(answer === null ? unknown('the witness does not answer') : succeeded(answer));
 			});
 			return;

@@ -45,8 +45,17 @@ export interface SimWatchdog {
 	timer: Timer | null;
 }
 
+/** The heartbeat thread's connection to the witness: without one a command is not sent at all. */
+export interface SimConnection {
+	/** The run of the server that it leads to; null: none stands. */
+	runs: number | null;
+	/** A new one is being opened. */
+	opening: boolean;
+}
+
 /** The heartbeat thread's part in votes. */
 export interface SimVotes {
+	readonly connection: SimConnection;
 	lease: LeaseState;
 	/** Beats of the peer are echoed. */
 	echoing: boolean;

@@ -1,6 +1,6 @@
 import type { WitnessAnswer, WitnessCommand } from '#src/ports-witness.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
-import type { SimWitness } from '#src/sim/model-witness.ts';
+import type { SimConnection, SimWitness } from '#src/sim/model-witness.ts';
 import { count, delay, hostClock, onHost, tell } from '#src/sim/model.ts';
 import { extraMs } from '#src/sim/model-wire.ts';
 import { schedule } from '#src/sim/queue.ts';
@@ -12,6 +12,9 @@ import { applyCommand } from '#src/sim/witness-command.ts';
 
 /** What the client waits for an answer; afterwards it is unknown whether the command lands. */
 const limitMs = 800;
+const connectMs = 1000;
+/** Until a new connection has been examined. */
+const roundTrips = 4;
 
 export const createWitness = (world: ScenarioWorld): SimWitness | null =>
 	world.witness === undefined
@@ -39,11 +42,47 @@ const heldBackMs = (
 	late.find((each) => each.host === host.name && each.op === op && queue.nowMs < each.untilMs)
 		?.byMs ?? 0;
 
-/** One command over the host's connection; null when no answer came in time. */
+const reaches = (witness: SimWitness, host: SimHost, runs: number): boolean =>
+	witness.up && witness.runs === runs && !witness.cut[host.index];
+
+/** How long the server takes for one thing, ms. */
+const serverMs = (simulation: Simulation, { slowUntilMs }: SimWitness): number => {
+	const slow = simulation.queue.nowMs < slowUntilMs && chance(simulation.random, 0.5);
+	return slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20);
+};
+
+/** Opens the connection anew; an attempt that fails is repeated with the next command. */
+const reopen = (
+	simulation: Simulation,
+	witness: SimWitness,
+	host: SimHost,
+	connection: SimConnection,
+): void => {
+	connection.runs = null;
+	if (connection.opening) return;
+	connection.opening = true;
+	const { runs } = witness;
+	const reached = reaches(witness, host, runs);
+	const extra = () => extraMs(simulation.random, witness.impaired[host.index]);
+	const tripMs = reached ? serverMs(simulation, witness) + extra() : connectMs;
+	const fails = !reached || tripMs > limitMs;
+	onHost(simulation, host, fails ? Math.min(tripMs, connectMs) : roundTrips * tripMs, () => {
+		connection.opening = false;
+		if (!fails && reaches(witness, host, runs)) connection.runs = runs;
+	});
+};
+
+interface Asked {
+	readonly command: WitnessCommand;
+	/** Null: one is always at hand. */
+	readonly connection: SimConnection | null;
+}
+
+/** One command over a connection of the host; null when no answer came in time, or none stands. */
 export const askWitness = (
 	simulation: Simulation,
 	host: SimHost,
-	command: WitnessCommand,
+	{ command, connection }: Asked,
 	done: (answer: WitnessAnswer | null) => void,
 ): void => {
 	const { witness, queue } = simulation;
@@ -54,14 +93,19 @@ export const askWitness = (
 	const end = (answer: WitnessAnswer | null) => {
 		if (!open) return;
 		open = false;
+		if (answer === null && connection !== null) reopen(simulation, witness, host, connection);
 		done(answer);
 	};
+	// What is lost with it is this command alone: the next one finds a new connection, if the server can be reached.
+	if (connection !== null && connection.runs !== runs) {
+		onHost(simulation, host, 1, () => end(null));
+		return;
+	}
 	onHost(simulation, host, limitMs, () => end(null));
-	const reachable = () => witness.up && witness.runs === runs && !witness.cut[host.index];
+	const reachable = () => reaches(witness, host, runs);
 	if (!reachable()) return;
 	const lateMs = heldBackMs(simulation, witness, host, command);
-	const slow = queue.nowMs < witness.slowUntilMs && chance(simulation.random, 0.5);
-	const ms = slow ? delay(simulation, 500, 4000) : delay(simulation, 1, 20);
+	const ms = serverMs(simulation, witness);
 	const moreMs = () => extraMs(simulation.random, witness.impaired[host.index]);
 	// What a kernel has sent arrives although its host is dead by then. A client that gave up has a new
 	// connection: what was sent later may be carried out earlier.

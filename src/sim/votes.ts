@@ -50,6 +50,7 @@ export const startVotes = (simulation: Simulation, agent: SimAgent): void => {
 	const released =
 		content?.pair.armed === false && content.witness?.disarmed === content.pair.generation;
 	agent.votes = {
+		connection: { runs: simulation.witness?.runs ?? null, opening: false },
 		lease: createLease(witness, initialOrders(echoing, released)),
 		echoing,
 		echoed: false,
@@ -122,7 +123,7 @@ const renew = (simulation: Simulation, agent: SimAgent, votes: SimVotes, again: 
 	const { host } = agent;
 	const command = nextCommand(votes.lease, { host: host.name, bootId: host.bootId });
 	const trueMs = simulation.queue.nowMs;
-	askWitness(simulation, host, command, (answer) => {
+	askWitness(simulation, host, { command, connection: votes.connection }, (answer) => {
 		if (!runs(agent)) return;
 		if (answer !== null) {
 			const before = votes.lease.renewedMs;
