@@ -48,9 +48,16 @@ export interface Tools {
 	): () => void;
 }
 
-/** The last lines a program wrote, as one line for a `detail`: the reason usually stands at the end. */
+/** An option with a secret: drbdadm repeats the whole command of drbdsetup that failed. */
+const secretOption = /(-[\w-]*(?:secret|passw(?:or)?d)[=\s]+)(?:"[^"]*"|'[^']*'|[^\s']+)/gi;
+
+/**
+ * The last lines a program wrote, as one line for a `detail`: the reason usually stands at the end. What is given to an
+ * option with a secret is left out.
+ */
 export const lastWords = (stdout: string, stderr: string, charactersMax = 300): string => {
-	const text = (stderr.trim() === '' ? stdout : stderr).trim().replaceAll(/\s*\n\s*/g, '; ');
+	const shown = (stderr.trim() === '' ? stdout : stderr).replaceAll(secretOption, '$1***');
+	const text = shown.trim().replaceAll(/\s*\n\s*/g, '; ');
 	// oxlint-disable-next-line no-control-regex -- a tool's output must not steer the reader's terminal
 	const printable = text.replaceAll(/[\u0000-\u001f\u007f]/g, ' ');
 	return printable.length > charactersMax ? `…${printable.slice(-charactersMax)}` : printable;
