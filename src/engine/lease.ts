@@ -241,8 +241,7 @@ const resetRule = (draft: Draft): void => {
 	const runs = state.config.vms.some(
 		(vm) => voteDue(state, vm, nowMs) && presenceOf(state, vm.vm) === 'running',
 	);
-	const stray = state.config.vms.some((vm) => strays(state, vm));
-	if ((!runs && !stray) || witness === null) {
+	if (!runs || witness === null) {
 		if (state.witness.overdueMs !== null)
 			changeWitness(draft, { overdueMs: null, resetAsked: false });
 		return;
@@ -250,19 +249,15 @@ const resetRule = (draft: Draft): void => {
 	const overdueMs = state.witness.overdueMs ?? nowMs;
 	if (state.witness.overdueMs === null) changeWitness(draft, { overdueMs });
 	if (resetAsked || vouchedWatchdogMs(state) === null) return;
-	// Counted from its first sight, too: what somebody starts by hand long after the vote's end is paused first. A
-	// copy that is not ours has as long as a vote would have let it run.
-	const leaseEndMs = runs ? (votedMs ?? state.startedAtMs) + witness.leaseMs : 0;
-	const seenMs = overdueMs + (runs ? 0 : witness.leaseMs);
-	const endMs = Math.max(leaseEndMs, seenMs, knowsVotesMs(state)) + resetAfterMs;
+	// Counted from its first sight, too: what somebody starts by hand long after the vote's end is paused first.
+	const leaseEndMs = (votedMs ?? state.startedAtMs) + witness.leaseMs;
+	const endMs = Math.max(leaseEndMs, overdueMs, knowsVotesMs(state)) + resetAfterMs;
 	if (nowMs < endMs) {
 		wakeBy(draft, endMs);
 		return;
 	}
 	changeWitness(draft, { resetAsked: true });
-	const reason = runs
-		? 'a VM could not be paused after the last vote'
-		: 'a VM that belongs to the other host could not be paused';
+	const reason = 'a VM could not be paused after the last vote';
 	note(draft, 'error', 'this host resets itself', { reason });
 	draft.actions.push({ type: 'reset-host', reason });
 };
