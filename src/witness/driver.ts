@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { WitnessAnswer, WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
 import { messageOf } from '#src/std/error.ts';
+import { abandon } from '#src/witness/abandon.ts';
 import type { WitnessAccess } from '#src/witness/access.ts';
 import { evalWords, readReply, witnessKey } from '#src/witness/lua.ts';
 import {
@@ -54,6 +55,8 @@ export class WitnessConnection {
 	readonly #pairId: string;
 	readonly #settingsMs: number;
 	#open: Open | null = null;
+	/** The client that is open or being opened. */
+	#client: Redis | null = null;
 	#opening: Promise<WitnessOpened> | null = null;
 	#renewing = false;
 	#closed = false;
@@ -107,7 +110,7 @@ export class WitnessConnection {
 	/** Ends the connection for good; what is under way becomes unknown. */
 	close(): void {
 		this.#closed = true;
-		this.#give(this.#open?.redis ?? null);
+		this.#give(this.#client);
 	}
 
 	/**
@@ -119,17 +122,17 @@ export class WitnessConnection {
 	#give(redis: Redis | null): void {
 		if (redis === null) return;
 		if (this.#open?.redis === redis) this.#open = null;
+		if (this.#client === redis) this.#client = null;
 		const { stream } = redis as { readonly stream?: Socket };
 		// Before ioredis ends it in order: a connection that is being closed cannot be reset any more.
-		if (stream !== undefined && this.#access.tls === null && !stream.connecting)
-			stream.resetAndDestroy();
+		if (stream !== undefined) abandon(stream);
 		redis.disconnect();
-		stream?.destroy();
 	}
 
 	async #connect(): Promise<WitnessOpened> {
-		this.#give(this.#open?.redis ?? null);
-		const redis = this.#client();
+		this.#give(this.#client);
+		const redis = this.#newClient();
+		this.#client = redis;
 		let cause: unknown = null;
 		redis.on('error', (error: unknown) => {
 			cause ??= error;
@@ -238,7 +241,7 @@ export class WitnessConnection {
 		return failed('witness-error', message);
 	}
 
-	#client(): Redis {
+	#newClient(): Redis {
 		const { address, port, username, password, tls } = this.#access;
 		return new Redis({
 			host: address,
