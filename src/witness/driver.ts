@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { Redis } from 'ioredis';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { WitnessAnswer, WitnessCommand, WitnessOutcome } from '#src/ports-witness.ts';
 import { messageOf } from '#src/std/error.ts';
-import { abandon } from '#src/witness/abandon.ts';
 import type { WitnessAccess } from '#src/witness/access.ts';
 import { evalWords, readReply, witnessKey } from '#src/witness/lua.ts';
 import {
@@ -43,6 +43,17 @@ interface Open {
 	readonly runId: string;
 	/** When its settings were last looked at, of the monotonic clock. */
 	examinedMs: number;
+}
+
+/**
+ * Gives a socket up at once; never throws. A plain one is reset, so that the kernel forgets what it has not sent yet.
+ * One whose end is under way (by us, or because the peer ended) is only closed: Node 24 answers a reset with EINVAL
+ * while libuv's shutdown is waiting, keeps the handle for ever, and then neither process nor thread can end.
+ */
+export function abandon(socket: Socket): void {
+	const resets = !(socket instanceof TLSSocket) && !socket.connecting && socket.writable;
+	if (resets) socket.resetAndDestroy();
+	socket.destroy();
 }
 
 /**

@@ -26,7 +26,7 @@ import {
 	type ProductSettings,
 } from './product.ts';
 import { cablesOf, settingsOf } from './settings.ts';
-import { holds, type Seen } from './sight.ts';
+import { type GuestPlace, holds, type Seen } from './sight.ts';
 import { ensureInstalled, ensureSnapshot, startFromSnapshot, tearDown } from './snapshot.ts';
 import type { Installed } from './snapshot.ts';
 import { readBack } from './read-back.ts';
@@ -56,7 +56,7 @@ type Running = {
 	readonly settings: ProductSettings;
 	readonly watches: readonly HostWatch[];
 	readonly tape: Tape;
-	readonly places: Map<string, string>;
+	readonly places: Map<string, GuestPlace>;
 	readonly replies: Map<string, string>;
 	/** The scenario speaks of claims: the witness is asked at every look. */
 	readonly asksClaim: boolean;
@@ -67,7 +67,8 @@ async function lookAt(running: Running, startMs: number): Promise<Seen> {
 	const byMac = await guestPlaces(running.place);
 	for (const vm of running.settings.vms) {
 		const host = byMac.get(vm.slot.mac);
-		if (host !== undefined) running.places.set(vm.name, host.name);
+		if (host !== undefined && running.places.get(vm.name)?.host !== host.name)
+			running.places.set(vm.name, { host: host.name, sinceMs: Date.now() });
 	}
 	return {
 		nowMs: Date.now(),

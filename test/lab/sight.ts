@@ -5,6 +5,8 @@ import type { ProductVm } from './product.ts';
 import type { Alert } from './tape.ts';
 import type { HostView } from './watch.ts';
 
+export type GuestPlace = { readonly host: string; readonly sinceMs: number };
+
 /** Everything the lab has seen so far; times are on the outer machine's clock. */
 export type Seen = {
 	readonly nowMs: number;
@@ -12,8 +14,8 @@ export type Seen = {
 	readonly hosts: ReadonlyMap<string, HostView>;
 	readonly vms: readonly ProductVm[];
 	readonly entries: readonly Entry[];
-	/** Behind which host's tap a VM's network card was seen last. */
-	readonly places: ReadonlyMap<string, string>;
+	/** Behind which host's tap a VM's network card was seen last, and since when. */
+	readonly places: ReadonlyMap<string, GuestPlace>;
 	readonly replies: ReadonlyMap<string, string>;
 	readonly alerts: readonly Alert[];
 	/** The host that claims the other one in the witness; undefined when nobody asked. */
@@ -35,7 +37,7 @@ const lastAck = (seen: Seen, vm: string): number =>
 /** Frozen is known from DRBD at once, silence only after a while. */
 function isWriting(seen: Seen, vm: string): boolean {
 	const slot = seen.vms.find((each) => each.name === vm)?.slot;
-	const view = seen.hosts.get(seen.places.get(vm) ?? '');
+	const view = seen.hosts.get(seen.places.get(vm)?.host ?? '');
 	if (slot !== undefined && view?.drbd.get(slot.minor)?.frozen === true) return false;
 	const ackMs = lastAck(seen, vm);
 	return ackMs > (view?.poweredAtMs ?? 0) && seen.nowMs - ackMs < silentMs;
@@ -44,13 +46,17 @@ function isWriting(seen: Seen, vm: string): boolean {
 /** The hosts on which the VM runs: where it writes from, and where its own agent says that it runs. */
 function runsOn(seen: Seen, vm: string): string[] {
 	const found: string[] = [];
+	const place = seen.places.get(vm);
+	if (place === undefined) return found;
 	for (const [name, view] of seen.hosts) {
 		if (!view.powered) continue;
-		if (seen.places.get(vm) !== name) continue;
+		const here = place.host === name;
 		// A VM whose writes are held back for a moment runs.
 		const ackMs = lastAck(seen, vm);
-		const wrote = ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;
-		if (wrote || presenceOn(seen, view, name, vm) === 'running') found.push(name);
+		const wrote = here && ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;
+		// An old copy that goes on shows its card elsewhere: what an agent said before that is over.
+		const told = here || view.statusMs > place.sinceMs;
+		if (wrote || (told && presenceOn(seen, view, name, vm) === 'running')) found.push(name);
 	}
 	return found;
 }

@@ -108,7 +108,10 @@ export class HostWatch {
 	readonly #place: Place;
 	readonly #cables: readonly Network[];
 	readonly #seen = new Set<string>();
-	#addMs = 0;
+	/** What brings the host's clock to the outer one; undefined until it is measured for this stream. */
+	#addMs: number | undefined;
+	/** Notes that came before. */
+	#held: JournalLine[] = [];
 	#bootId = '';
 	#stopped = false;
 	#child: ChildProcess | undefined;
@@ -177,12 +180,26 @@ export class HostWatch {
 				continue;
 			}
 			try {
-				this.#addMs = await this.#clock();
-				await this.#stream();
+				// Beside each other: a host that was paused shows what it does in the first second, and its clock is off.
+				await Promise.all([this.#timeNotes(), this.#stream()]);
 			} catch {
 				await delay(1000);
 			}
 		}
+	}
+
+	async #timeNotes(): Promise<void> {
+		this.#addMs = undefined;
+		let addMs: number;
+		try {
+			addMs = await this.#clock();
+		} catch (error) {
+			// Both begin anew.
+			this.#child?.kill();
+			throw error;
+		}
+		this.#addMs = addMs;
+		for (const entry of this.#held.splice(0)) this.#takeNote(entry, addMs);
 	}
 
 	/** A boot, or a rest of the whole host, leaves the emulated clock behind; a real host would have NTP. */
@@ -212,7 +229,7 @@ export class HostWatch {
 		else if (kind === 'boot') this.#takeBoot(payload);
 		else if (kind === 'state' && payload !== '')
 			this.view.state = JSON.parse(payload) as RecordFile;
-		else if (kind === 'note') this.#takeNote(payload);
+		else if (kind === 'note') this.#hearNote(JSON.parse(payload) as JournalLine);
 		else if (kind === 'status') {
 			this.view.status = JSON.parse(payload) as StatusView;
 			this.view.statusMs = Date.now();
@@ -237,14 +254,17 @@ export class HostWatch {
 		this.#bootId = id;
 	}
 
-	#takeNote(payload: string): void {
-		const entry = JSON.parse(payload) as JournalLine;
-		const { at, seq, level, message, fields } = entry;
+	#hearNote(entry: JournalLine): void {
+		if (this.#addMs === undefined) this.#held.push(entry);
+		else this.#takeNote(entry, this.#addMs);
+	}
+
+	#takeNote({ at, seq, level, message, fields }: JournalLine, addMs: number): void {
 		// A reopened stream reads the journal from its beginning.
 		const key = `${seq} ${at}`;
 		if (this.#seen.has(key)) return;
 		this.#seen.add(key);
-		const atMs = Date.parse(at) + this.#addMs;
+		const atMs = Date.parse(at) + addMs;
 		const note = { atMs, host: this.host.name, level, message, fields };
 		this.view.notes.push(note);
 		this.onNote(note);

@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import test, { type ExecutionContext, registerCompletionHandler } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import type { WitnessCommand, WitnessRecord } from '#src/ports-witness.ts';
 import { WitnessConnection } from '#src/witness/driver.ts';
@@ -29,11 +29,6 @@ const renew: WitnessCommand = {
 	watchdogMs: null,
 	expectedRenewals: 0,
 };
-
-// On a loaded machine something here outlived the tests at times, and the file did not end; not found yet what.
-registerCompletionHandler(() => {
-	process.exit();
-});
 
 /** Sends until the server answers again. */
 const answered = async (connection: WitnessConnection, command: WitnessCommand) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
-import { abandon } from '#src/witness/abandon.ts';
+import { abandon } from '#src/witness/driver.ts';
 
 const closed = async (socket: Socket): Promise<void> =>
 	await new Promise((resolve) => {
