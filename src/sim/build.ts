@@ -14,7 +14,6 @@ import type { Observer } from '#src/sim/checker.ts';
 import { refreshHearing, tellBeats } from '#src/sim/hearing.ts';
 import { createWire } from '#src/sim/model-wire.ts';
 import type {
-	Device,
 	Hooks,
 	Network,
 	Replica,
@@ -24,6 +23,7 @@ import type {
 	Timings,
 } from '#src/sim/model.ts';
 import { newUuid, replicaOf } from '#src/sim/model.ts';
+import type { Device } from '#src/sim/model-device.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { fenceAgain, startAll } from '#src/sim/planted.ts';
 import { panic } from '#src/sim/power.ts';
@@ -210,6 +210,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		domains: new Map(),
 		watchdog: createWatchdog(world, name),
 		votedMs: 0,
+		resumedMs: Number.NEGATIVE_INFINITY,
 		creating: new Map(),
 		xlHungUntilMs: 0,
 		drbdHungUntilMs: 0,
@@ -256,6 +257,7 @@ const createVm = (
 		givenUp: new Set<string>(),
 		dataDestroyed: false,
 		wentOnAloneMs: Number.NEGATIVE_INFINITY,
+		writtenAlone: null,
 	} as unknown as SimVm & { replicas: [Replica, Replica] };
 	vm.replicas = [createReplica(hosts[0], vm), createReplica(hosts[1], vm)];
 	void world;

@@ -31,7 +31,9 @@ const checkClaim = (simulation: Simulation, victim: SimHost): void => {
 	// Two rounds further: the victim's file is an older copy that was put back.
 	if (roundOf(sender) > content.arbiter.round + 1) return;
 	const silentMs = queue.nowMs - victim.votedMs;
-	if (silentMs < renewedMs)
+	// One that has just gone on is heard again in the middle of what was decided about it, which is no error.
+	const steady = queue.nowMs - victim.resumedMs >= renewedMs;
+	if (steady && silentMs < renewedMs)
 		violate(
 			simulation,
 			'claim',

@@ -6,10 +6,10 @@ import type { PeerDocument } from '#src/heartbeat/document.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
 import { checkFenceSent } from '#src/sim/checker-claim.ts';
+import { checkData, checkLoneWrite } from '#src/sim/checker-data.ts';
 import { checkRight } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
-import { count, otherReplica, peerOf, replicaOf, tell, violate } from '#src/sim/model.ts';
-import { visibleHead } from '#src/sim/data.ts';
+import { count, otherReplica, peerOf, tell, violate } from '#src/sim/model.ts';
 import { atMost } from '#src/sim/replica.ts';
 import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 import type { Persisted } from '#src/store/record.ts';
@@ -44,8 +44,6 @@ const hourMs = 3_600_000;
 const clockSlack = 1.006;
 /** What an agent may take to pause a VM after the vote's end, with slow looks and slow tools, ms. */
 const pauseReactionMs = 5000;
-/** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
-const diskReactionMs = 5000;
 
 /** What a checker needs beside the world. */
 export interface CheckOptions {
@@ -144,33 +142,6 @@ const checkOneCopy = (simulation: Simulation, host: SimHost, vm: SimVm): void =>
 	if (isRunnable(host, vm) && isRunnable(peer, vm)) {
 		violate(simulation, 'I1', `${vm.name} runs on ${host.name} and on ${peer.name}`);
 	}
-};
-
-/** Nothing acknowledged is lost: a VM that starts sees every acknowledged write. */
-const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
-	const replica = replicaOf(host, vm);
-	const seen = visibleHead(replica);
-	if (seen === vm.acknowledged) return;
-	if (vm.dataDestroyed) return;
-	const atOnce = simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs;
-	if (seen === -1 && (atOnce || replica.disk === 'Diskless')) {
-		// Its disk failed in this very moment: it sees errors, not stale data.
-		count(simulation, 'started as its disk failed');
-		return;
-	}
-	if (vm.staleAccepted) {
-		// A person took the loss: from here on this copy is the truth.
-		count(simulation, 'stale data accepted');
-		vm.staleAccepted = false;
-		vm.acknowledged += 1;
-		replica.head = vm.acknowledged;
-		return;
-	}
-	violate(
-		simulation,
-		'no-loss',
-		`${vm.name} starts on ${host.name} without acknowledged writes (${seen} of ${vm.acknowledged})`,
-	);
 };
 
 /** I5: the host that runs a VM is its durable owner. */
@@ -320,30 +291,6 @@ const checkDirection = (simulation: Simulation, source: Replica, target: Replica
 const checkGivenUp = (simulation: Simulation, { host, vm }: Replica): void => {
 	if (vm.givenUp.has(host.name)) return;
 	violate(simulation, 'I8', `${host.name} gives up its copy of ${vm.name} and nobody asked for it`);
-};
-
-/** I3: a write on one disk alone only after the other host was durably taken out of inSync. */
-const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Replica): void => {
-	const { vm, host } = writer;
-	const record = durableRecord(host, vm);
-	const other = otherReplica(copy).host.name;
-	if (record !== undefined && !record.inSync.includes(other)) return;
-	const local = host.store.content;
-	if (other === host.name && local !== null && local !== 'corrupt') {
-		if (local.resources[vm.engine.resource]?.selfExcludedAt !== null) return;
-	}
-	if (vm.wentOnAloneMs > 0) {
-		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
-		const { agent } = host;
-		if (agent?.alive !== true || agent.stopped || agent.loopStalled) return;
-		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, host.drbdHungUntilMs);
-		if (simulation.queue.nowMs - sinceMs <= diskReactionMs) return;
-	}
-	violate(
-		simulation,
-		'I3',
-		`a write of ${vm.name} is acknowledged on ${copy.host.name} alone while ${other} counts as in sync`,
-	);
 };
 
 /** I9: never both hosts off for one fault; never more fences an hour than configured. */

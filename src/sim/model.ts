@@ -5,10 +5,10 @@ import type { Event } from '#src/engine/event.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Loop } from '#src/loop.ts';
 import type { BeatFrame, Ears, Wire } from '#src/sim/model-wire.ts';
+import type { Device } from '#src/sim/model-device.ts';
 import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { type Queue, schedule, type Timer } from '#src/sim/queue.ts';
-import type { deviceBehaviours } from '#src/sim/step.ts';
 import type {
 	ConnectionState,
 	DiskState,
@@ -84,20 +84,6 @@ export interface Domain {
 	shownPaused: boolean;
 }
 
-export interface Device {
-	readonly name: string;
-	/** The level of the ladder it belongs to; 0 is the first. Each level alone cuts all power. */
-	readonly level: number;
-	behaviour: (typeof deviceBehaviours)[number];
-	latencyMs: number;
-	byMs: number;
-	readonly diesWithHost: boolean;
-	/** Supplies its host. */
-	outlet: boolean;
-	/** It was told to switch off (what a lying device claims from then on). */
-	offAsked: boolean;
-}
-
 export interface SimVm {
 	readonly name: VmName;
 	readonly index: number;
@@ -121,6 +107,8 @@ export interface SimVm {
 	dataDestroyed: boolean;
 	/** When DRBD last went on alone without a freeze (failed disk, orderly disconnect): the stated exception of I3. */
 	wentOnAloneMs: number;
+	/** The last write made in that time alone, and what the other copy holds; null before there is one. */
+	writtenAlone: { readonly last: number; readonly kept: number } | null;
 }
 
 /** One run of the agent's process. */
@@ -171,6 +159,8 @@ export interface SimHost {
 	boots: number;
 	bootId: string;
 	bootedMs: number;
+	/** When it last went on after it had stood still. */
+	resumedMs: number;
 	/** Speed of this host's monotonic clock against true time. */
 	clockRate: number;
 	agent: SimAgent | null;

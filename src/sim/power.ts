@@ -1,7 +1,8 @@
 import type { DeviceReading, Outcome } from '#src/ports.ts';
 import { settleAll } from '#src/sim/data.ts';
 import { refreshAllReplication } from '#src/sim/handshake.ts';
-import type { Device, SimHost, Simulation } from '#src/sim/model.ts';
+import type { SimHost, Simulation } from '#src/sim/model.ts';
+import type { Device } from '#src/sim/model-device.ts';
 import { count, delay, peerOf, replicaOf, tell } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { changed } from '#src/sim/replica.ts';
@@ -141,6 +142,7 @@ export const resumeHost = (simulation: Simulation, host: SimHost): void => {
 	if (!host.hung) return;
 	settleAll(simulation);
 	host.hung = false;
+	host.resumedMs = simulation.queue.nowMs;
 	if (host.standsSinceMs === null) feedWatchdog(simulation, host);
 	else {
 		const stoodMs = simulation.queue.nowMs - host.standsSinceMs;

@@ -62,13 +62,29 @@ type Running = {
 	readonly asksClaim: boolean;
 };
 
+function placeNow(
+	before: GuestPlace | undefined,
+	host: string,
+	boot: string | undefined,
+): GuestPlace {
+	const began = boot === undefined ? undefined : { id: boot, host };
+	return {
+		host,
+		sinceMs: before?.host === host ? before.sinceMs : Date.now(),
+		boot: before?.boot !== undefined && before.boot.id === boot ? before.boot : began,
+	};
+}
+
 async function lookAt(running: Running, startMs: number): Promise<Seen> {
 	const entries = await running.tape.entries();
 	const byMac = await guestPlaces(running.place);
 	for (const vm of running.settings.vms) {
 		const host = byMac.get(vm.slot.mac);
-		if (host !== undefined && running.places.get(vm.name)?.host !== host.name)
-			running.places.set(vm.name, { host: host.name, sinceMs: Date.now() });
+		const before = running.places.get(vm.name);
+		const boot = entries.findLast(
+			({ vm: name, kind }) => name === vm.name && kind === 'boot',
+		)?.boot;
+		if (host !== undefined) running.places.set(vm.name, placeNow(before, host.name, boot));
 	}
 	return {
 		nowMs: Date.now(),

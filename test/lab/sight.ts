@@ -5,7 +5,12 @@ import type { ProductVm } from './product.ts';
 import type { Alert } from './tape.ts';
 import type { HostView } from './watch.ts';
 
-export type GuestPlace = { readonly host: string; readonly sinceMs: number };
+export type GuestPlace = {
+	readonly host: string;
+	readonly sinceMs: number;
+	/** Where the present boot of the VM was seen first. */
+	readonly boot: { readonly id: string; readonly host: string } | undefined;
+};
 
 /** Everything the lab has seen so far; times are on the outer machine's clock. */
 export type Seen = {
@@ -51,12 +56,14 @@ function runsOn(seen: Seen, vm: string): string[] {
 	for (const [name, view] of seen.hosts) {
 		if (!view.powered) continue;
 		const here = place.host === name;
+		const presence = presenceOn(seen, view, name, vm);
+		// An old copy that goes on shows its card elsewhere: the one that writes is the one that began there.
+		const writes = place.boot === undefined ? here : place.boot.host === name;
 		// A VM whose writes are held back for a moment runs.
 		const ackMs = lastAck(seen, vm);
-		const wrote = here && ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;
-		// An old copy that goes on shows its card elsewhere: what an agent said before that is over.
+		const fresh = ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;
 		const told = here || view.statusMs > place.sinceMs;
-		if (wrote || (told && presenceOn(seen, view, name, vm) === 'running')) found.push(name);
+		if ((writes && fresh) || (told && presence === 'running')) found.push(name);
 	}
 	return found;
 }

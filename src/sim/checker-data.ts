@@ -1,0 +1,64 @@
+import { visibleHead } from '#src/sim/data.ts';
+import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { count, otherReplica, replicaOf, violate } from '#src/sim/model.ts';
+import { durableRecord } from '#src/sim/truth.ts';
+
+/** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
+const diskReactionMs = 5000;
+
+/** Nothing acknowledged is lost: a VM that starts sees every acknowledged write. */
+export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+	const replica = replicaOf(host, vm);
+	const seen = visibleHead(replica);
+	if (seen === vm.acknowledged) return;
+	if (vm.dataDestroyed) return;
+	const atOnce = simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs;
+	if (seen === -1 && (atOnce || replica.disk === 'Diskless')) {
+		// Its disk failed in this very moment: it sees errors, not stale data.
+		count(simulation, 'started as its disk failed');
+		return;
+	}
+	const { writtenAlone } = vm;
+	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
+	if (vm.staleAccepted || inWindow) {
+		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
+		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
+		vm.staleAccepted = false;
+		vm.acknowledged += 1;
+		replica.head = vm.acknowledged;
+		return;
+	}
+	violate(
+		simulation,
+		'no-loss',
+		`${vm.name} starts on ${host.name} without acknowledged writes (${seen} of ${vm.acknowledged})`,
+	);
+};
+
+/** I3: a write on one disk alone only after the other host was durably taken out of inSync. */
+export const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Replica): void => {
+	const { vm, host } = writer;
+	const record = durableRecord(host, vm);
+	const otherCopy = otherReplica(copy);
+	const other = otherCopy.host.name;
+	if (record !== undefined && !record.inSync.includes(other)) return;
+	const local = host.store.content;
+	if (other === host.name && local !== null && local !== 'corrupt') {
+		if (local.resources[vm.engine.resource]?.selfExcludedAt !== null) return;
+	}
+	if (vm.wentOnAloneMs > 0) {
+		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
+		const { agent } = host;
+		const stands = agent?.alive !== true || agent.stopped || agent.loopStalled;
+		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, host.drbdHungUntilMs);
+		if (stands || simulation.queue.nowMs - sinceMs <= diskReactionMs) {
+			vm.writtenAlone = { last: vm.acknowledged, kept: otherCopy.head };
+			return;
+		}
+	}
+	violate(
+		simulation,
+		'I3',
+		`a write of ${vm.name} is acknowledged on ${copy.host.name} alone while ${other} counts as in sync`,
+	);
+};
