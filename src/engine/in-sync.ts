@@ -50,10 +50,12 @@ export const shrinkRule = (draft: Draft): void => {
 		const { self, peer } = draft.state.config;
 		// A sole holder counts itself out only for a current peer: else nothing newer exists anywhere. DRBD also
 		// calls a copy UpToDate that it could compare with nothing.
+		const onlyHere = !record.inSync.includes(peer);
 		const peerCurrent =
 			draft.state.compared[resource] === true &&
 			isConnected(observed) &&
-			lowestPeerDisk(observed) === 'UpToDate';
+			lowestPeerDisk(observed) === 'UpToDate' &&
+			!(onlyHere && isBlank(observed));
 		const counted =
 			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))
@@ -75,6 +77,15 @@ export const shrinkRule = (draft: Draft): void => {
 			);
 	}
 };
+
+/**
+ * A disk of no worth that nobody uses, as a new one after a repair: beside it DRBD calls every other copy UpToDate, and
+ * the one that the record leaves out may be years old. A Primary tells the two apart by the data it uses.
+ */
+const isBlank = (observed: ResourceObservation): boolean =>
+	observed.role !== 'Primary' &&
+	observed.peerRole !== 'Primary' &&
+	lowestDisk(observed) === 'Inconsistent';
 
 /** A connected peer's disk misses writes, or may: a Primary writes on while DRBD still compares the copies. */
 const peerBehind = (observed: ResourceObservation): boolean =>

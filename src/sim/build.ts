@@ -217,6 +217,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		gatewayAnswers: true,
 		offBy: null,
 		fencedAtMs: [],
+		offAskedMs: null,
 		oldDocument: null,
 	};
 };

@@ -11,7 +11,6 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 	const replica = replicaOf(host, vm);
 	const seen = visibleHead(replica);
 	if (seen === vm.acknowledged) return;
-	if (vm.dataDestroyed) return;
 	const atOnce = simulation.queue.nowMs - vm.wentOnAloneMs <= diskReactionMs;
 	if (seen === -1 && (atOnce || replica.disk === 'Diskless')) {
 		// Its disk failed in this very moment: it sees errors, not stale data.
@@ -24,8 +23,11 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
 		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
 		vm.staleAccepted = false;
+		const other = otherReplica(replica);
+		const equal = other.head === replica.head;
 		vm.acknowledged += 1;
 		replica.head = vm.acknowledged;
+		if (equal) other.head = vm.acknowledged;
 		return;
 	}
 	violate(

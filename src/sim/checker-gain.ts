@@ -2,13 +2,20 @@ import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { peerOf, replicaOf, violate } from '#src/sim/model.ts';
 import { durableRecord } from '#src/sim/truth.ts';
 
+/** A disk that failed so shortly before may not have been noticed yet, ms. */
+const noticedMs = 1000;
+
 /**
  * A host is switched off only when something is won by it (L5): a VM of it that can run on the sender, or an own one of
  * the sender that the loss holds up. A sender whose copies are all stale would take the good ones away.
  */
 export const checkGain = (simulation: Simulation, victim: SimHost): void => {
 	const sender = peerOf(simulation, victim);
-	if (simulation.vms.some((vm) => isGain(sender, victim, vm))) return;
+	const { nowMs } = simulation.queue;
+	if (
+		simulation.vms.some((vm) => isGain(sender, victim, vm) || nowMs - vm.wentOnAloneMs < noticedMs)
+	)
+		return;
 	violate(
 		simulation,
 		'gain',

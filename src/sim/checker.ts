@@ -74,7 +74,10 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		if (bySilence) checkSilence(simulation, taker);
 	},
 	watchdogStops: (host) => checkStop(simulation, host),
-	fenceSent: (victim) => checkFenceSent(simulation, victim),
+	fenceSent: (victim) => {
+		victim.offAskedMs = simulation.queue.nowMs;
+		checkFenceSent(simulation, victim);
+	},
 	fenced: (victim) => {
 		checkFence(simulation, victim, options.honestDevices);
 	},
@@ -297,7 +300,7 @@ const checkGivenUp = (simulation: Simulation, { host, vm }: Replica): void => {
 const checkFence = (simulation: Simulation, victim: SimHost, honest: boolean): void => {
 	const { nowMs } = simulation.queue;
 	count(simulation, 'hosts fenced');
-	victim.fencedAtMs.push(nowMs);
+	if (victim.offAskedMs !== null) victim.fencedAtMs.push(nowMs);
 	const other = peerOf(simulation, victim);
 	if (honest && !other.powered && other.offBy === 'fence') {
 		violate(simulation, 'I9', `${victim.name} is fenced while ${other.name} is off by a fence`);

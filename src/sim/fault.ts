@@ -165,7 +165,9 @@ const replaceState = (
 	}
 	host.store.content = content;
 	// The file is what counts the fences of the last hour.
-	peerOf(simulation, host).fencedAtMs.length = 0;
+	const peer = peerOf(simulation, host);
+	peer.fencedAtMs.length = 0;
+	peer.offAskedMs = null;
 };
 
 const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {

@@ -186,6 +186,8 @@ export interface SimHost {
 	/** Why it is without power: for I9. */
 	offBy: 'fence' | 'fault' | null;
 	fencedAtMs: number[];
+	/** When its peer last asked for an `off`; null: never, or its file was replaced and knows nothing of it. */
+	offAskedMs: number | null;
 	/** The last document of an earlier boot, for the peer to hear again. */
 	oldDocument: PeerDocument | null;
 }

@@ -233,15 +233,17 @@ export const watchClosely = (
 	closely: boolean,
 	look: () => void,
 ): void => {
-	const { votes } = agent;
-	if (votes === null) return;
-	const begins = closely && !votes.closely;
-	votes.closely = closely;
-	if (!begins) return;
-	const again = () => {
-		if (!agent.alive || !votes.closely) return;
-		inAgent(agent, look);
-		schedule(simulation.queue, simulation.queue.nowMs + 1000, again);
-	};
-	again();
+	// As the orders do, it arrives a moment later: a run of the agent decides it before its heartbeat thread begins.
+	schedule(simulation.queue, simulation.queue.nowMs + 2, () => {
+		const { votes } = agent;
+		if (votes === null) return;
+		const begins = closely && !votes.closely;
+		votes.closely = closely;
+		const again = () => {
+			if (!agent.alive || !votes.closely) return;
+			inAgent(agent, look);
+			schedule(simulation.queue, simulation.queue.nowMs + 1000, again);
+		};
+		if (begins) again();
+	});
 };
