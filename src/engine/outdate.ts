@@ -13,6 +13,7 @@ import {
 	selfInSync,
 	start,
 	wakeBy,
+	freshSight,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { mayDiscard } from '#src/engine/resolve.ts';
@@ -242,6 +243,8 @@ const consent = (draft: Draft, request: OutdateRequest, session: string): void =
 	if (record === undefined || (observed !== undefined && isConnected(observed))) return;
 	// A disk that the release took away still carries its mark as current: it is outdated when it is back.
 	if (localOf(draft.state, resource)?.detached === true) return;
+	// What was read before this host stood still may be long over: the copy may have been connected since.
+	if (!freshSight(draft.state)) return;
 	const outdated =
 		observed === undefined
 			? draft.state.outdatedDown[resource] === true

@@ -14,6 +14,7 @@ import {
 	waiting,
 	wakeBy,
 	writeRecord,
+	freshSight,
 } from '#src/engine/draft.ts';
 import { voteBlocker } from '#src/engine/lease.ts';
 import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
@@ -30,10 +31,6 @@ const starting = (state: State, vm: string): boolean =>
 
 const running = (state: State, vm: string): boolean =>
 	presenceOf(state, vm) === 'running' && !starting(state, vm);
-
-/** DRBD was seen since this agent last stalled: nothing is started on what was true before. */
-const freshSight = (state: State): boolean =>
-	state.resources !== null && state.resources.atMs >= state.steadySinceMs;
 
 /** How long a VM waits for those that come before it, ms. */
 const awaitMs = 120_000;
@@ -150,7 +147,8 @@ export const unpauseRule = (draft: Draft): void => {
 		const { unpauseOrdered } = vmStateOf(state, vm.vm);
 		if (presenceOf(state, vm.vm) !== 'paused' || domain === undefined) continue;
 		if (!domain.neverRan && !unpauseOrdered) continue;
-		if (record === undefined || !startAllowed(state, vm) || state.leaving) continue;
+		// Also on a host that leaves: one that it has created goes on, and is then handed over as any other.
+		if (record === undefined || !startAllowed(state, vm)) continue;
 		if (promoteBlocker(state, vm.resource) !== null || !freshSight(state)) continue;
 		if (voteBlocker(state, vm.resource, draft.nowMs) !== null) continue;
 		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;

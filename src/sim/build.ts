@@ -218,6 +218,8 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		offBy: null,
 		fencedAtMs: [],
 		offAskedMs: null,
+		fileReplaced: false,
+		buried: null,
 		oldDocument: null,
 	};
 };
@@ -293,6 +295,8 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	stuck: null,
 	detachFails: 0,
 	shownOutdated: false,
+	frozenSinceMs: 0,
+	outdatedMs: Number.NEGATIVE_INFINITY,
 	latePromoteMs: null,
 });
 

@@ -1,4 +1,4 @@
-import { visibleHead } from '#src/sim/data.ts';
+import { hasTwoHistories, visibleHead } from '#src/sim/data.ts';
 import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, replicaOf, violate } from '#src/sim/model.ts';
 import { durableRecord } from '#src/sim/truth.ts';
@@ -19,7 +19,7 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 	}
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
-	if (vm.staleAccepted || inWindow) {
+	if (vm.staleAccepted || inWindow || hasTwoHistories(simulation)) {
 		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
 		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
 		vm.staleAccepted = false;

@@ -197,13 +197,18 @@ const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number)
 	}
 };
 
+/** What DRBD shows is seen so late at most, and told by a document, ms. */
+const seenWithinMs = 1500;
+
 /** I3: a 4 says that the peer's disk is Outdated: it is, now or by its metadata. */
 const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const peer = otherReplica(replica);
 	const outdated = peer.up ? atMost(peer.disk, 'Outdated') : !peer.flags.upToDate;
 	// A failed disk takes no mark; its host's durable record must count it out instead.
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
-	if (peer.broken && counted) return;
+	if ((peer.broken || peer.disk === 'Diskless') && counted) return;
+	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.
+	if (counted && simulation.queue.nowMs - peer.outdatedMs < seenWithinMs) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
 	// Or a third voter holds that it misses writes: nobody promotes it without asking there.
 	// (As it was last written: somebody may have emptied it since.)
@@ -237,6 +242,8 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	const theirs = peerOf(simulation, host).store.content;
 	if (own === null || own === 'corrupt' || own.pair.armed) return false;
 	if (theirs === null || theirs === 'corrupt') return true;
+	// It knew, and asks the witness before it reckons with anything.
+	if (peerOf(simulation, host).fileReplaced) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
 };
 

@@ -156,6 +156,7 @@ export const outdate = (simulation: Simulation, replica: Replica, done: Done): v
 	else {
 		settle(simulation, replica.vm);
 		replica.disk = 'Outdated';
+		replica.outdatedMs = simulation.queue.nowMs;
 		changed(simulation, replica);
 		done(succeeded());
 	}

@@ -7,7 +7,7 @@ import type { SimVm, Simulation } from '#src/sim/model.ts';
 import { hostClock, tell, violate } from '#src/sim/model.ts';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
-import { canTell, steadyMs } from '#src/sim/told.ts';
+import { canTell, steadyMs, seenWithinMs } from '#src/sim/told.ts';
 import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 
 /** What must be true when faults and repairs are over and the pair had its time: data, liveness, alerts. */
@@ -152,6 +152,12 @@ const checkAlive = (
 	excused: boolean,
 ): void => {
 	if (isWell(simulation, vm)) return;
+	const { nowMs } = simulation.queue;
+	// It has just lost its peer: what is told of it comes with the next looks.
+	if (
+		vm.replicas.some(({ frozen, frozenSinceMs }) => frozen && nowMs - frozenSinceMs < seenWithinMs)
+	)
+		return;
 	const record = newestRecord(simulation, vm);
 	if (record === undefined || record.wanted === 'stopped') return;
 	for (const each of open)

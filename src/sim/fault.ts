@@ -72,6 +72,10 @@ const applyHostStep = (
 		);
 		return;
 	}
+	if (step.do === 'takeover') {
+		const buried = hostNamed(simulation, step.confirmDead);
+		if (buried.buried !== 'alive') buried.buried = buried.powered ? 'alive' : 'dead';
+	}
 	if (step.do === 'resolve') {
 		giveUp(simulation, step, label);
 		return;
@@ -168,6 +172,7 @@ const replaceState = (
 	const peer = peerOf(simulation, host);
 	peer.fencedAtMs.length = 0;
 	peer.offAskedMs = null;
+	host.fileReplaced = true;
 };
 
 const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
@@ -194,6 +199,11 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 /** A new, empty disk: its metadata is created anew, everything must be resynced. */
 const replaceDisk = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
+	if (replica.up && replica.disk !== 'Diskless') {
+		tell(simulation, 'world', 'ignored: the disk is in use');
+		count(simulation, 'steps ignored');
+		return;
+	}
 	replica.broken = false;
 	const others = vm.replicas.filter((each) => each !== replica);
 	if (others.every((each) => each.head !== vm.acknowledged)) vm.dataDestroyed = true;

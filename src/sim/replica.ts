@@ -102,6 +102,7 @@ export const dropConnection = (
 	const freezes = simulation.mutation !== 'no-freeze';
 	if (freezes && primary && attached && !atMost(replica.peerDisk, 'Outdated')) {
 		replica.frozen = true;
+		replica.frozenSinceMs = simulation.queue.nowMs;
 		count(simulation, 'frozen');
 	}
 	if (primary && peerHadData) losePeerData(simulation, replica);

@@ -19,7 +19,7 @@ export interface Warnings {
 export const createWarnings = (): Warnings => ({ unsaid: new Map(), promised: new Map() });
 
 /** The hosts need so long to see what DRBD shows, and each other's sight of it, ms. */
-const seenWithinMs = 8000;
+export const seenWithinMs = 8000;
 /** An agent that has just started or gone on looks around first. */
 export const steadyMs = 30_000;
 
@@ -76,7 +76,10 @@ const watchUnsaid = (
 	{ unsaid }: Warnings,
 ): void => {
 	const { nowMs } = simulation.queue;
-	const able = simulation.hosts.filter((host) => canTell(simulation, host));
+	// A DRBD that hangs shows nothing of a VM: that it hangs is what is told meanwhile.
+	const able = simulation.hosts.filter(
+		(host) => canTell(simulation, host) && nowMs >= host.drbdHungUntilMs,
+	);
 	const told = () =>
 		able.some(
 			(host) =>
