@@ -388,9 +388,9 @@ export const selfInSync = (state: State, resource: ResourceName): boolean => {
 export const soleInSync = (state: State, resource: ResourceName): boolean =>
 	selfInSync(state, resource) && recordOf(state, resource)?.inSync.length === 1;
 
-/** DRBD was seen since this agent last stalled: nothing is started, or promised, on what was true before. */
+/** DRBD was seen since this agent last stalled: nothing is started, or promised, on what came with the stall's end. */
 export const freshSight = (state: State): boolean =>
-	state.resources !== null && state.resources.atMs >= state.steadySinceMs;
+	state.resources !== null && state.resources.atMs > state.steadySinceMs;
 
 export const joined = (state: State): boolean =>
 	state.persisted.joinedBootId !== null && state.persisted.joinedBootId === state.bootId;

@@ -190,7 +190,9 @@ const mayAcquire = (state: State, vm: EngineVm): boolean => {
 		);
 	const there = state.peer.document?.sights[vm.resource]?.presence;
 	if (presence === 'paused' || there === 'paused') return presence === 'paused';
-	return there === 'absent' && vm.preferredHost === state.config.self;
+	// One of both has to be first; a host whose copy does not count is no candidate.
+	const alone = recordOf(state, vm.resource)?.inSync.includes(state.config.peer) === false;
+	return there === 'absent' && (alone || vm.preferredHost === state.config.self);
 };
 
 /** A VM that was let go needs no proof: who takes it, the compare-and-set decides (V21). */

@@ -3,6 +3,7 @@ import {
 	countSelfIn,
 	type Draft,
 	excludeSelf,
+	joined,
 	observedOf,
 	recordOf,
 	selfInSync,
@@ -55,13 +56,19 @@ export const shrinkRule = (draft: Draft): void => {
 			draft.state.compared[resource] === true &&
 			isConnected(observed) &&
 			lowestPeerDisk(observed) === 'UpToDate' &&
-			!(onlyHere && isBlank(observed));
+			(!onlyHere || isMirror(draft.state, resource, observed));
 		const counted =
 			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))
 			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
 		if (record.owner !== self || !isConnected(observed)) continue;
-		if (record.inSync.includes(peer) && peerBehind(observed) && mayExclude(draft.state, resource))
+		const knows = joined(draft.state) || observed.role === 'Primary';
+		if (
+			record.inSync.includes(peer) &&
+			peerBehind(observed) &&
+			knows &&
+			mayExclude(draft.state, resource)
+		)
 			writeRecord(
 				draft,
 				resource,
@@ -79,13 +86,14 @@ export const shrinkRule = (draft: Draft): void => {
 };
 
 /**
- * A disk of no worth that nobody uses, as a new one after a repair: beside it DRBD calls every other copy UpToDate, and
- * the one that the record leaves out may be years old. A Primary tells the two apart by the data it uses.
+ * The connected copy is what the sole holder had: in use here through the network, newer by DRBD's own note, or seen
+ * in one data generation with the own one since that last wrote alone. Beside a new disk, or one that has failed, DRBD
+ * calls every other copy UpToDate, and the one that the record leaves out may be years old.
  */
-const isBlank = (observed: ResourceObservation): boolean =>
-	observed.role !== 'Primary' &&
-	observed.peerRole !== 'Primary' &&
-	lowestDisk(observed) === 'Inconsistent';
+const isMirror = (state: State, resource: ResourceName, observed: ResourceObservation): boolean =>
+	observed.role === 'Primary' ||
+	lowestDisk(observed) === 'Outdated' ||
+	(state.mirroredAtMs[resource] ?? 0) > aloneUntilMs(state, resource);
 
 /** A connected peer's disk misses writes, or may: a Primary writes on while DRBD still compares the copies. */
 const peerBehind = (observed: ResourceObservation): boolean =>

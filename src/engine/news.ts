@@ -106,7 +106,7 @@ const fields: Refreshed<State> = {
 	resources: (before, after) => {
 		if (before.resources?.value !== after.resources?.value) return false;
 		const { atMs } = before.resources ?? { atMs: 0 };
-		if (atMs < before.steadySinceMs) return false;
+		if (atMs <= before.steadySinceMs) return false;
 		return Object.values(before.losses).every(({ sinceMs }) => sinceMs < atMs);
 	},
 	vms: (before, after) =>

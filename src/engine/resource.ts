@@ -19,7 +19,13 @@ import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
 import { currentDisk } from '#src/engine/takeover.ts';
 import { arbiterOf, witnessed } from '#src/engine/voters.ts';
-import { isConnected, isEstablishedUpToDate, isFrozen, lowestDisk } from '#src/drbd/role.ts';
+import {
+	isConnected,
+	isEstablishedUpToDate,
+	highestDisk,
+	isFrozen,
+	lowestDisk,
+} from '#src/drbd/role.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { ResourceName, ResourceObservation } from '#src/ports.ts';
 
@@ -93,9 +99,21 @@ export const attachRule = (draft: Draft): void => {
 		if (observed === undefined) {
 			if (state.resourcesUnknownSinceMs === null && !state.leaving)
 				start(draft, { type: 'resource-up', resource, generation });
-		} else reconnect(draft, resource, observed);
+		} else if (isHalfUp(observed) && localOf(state, resource)?.detached !== true)
+			start(draft, { type: 'resource-up', resource, generation });
+		else reconnect(draft, resource, observed);
 	}
 };
+
+/**
+ * As `drbdadm up` leaves it when the disk below is not there: after a boot the volume manager may bring that later.
+ * One that is attached, or connected, was up, and what became of it since is for other rules.
+ */
+const isHalfUp = (observed: ResourceObservation): boolean =>
+	observed.role === 'Secondary' &&
+	observed.connection === 'StandAlone' &&
+	observed.volumes.length > 0 &&
+	highestDisk(observed) === 'Diskless';
 
 const reconnectsMax = 3;
 const reconnectPauseMs = 10_000;

@@ -53,7 +53,6 @@ export const startAgent = (simulation: Simulation, host: SimHost): void => {
 		return;
 	}
 	host.agentRuns += 1;
-	host.fileReplaced = false;
 	host.agentSinceMs = simulation.queue.nowMs;
 	const session = `${host.name}-run-${host.agentRuns}`;
 	tell(simulation, host.name, `agent starts as ${session}`);

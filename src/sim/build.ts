@@ -218,7 +218,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		offBy: null,
 		fencedAtMs: [],
 		offAskedMs: null,
-		fileReplaced: false,
+		fileReplacedMs: Number.NEGATIVE_INFINITY,
 		buried: null,
 		oldDocument: null,
 	};
@@ -295,7 +295,7 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	stuck: null,
 	detachFails: 0,
 	shownOutdated: false,
-	frozenSinceMs: 0,
+	frozenChangedMs: 0,
 	outdatedMs: Number.NEGATIVE_INFINITY,
 	latePromoteMs: null,
 });

@@ -31,8 +31,8 @@ const checkClaim = (simulation: Simulation, victim: SimHost): void => {
 	// Two rounds further: the victim's file is an older copy that was put back.
 	if (roundOf(sender) > content.arbiter.round + 1) return;
 	const silentMs = queue.nowMs - victim.votedMs;
-	// One that has just gone on is heard again in the middle of what was decided about it, which is no error.
-	const steady = queue.nowMs - victim.resumedMs >= renewedMs;
+	// One that has just gone on, or whose agent has, is heard again in the middle of what was decided about it.
+	const steady = queue.nowMs - Math.max(victim.resumedMs, victim.agentSinceMs) >= renewedMs;
 	if (steady && silentMs < renewedMs)
 		violate(
 			simulation,

@@ -17,9 +17,12 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 		count(simulation, 'started as its disk failed');
 		return;
 	}
+	// Who had the newest data was known to a file and to a disk, and both are gone: without a witness nobody can know.
+	const forgotten = simulation.hosts.some(({ fileReplacedMs }) => fileReplacedMs > 0);
+	const unknowable = vm.dataDestroyed && forgotten && simulation.witness === null;
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
-	if (vm.staleAccepted || inWindow || hasTwoHistories(simulation)) {
+	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(simulation)) {
 		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
 		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
 		vm.staleAccepted = false;

@@ -2,7 +2,7 @@ import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { peerOf, replicaOf, violate } from '#src/sim/model.ts';
 import { durableRecord } from '#src/sim/truth.ts';
 
-/** A disk that failed so shortly before may not have been noticed yet, ms. */
+/** A disk that failed, or writes let go on, so shortly before may not have been noticed yet, ms. */
 const noticedMs = 1000;
 
 /**
@@ -12,10 +12,9 @@ const noticedMs = 1000;
 export const checkGain = (simulation: Simulation, victim: SimHost): void => {
 	const sender = peerOf(simulation, victim);
 	const { nowMs } = simulation.queue;
-	if (
-		simulation.vms.some((vm) => isGain(sender, victim, vm) || nowMs - vm.wentOnAloneMs < noticedMs)
-	)
-		return;
+	const justChanged = (vm: SimVm) =>
+		nowMs - Math.max(vm.wentOnAloneMs, replicaOf(sender, vm).frozenChangedMs) < noticedMs;
+	if (simulation.vms.some((vm) => isGain(sender, victim, vm) || justChanged(vm))) return;
 	violate(
 		simulation,
 		'gain',

@@ -226,7 +226,8 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 	const victim = peerOf(simulation, taker);
 	const { witness } = victim.config;
-	if (witness === null) return;
+	// A person's word is a proof of its own; the command counts renewals all the same.
+	if (witness === null || victim.buried !== null) return;
 	const dueMs = victim.votedMs + witness.leaseMs + witness.watchdogMs + resetGraceMs;
 	if (simulation.queue.nowMs >= dueMs) return;
 	violate(
@@ -243,7 +244,8 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	if (own === null || own === 'corrupt' || own.pair.armed) return false;
 	if (theirs === null || theirs === 'corrupt') return true;
 	// It knew, and asks the witness before it reckons with anything.
-	if (peerOf(simulation, host).fileReplaced) return true;
+	const { fileReplacedMs, agentSinceMs } = peerOf(simulation, host);
+	if (fileReplacedMs >= agentSinceMs) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
 };
 

@@ -83,11 +83,7 @@ export const writeOnce = (simulation: Simulation, replica: Replica): void => {
 	const { host, vm } = replica;
 	const target = writeGoesTo(simulation, replica);
 	if (target === null) return;
-	if (
-		visibleHead(replica) !== vm.acknowledged &&
-		!vm.dataDestroyed &&
-		!hasTwoHistories(simulation)
-	) {
+	if (visibleHead(replica) !== vm.acknowledged && !hasTwoHistories(simulation)) {
 		violate(
 			simulation,
 			'no-loss',

@@ -155,7 +155,9 @@ const checkAlive = (
 	const { nowMs } = simulation.queue;
 	// It has just lost its peer: what is told of it comes with the next looks.
 	if (
-		vm.replicas.some(({ frozen, frozenSinceMs }) => frozen && nowMs - frozenSinceMs < seenWithinMs)
+		vm.replicas.some(
+			({ frozen, frozenChangedMs }) => frozen && nowMs - frozenChangedMs < seenWithinMs,
+		)
 	)
 		return;
 	const record = newestRecord(simulation, vm);

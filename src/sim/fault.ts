@@ -172,7 +172,7 @@ const replaceState = (
 	const peer = peerOf(simulation, host);
 	peer.fencedAtMs.length = 0;
 	peer.offAskedMs = null;
-	host.fileReplaced = true;
+	host.fileReplacedMs = simulation.queue.nowMs;
 };
 
 const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {

@@ -39,7 +39,7 @@ export interface Replica {
 	replication: ReplicationState;
 	/** I/O is held back because a Primary lost its peer (`suspended:fencing`). */
 	frozen: boolean;
-	frozenSinceMs: number;
+	frozenChangedMs: number;
 	/** A guest that was stopped since has a write in the kernel that is held back. */
 	pending: boolean;
 	/** A new data generation begins when the frozen I/O goes on without the peer. */
@@ -191,8 +191,8 @@ export interface SimHost {
 	fencedAtMs: number[];
 	/** When its peer last asked for an `off`; null: never, or its file was replaced and knows nothing of it. */
 	offAskedMs: number | null;
-	/** Its state file was replaced since its agent ended. */
-	fileReplaced: boolean;
+	/** When its state file was last replaced or lost. */
+	fileReplacedMs: number;
 	/** A person said that it is dead, and it had power, or not. */
 	buried: 'alive' | 'dead' | null;
 	/** The last document of an earlier boot, for the peer to hear again. */

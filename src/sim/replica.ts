@@ -59,7 +59,10 @@ export const rotate = (simulation: Simulation, replica: Replica): void => {
 export const thaw = (simulation: Simulation, replica: Replica, withPeer: boolean): void => {
 	if (replica.newGenerationDue && !withPeer) rotate(simulation, replica);
 	replica.newGenerationDue = false;
-	if (replica.frozen) count(simulation, 'thawed');
+	if (replica.frozen) {
+		count(simulation, 'thawed');
+		replica.frozenChangedMs = simulation.queue.nowMs;
+	}
 	replica.frozen = false;
 	// A guest that was paused meanwhile does not take it back: what the kernel holds is carried out or fails.
 	if (replica.pending) writeOnce(simulation, replica);
@@ -102,7 +105,7 @@ export const dropConnection = (
 	const freezes = simulation.mutation !== 'no-freeze';
 	if (freezes && primary && attached && !atMost(replica.peerDisk, 'Outdated')) {
 		replica.frozen = true;
-		replica.frozenSinceMs = simulation.queue.nowMs;
+		replica.frozenChangedMs = simulation.queue.nowMs;
 		count(simulation, 'frozen');
 	}
 	if (primary && peerHadData) losePeerData(simulation, replica);

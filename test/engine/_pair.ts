@@ -133,6 +133,8 @@ export class Host {
 			{ bootId: `${config.self}-${boot}`, session: `${config.self}-session` },
 			this.nowMs,
 		);
+		// What is seen in the very moment of a start, or of a stall's end, may be older.
+		this.#nowMs += 1;
 	}
 
 	get nowMs(): number {

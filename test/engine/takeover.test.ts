@@ -193,3 +193,28 @@ test('a host that has not joined neither fences nor takes over', (t) => {
 	t.is(again.open('power-off').length, 0);
 	t.is(again.record()?.owner, 'left');
 });
+
+test('a resource whose disk was not there when it came up is brought up again until it is', (t) => {
+	const [, right] = pairOf();
+	const halfUp = unconnected(healthy('web'), {
+		connection: 'StandAlone',
+		volumes: healthy('web').volumes.map((volume) => ({ ...volume, disk: 'Diskless' })),
+	});
+	right.nowMs = 5000;
+	right.sees();
+	const [first] = right.open('resource-up');
+	t.truthy(first);
+	right.sees(halfUp);
+	right.take({
+		type: 'action-ended',
+		id: first?.id ?? -1,
+		outcome: { result: 'failed', code: 'drbd-refused', detail: 'open(/dev/vg/web) failed' },
+	});
+	t.is(right.open('resource-up').length, 0, 'not at once');
+	right.at(30_000);
+	t.is(right.open('resource-up').length, 1);
+	right.ends('resource-up');
+	right.sees(unconnected(healthy('web')));
+	right.at(60_000);
+	t.is(right.open('resource-up').length, 0);
+});

@@ -178,7 +178,16 @@ const slowUnit = (unit: string, verb: string): string =>
 	`mkdir -p /etc/systemd/system/${unit}.service.d && printf '%s\\n' '[Service]' 'ExecStart=' \
 'ExecStart=/usr/lib/vmpair/node --no-opt --no-sparkplug --no-maglev /usr/lib/vmpair/main.js ${verb}' \
 > /etc/systemd/system/${unit}.service.d/emulated.conf`;
-export const emulated = `${slowUnit('vmpair', 'agent')} && ${slowUnit('vmpair-feeder', 'feeder')} && systemctl daemon-reload`;
+
+/**
+ * On an emulated host that boots, LVM's own activation by udev leaves out a group now and then. An admin's host would
+ * have this, too; it comes late on purpose, for the agent waits for the disks.
+ */
+const volumes =
+	"printf '%s\\n' '[Service]' 'Type=oneshot' 'ExecStart=/sbin/vgchange -q -aay' '[Install]' 'WantedBy=multi-user.target' " +
+	'> /etc/systemd/system/lab-volumes.service && systemctl enable -q lab-volumes.service';
+
+export const emulated = `${volumes} && ${slowUnit('vmpair', 'agent')} && ${slowUnit('vmpair-feeder', 'feeder')} && systemctl daemon-reload`;
 
 async function installOn(place: Place, host: LabHost, deb: string): Promise<string> {
 	await putFile(place, host, deb, '/root/vmpair.deb');
