@@ -309,7 +309,10 @@ const checkGivenUp = (simulation: Simulation, { host, vm }: Replica): void => {
 const checkFence = (simulation: Simulation, victim: SimHost, honest: boolean): void => {
 	const { nowMs } = simulation.queue;
 	count(simulation, 'hosts fenced');
-	if (victim.offAskedMs !== null) victim.fencedAtMs.push(nowMs);
+	// With several devices a late one may switch off again what was asked for once, and is on again.
+	const late = victim.devices.some(({ behaviour }) => behaviour === 'late');
+	const again = (victim.fencedAtMs.at(-1) ?? 0) >= (victim.offAskedMs ?? 0);
+	if (victim.offAskedMs !== null && !(late && again)) victim.fencedAtMs.push(nowMs);
 	const other = peerOf(simulation, victim);
 	if (honest && !other.powered && other.offBy === 'fence') {
 		violate(simulation, 'I9', `${victim.name} is fenced while ${other.name} is off by a fence`);
