@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tools } from '#src/std/driver-tool.ts';
 import type { Tools } from '#src/std/tool.ts';
+import { ofProcess, processes, until } from '#test/process/stage.ts';
 
 const bin = new URL('../fixture/bin/', import.meta.url).pathname;
 
@@ -66,7 +67,15 @@ export const lines = (resource: string, shown: Shown = {}): string[] => {
 /** A DRBD made of shell scripts, in a folder of its own. */
 export const createFake = async (t: { teardown(fn: () => Promise<void>): void }): Promise<Fake> => {
 	const folder = await mkdtemp(join(tmpdir(), 'vmpair-drbd-'));
-	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const calls = new Set<Promise<unknown>>();
+	t.teardown(async () => {
+		// A tool that still runs would write into the folder while it is removed.
+		await Promise.all(calls);
+		await until('no tool of the fake runs', () =>
+			processes().every((pid) => !ofProcess(pid, 'environ').includes(folder)),
+		);
+		await rm(folder, { recursive: true, force: true });
+	});
 	const environment = { VMPAIR_FAKE_DRBD: folder };
 	// A tool may read while this writes.
 	const replace = async (name: string, text: string): Promise<void> => {
@@ -81,7 +90,11 @@ export const createFake = async (t: { teardown(fn: () => Promise<void>): void })
 	]);
 	return {
 		tools: {
-			run: (call) => tools.run({ ...call, environment }),
+			run: async (call) => {
+				const ended = tools.run({ ...call, environment });
+				calls.add(ended);
+				return await ended;
+			},
 			follow: (call, follower) => tools.follow({ ...call, environment }, follower),
 		},
 		drbdadm: `${bin}drbdadm`,
