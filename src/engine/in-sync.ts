@@ -62,11 +62,12 @@ export const shrinkRule = (draft: Draft): void => {
 		if (counted && diskFailed(observed))
 			excludeSelf(draft, resource, `its disk is ${lowestDisk(observed)}`);
 		if (record.owner !== self || !isConnected(observed)) continue;
-		const knows = joined(draft.state) || observed.role === 'Primary';
+		// After a boot a record may be older than the peer's, whose bad disk may be the newest.
+		const isCurrent = joined(draft.state) || observed.role === 'Primary';
 		if (
 			record.inSync.includes(peer) &&
 			peerBehind(observed) &&
-			knows &&
+			isCurrent &&
 			mayExclude(draft.state, resource)
 		)
 			writeRecord(

@@ -96,12 +96,11 @@ export const attachRule = (draft: Draft): void => {
 		const { state } = draft;
 		const observed = observedOf(state, resource);
 		const generation = recordOf(state, resource)?.generation ?? 0;
-		if (observed === undefined) {
-			if (state.resourcesUnknownSinceMs === null && !state.leaving)
-				start(draft, { type: 'resource-up', resource, generation });
-		} else if (isHalfUp(observed) && localOf(state, resource)?.detached !== true)
+		const detached = localOf(state, resource)?.detached === true;
+		if (observed !== undefined && (detached || !isHalfUp(observed)))
+			reconnect(draft, resource, observed);
+		else if (state.resourcesUnknownSinceMs === null && !state.leaving)
 			start(draft, { type: 'resource-up', resource, generation });
-		else reconnect(draft, resource, observed);
 	}
 };
 

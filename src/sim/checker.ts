@@ -198,7 +198,7 @@ const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number)
 };
 
 /** What DRBD shows is seen so late at most, and told by a document, ms. */
-const seenWithinMs = 1500;
+const answerDelayMs = 1500;
 
 /** I3: a 4 says that the peer's disk is Outdated: it is, now or by its metadata. */
 const checkOutdated = (simulation: Simulation, replica: Replica): void => {
@@ -208,7 +208,7 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
 	if ((peer.broken || peer.disk === 'Diskless') && counted) return;
 	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.
-	if (counted && simulation.queue.nowMs - peer.outdatedMs < seenWithinMs) return;
+	if (counted && simulation.queue.nowMs - peer.outdatedMs < answerDelayMs) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
 	// Or a third voter holds that it misses writes: nobody promotes it without asking there.
 	// (As it was last written: somebody may have emptied it since.)
@@ -227,7 +227,8 @@ const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 	const victim = peerOf(simulation, taker);
 	const { witness } = victim.config;
 	// A person's word is a proof of its own; the command counts renewals all the same.
-	if (witness === null || victim.buried !== null) return;
+	const proof = taker.agent?.loop.state.peer.proof ?? null;
+	if (witness === null || proof?.kind === 'person') return;
 	const dueMs = victim.votedMs + witness.leaseMs + witness.watchdogMs + resetGraceMs;
 	if (simulation.queue.nowMs >= dueMs) return;
 	violate(
@@ -243,7 +244,7 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	const theirs = peerOf(simulation, host).store.content;
 	if (own === null || own === 'corrupt' || own.pair.armed) return false;
 	if (theirs === null || theirs === 'corrupt') return true;
-	// It knew, and asks the witness before it reckons with anything.
+	// Whoever put another file there in the place of the one that may have known; its agent asks the witness first.
 	const { fileReplacedMs, agentSinceMs } = peerOf(simulation, host);
 	if (fileReplacedMs >= agentSinceMs) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;

@@ -180,8 +180,8 @@ const slowUnit = (unit: string, verb: string): string =>
 > /etc/systemd/system/${unit}.service.d/emulated.conf`;
 
 /**
- * On an emulated host that boots, LVM's own activation by udev leaves out a group now and then. An admin's host would
- * have this, too; it comes late on purpose, for the agent waits for the disks.
+ * On an emulated host that boots, LVM's own activation by udev leaves out a group now and then. It is in no order to
+ * the agent on purpose: a disk that comes late is attached all the same.
  */
 const volumes =
 	"printf '%s\\n' '[Service]' 'Type=oneshot' 'ExecStart=/sbin/vgchange -q -aay' '[Install]' 'WantedBy=multi-user.target' " +
