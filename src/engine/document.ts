@@ -69,6 +69,8 @@ const witnessSight = (state: State): PeerDocument['witness'] => {
 	};
 };
 
+const leaveSeen = (state: State): boolean => state.peer.document?.leaving === true;
+
 /** What is published, less `seq` and what changes without being news. */
 const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemoryMib'> => ({
 	protocolVersion,
@@ -79,6 +81,7 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	joined: joined(state),
 	leaving: state.leaving,
 	left: state.left,
+	leaveSeen: leaveSeen(state),
 	pair: state.persisted.pair,
 	configDigest: state.config.digest,
 	version: state.config.version,
@@ -145,6 +148,7 @@ const untouched = (before: State, state: State): boolean =>
 	(before.vmsUnknownSinceMs === null) === (state.vmsUnknownSinceMs === null) &&
 	memorySteps(before) === memorySteps(state) &&
 	sameRunOfPeer(before, state) &&
+	leaveSeen(before) === leaveSeen(state) &&
 	before.outdateRequests === state.outdateRequests &&
 	before.outdateAnswers === state.outdateAnswers &&
 	before.evidence === state.evidence &&

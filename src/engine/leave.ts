@@ -11,6 +11,7 @@ import {
 } from '#src/engine/draft.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { inContact, together } from '#src/engine/join.ts';
+import type { State } from '#src/engine/state.ts';
 
 /** A leaving host hands its VMs over one after the other as far as that works. */
 const handOverRule = (draft: Draft): void => {
@@ -41,10 +42,17 @@ const excludeLeaverRule = (draft: Draft): void => {
 	}
 };
 
+/**
+ * The stayer's newest document was made after it saw this leave: the records in it, and in no other, are the last
+ * word on who counts. Before, it may count this host in again (a resync has ended) in a document that is under way.
+ */
+const seenByStayer = ({ peer: { document }, session }: State): boolean =>
+	document?.leaveSeen === true && document.heard?.session === session;
+
 /** The leaver takes its resources down when the stayer's durable records count it out, then says goodbye (P1). */
 const goodbyeRule = (draft: Draft): void => {
 	const { self, peer } = draft.state.config;
-	if (draft.state.left) return;
+	if (draft.state.left || !seenByStayer(draft.state)) return;
 	let ready = true;
 	for (const { vm, resource } of draft.state.config.vms) {
 		const { state } = draft;

@@ -88,6 +88,11 @@ export const replicationNext = (state: State): string =>
 const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: string } | null => {
 	const record = recordOf(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
+	if (state.resourcesUnknownSinceMs !== null)
+		return {
+			blocker: `the tools of DRBD on ${state.config.self} do not answer`,
+			next: `on ${state.config.self}: drbdadm status, dmesg`,
+		};
 	if (record === undefined)
 		return {
 			blocker: 'it is not protected yet: the hosts must meet with both copies current',

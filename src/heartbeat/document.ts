@@ -136,6 +136,8 @@ export const peerDocumentSchema = z.strictObject({
 	/** This host is leaving for good (clean shutdown); `left` is its goodbye. */
 	leaving: z.boolean(),
 	left: z.boolean(),
+	/** The sender has seen that the receiver leaves: it counts it in no more. */
+	leaveSeen: z.boolean().default(false),
 	pair: pairRecordSchema,
 	/** Hash of everything in the configuration that must be equal on both hosts. */
 	configDigest: z.string().max(128),

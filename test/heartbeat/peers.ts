@@ -156,6 +156,7 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	deviceWrong: false,
 	leaving: false,
 	left: false,
+	leaveSeen: false,
 	pair: { generation: 0, armed: false, by, reason: '', at: '' },
 	configDigest: '',
 	version: '0',
