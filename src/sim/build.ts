@@ -219,7 +219,6 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		fencedAtMs: [],
 		offAskedMs: null,
 		fileReplacedMs: Number.NEGATIVE_INFINITY,
-		buried: null,
 		oldDocument: null,
 	};
 };
@@ -258,6 +257,7 @@ const createVm = (
 		staleAccepted: false,
 		forcedOn: new Set<string>(),
 		givenUp: new Set<string>(),
+		buried: new Map<string, 'alive' | 'dead'>(),
 		dataDestroyed: false,
 		wentOnAloneMs: Number.NEGATIVE_INFINITY,
 		writtenAlone: null,

@@ -22,7 +22,7 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 	const unknowable = vm.dataDestroyed && forgotten && simulation.witness === null;
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
-	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(simulation)) {
+	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(vm)) {
 		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
 		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
 		vm.staleAccepted = false;

@@ -13,6 +13,7 @@ export const checkGain = (simulation: Simulation, victim: SimHost): void => {
 	const sender = peerOf(simulation, victim);
 	const { nowMs } = simulation.queue;
 	const justChanged = (vm: SimVm) =>
+		durableRecord(sender, vm)?.inSync.includes(sender.name) === true &&
 		nowMs - Math.max(vm.wentOnAloneMs, replicaOf(sender, vm).frozenChangedMs) < noticedMs;
 	if (simulation.vms.some((vm) => isGain(sender, victim, vm) || justChanged(vm))) return;
 	violate(

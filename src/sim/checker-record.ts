@@ -6,6 +6,24 @@ import type { Persisted } from '#src/store/record.ts';
 /** A person's decision about copies moves the generation by at least so much, and knows the other record. */
 const decidedGenerations = 1_000_000;
 
+/** A person's word that the other host is dead, in the record that it changes: that copy is apart from here on. */
+export const noteBurial = (
+	simulation: Simulation,
+	host: SimHost,
+	before: Persisted | 'corrupt' | null,
+	after: Persisted,
+): void => {
+	if (before === null || before === 'corrupt') return;
+	if (host.agent?.loop.state.peer.proof?.kind !== 'person') return;
+	const peer = peerOf(simulation, host);
+	for (const { engine, buried } of simulation.vms) {
+		const was = before.resources[engine.resource]?.record.inSync.includes(peer.name);
+		const is = after.resources[engine.resource]?.record.inSync.includes(peer.name);
+		if (was !== true || is !== false || buried.get(peer.name) === 'alive') continue;
+		buried.set(peer.name, peer.powered ? 'alive' : 'dead');
+	}
+};
+
 /**
  * I8: a host whose record counts it as the only holder of the data gives that right away for a copy that DRBD shows to
  * be equal, or because a person said so; no number of the other host's record is a reason (V14).

@@ -7,7 +7,7 @@ import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
 import { checkFenceSent } from '#src/sim/checker-claim.ts';
 import { checkData, checkLoneWrite } from '#src/sim/checker-data.ts';
-import { checkRight } from '#src/sim/checker-record.ts';
+import { checkRight, noteBurial } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, tell, violate } from '#src/sim/model.ts';
 import { atMost } from '#src/sim/replica.ts';
@@ -65,6 +65,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	promoted: (replica) => checkPromote(simulation, replica),
 	persisted: (host, record, before) => {
 		checkRight(simulation, host, before, record);
+		noteBurial(simulation, host, before, record);
 		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
@@ -244,9 +245,9 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	const theirs = peerOf(simulation, host).store.content;
 	if (own === null || own === 'corrupt' || own.pair.armed) return false;
 	if (theirs === null || theirs === 'corrupt') return true;
-	// Whoever put another file there in the place of the one that may have known; its agent asks the witness first.
-	const { fileReplacedMs, agentSinceMs } = peerOf(simulation, host);
-	if (fileReplacedMs >= agentSinceMs) return true;
+	// An older file was put in the place of the one that knew; its agent acts only on the witness, which vouches no more.
+	const vouched = simulation.witness?.record?.hosts[host.name]?.watchdogMs ?? null;
+	if (peerOf(simulation, host).fileReplacedMs > 0 && vouched === null) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
 };
 

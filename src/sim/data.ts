@@ -60,11 +60,9 @@ export const visibleHead = (replica: Replica): number => {
 	return replica.connection === 'Connected' && peer.disk !== 'Diskless' ? peer.head : -1;
 };
 
-/** Each host was buried for the other one, one of them alive: as a person has said, and is asked to settle. */
-export const hasTwoHistories = ({ hosts }: Simulation): boolean => {
-	const said = hosts.map(({ buried }) => buried);
-	return said.includes('alive') && !said.includes(null);
-};
+/** A person's word counted out each host, and one was alive: two histories, which a person is asked to settle. */
+export const hasTwoHistories = ({ buried }: SimVm): boolean =>
+	buried.size === 2 && [...buried.values()].includes('alive');
 
 /** Counts the writes since the last change. Call it before anything changes that decides about writes. */
 export const settle = (simulation: Simulation, vm: SimVm): void => {
@@ -83,7 +81,7 @@ export const writeOnce = (simulation: Simulation, replica: Replica): void => {
 	const { host, vm } = replica;
 	const target = writeGoesTo(simulation, replica);
 	if (target === null) return;
-	if (visibleHead(replica) !== vm.acknowledged && !hasTwoHistories(simulation)) {
+	if (visibleHead(replica) !== vm.acknowledged && !hasTwoHistories(vm)) {
 		violate(
 			simulation,
 			'no-loss',

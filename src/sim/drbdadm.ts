@@ -293,7 +293,9 @@ const tryPromote = (
 		atMost(replica.peerDisk, 'Outdated') &&
 		replica.peerDisk !== 'Diskless'
 	) {
-		becomePrimary(simulation, replica, false);
+		// DRBD knows enough and asks nobody: what somebody does then is no promise of ours.
+		const askedNobody = attempt.tries === 1;
+		becomePrimary(simulation, replica, false, attempt.byOperator === true && askedNobody);
 		done(succeeded());
 		return;
 	}

@@ -66,7 +66,7 @@ export const checkEnd = (simulation: Simulation, scenario: Scenario, repaired: b
 	const open = openConditions(simulation);
 	for (const vm of simulation.vms) {
 		checkDataAtEnd(simulation, vm, scenario);
-		checkAlive(simulation, vm, open, excused);
+		checkAlive(simulation, vm, open, { excused, repaired });
 		checkReleased(simulation, vm);
 		checkTogether(simulation, vm, scenario);
 		checkStatus(simulation, vm);
@@ -149,12 +149,13 @@ const checkAlive = (
 	simulation: Simulation,
 	vm: SimVm,
 	open: readonly Condition[],
-	excused: boolean,
+	{ excused, repaired }: { readonly excused: boolean; readonly repaired: boolean },
 ): void => {
 	if (isWell(simulation, vm)) return;
 	const { nowMs } = simulation.queue;
-	// It has just lost its peer: what is told of it comes with the next looks.
+	// It has just lost its peer, as it may for ever on a fault that stays: what is told of it comes with the next looks.
 	if (
+		!repaired &&
 		vm.replicas.some(
 			({ frozen, frozenChangedMs }) => frozen && nowMs - frozenChangedMs < seenWithinMs,
 		)

@@ -72,10 +72,6 @@ const applyHostStep = (
 		);
 		return;
 	}
-	if (step.do === 'takeover') {
-		const buried = hostNamed(simulation, step.confirmDead);
-		if (buried.buried !== 'alive') buried.buried = buried.powered ? 'alive' : 'dead';
-	}
 	if (step.do === 'resolve') {
 		giveUp(simulation, step, label);
 		return;
@@ -275,6 +271,7 @@ const giveUp = (
 		step.discard === null ? lesserCopy(simulation, vm) : hostNamed(simulation, step.discard);
 	const keeper = peerOf(simulation, victim);
 	vm.givenUp.add(victim.name);
+	vm.buried.clear();
 	if (replicaOf(keeper, vm).head !== vm.acknowledged) vm.staleAccepted = true;
 	const request = { verb: 'resolve', vm: vm.name, discard: victim.name, by: 'person' } as const;
 	ask(simulation, step.discard === null ? keeper : hostNamed(simulation, step.host), request, id);

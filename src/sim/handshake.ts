@@ -171,8 +171,15 @@ const established = (simulation: Simulation, one: Replica, other: Replica): void
 		replica.peerDisk = atMost(peer.disk, 'Inconsistent') ? peer.disk : 'UpToDate';
 		replica.crashedPrimary = false;
 	}
+	if (one.head === other.head) equalAgain(one.vm);
 	for (const replica of [one, other]) thaw(simulation, replica, true);
 	for (const replica of [one, other]) changed(simulation, replica);
+};
+
+/** What happened to the copies before they were equal excuses nothing that happens later. */
+const equalAgain = (vm: SimVm): void => {
+	vm.wentOnAloneMs = Number.NEGATIVE_INFINITY;
+	vm.buried.clear();
 };
 
 const beginResync = (simulation: Simulation, source: Replica, target: Replica): void => {
@@ -284,6 +291,7 @@ const endResync = (
 	source.bitmap = '';
 	target.bitmap = '';
 	target.current = source.current;
+	equalAgain(vm);
 	for (const replica of [source, target]) {
 		replica.replication = 'Established';
 		replica.crashedPrimary = false;

@@ -106,6 +106,8 @@ export interface SimVm {
 	readonly forcedOn: Set<HostName>;
 	/** Hosts whose copy a person gave up. */
 	readonly givenUp: Set<HostName>;
+	/** Hosts that a person's word counted out since the copies were last equal, and whether they had power then. */
+	readonly buried: Map<HostName, 'alive' | 'dead'>;
 	/** The only copy of acknowledged writes was on a disk that was replaced: nobody can keep them. */
 	dataDestroyed: boolean;
 	/** When DRBD last went on alone without a freeze (failed disk, orderly disconnect): the stated exception of I3. */
@@ -193,8 +195,6 @@ export interface SimHost {
 	offAskedMs: number | null;
 	/** When its state file was last replaced or lost. */
 	fileReplacedMs: number;
-	/** A person said that it is dead, and it had power, or not. */
-	buried: 'alive' | 'dead' | null;
 	/** The last document of an earlier boot, for the peer to hear again. */
 	oldDocument: PeerDocument | null;
 }
