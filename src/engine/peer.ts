@@ -321,9 +321,12 @@ const settleLateFence = (draft: Draft): void => {
 		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
 };
 
+/** As long as any detection may take, stretched by a resync or a migration on either host (`stretch.ts`). */
+const stretchedBy = 3;
+
 /** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
 export const mappingRule = (draft: Draft): void => {
-	const { peer, config } = draft.state;
+	const { peer, config, steadySinceMs } = draft.state;
 	if (draft.state.persisted.deviceWrong) return;
 	if (peer.document?.deviceWrong === true) {
 		markDevice(draft, `${config.peer} reads another device as its own`);
@@ -331,9 +334,9 @@ export const mappingRule = (draft: Draft): void => {
 	}
 	const power = powerOf(draft.state);
 	if (power?.state !== 'off' || peer.hearing !== 'online') return;
-	// An older reading is of the time before it came back.
-	if (power.atMs < peer.hearingSinceMs) return;
-	const dueMs = power.atMs + config.timing.detectionMs;
+	// An older reading is of the time before it came back; and what a host hears that stood still may be old.
+	if (power.atMs < Math.max(peer.hearingSinceMs, steadySinceMs)) return;
+	const dueMs = power.atMs + stretchedBy * config.timing.detectionMs;
 	if (draft.nowMs <= dueMs) {
 		wakeBy(draft, dueMs + 1);
 		return;
