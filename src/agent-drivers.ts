@@ -31,7 +31,8 @@ import { version } from '#src/version.ts';
 import { usualBoardPlaces, WatchdogBoard } from '#src/watchdog/driver-board.ts';
 import { backendsIn } from '#src/xen/driver-backends.ts';
 import { xenPreflight } from '#src/xen/driver-preflight.ts';
-import { createsUnderWay } from '#src/xen/driver-units.ts';
+import { MigrationUnits } from '#src/xen/driver-migration.ts';
+import { unitsBy } from '#src/xen/driver-units.ts';
 import { XenDriver } from '#src/xen/driver.ts';
 
 type ActionOf<Type extends CarriedType> = Extract<CarriedAction, { readonly type: Type }>;
@@ -51,6 +52,8 @@ export interface Places {
 	readonly drbdHelper: string;
 	/** The socket of the feeder. */
 	readonly feeder: string;
+	/** This program, for what runs in units of its own. */
+	readonly program: string;
 	/** Where the kernel takes an order to reset this host. */
 	readonly sysrq: string;
 }
@@ -61,6 +64,7 @@ export const usualPlaces: Places = {
 	drbdHandler: '/usr/lib/vmpair/drbd-handler',
 	drbdHelper: '/sys/module/drbd/parameters/usermode_helper',
 	feeder: '/run/vmpair/feeder.sock',
+	program: '/usr/bin/vmpair',
 	sysrq: usualBoardPlaces.sysrq,
 };
 
@@ -84,6 +88,8 @@ export const executors = ({ drbd, xen, fence, witness }: Drivers): Executors => 
 	demote: ({ resource }, limitMs) => drbd.demote(resource, limitMs),
 	outdate: ({ resource }, limitMs) => drbd.outdate(resource, limitMs),
 	'resume-io': ({ resource }, limitMs) => drbd.resumeIo(resource, limitMs),
+	'allow-two-primaries': ({ resource }, limitMs) => drbd.setTwoPrimaries(resource, true, limitMs),
+	'forbid-two-primaries': ({ resource }, limitMs) => drbd.setTwoPrimaries(resource, false, limitMs),
 	'read-evidence': ({ resource }, limitMs) => drbd.readEvidence(resource, limitMs),
 	snapshot: ({ resource }, limitMs) => snapshotBacking(tools, resource, limitMs),
 	'connect-discarding': ({ resource }, limitMs) => drbd.connectDiscarding(resource, limitMs),
@@ -96,6 +102,10 @@ export const executors = ({ drbd, xen, fence, witness }: Drivers): Executors => 
 	'pause-vm': ({ vm }, limitMs) => xen.pause(vm, limitMs),
 	'shutdown-vm': ({ vm }, limitMs) => xen.shutdown(vm, limitMs),
 	'destroy-vm': ({ vm }, limitMs) => xen.destroy(vm, limitMs),
+	'receive-vm': ({ vm }, limitMs) => xen.receive(vm, limitMs),
+	'send-vm': ({ vm }, limitMs) => xen.send(vm, limitMs),
+	'cut-migration': ({ vm }, limitMs) => xen.cutMigration(vm, limitMs),
+	'destroy-twin': ({ vm }, limitMs) => xen.destroyTwin(vm, limitMs),
 	'query-power': ({ host, level }) => fence.query(host, level),
 	'power-off': ({ host, level }) => fence.off(host, level),
 	'power-on': ({ host, level }) => fence.on(host, level),
@@ -205,9 +215,10 @@ export const channelOptions = (
 	};
 };
 
-/** The drivers of this host for a configuration. */
+/** The drivers of this host for a configuration, and the file with it, for processes of their own. */
 export const createDrivers = (
 	config: Config,
+	configPath: string,
 	places: Places,
 	witness: Drivers['witness'],
 ): Drivers => ({
@@ -216,7 +227,13 @@ export const createDrivers = (
 		tools,
 		vms: vmsOf(config),
 		preflight: xenPreflight({ tools }),
-		createsUnderWay: () => createsUnderWay(tools),
+		units: unitsBy(tools),
+		migrations: new MigrationUnits(tools, {
+			peer: config.peer,
+			program: [places.program],
+			configurationFile: configPath,
+			runtimeDirectory: config.runtimeDirectory,
+		}),
 		backends: backendsIn(places.xenBackends),
 	}),
 	fence: new FenceDriver({ tools, devices: fenceDevicesOf(config) }),

@@ -44,6 +44,7 @@ const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise
 			resources: resourcesOf(config),
 			detectionMs: config.detectionMs,
 			unverified: config.drbdUnverified,
+			migrating: drivers.drbd.migrating,
 			handlerFile: places.drbdHandler,
 			helperFile: places.drbdHelper,
 		}),

@@ -110,7 +110,7 @@ class Agent implements World {
 		this.#loaded = loaded;
 		this.#parts = parts;
 		this.#identity = { bootId, session: randomUUID() };
-		this.#drivers = createDrivers(config, options.places, parts.witness);
+		this.#drivers = createDrivers(config, options.configPath, options.places, parts.witness);
 		this.#executors = executors(this.#drivers);
 		this.#preflight = new Preflight({
 			drivers: this.#drivers,

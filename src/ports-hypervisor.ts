@@ -25,6 +25,14 @@ export interface Hypervisor {
 	shutdown(vm: VmName, limitMs?: number): Promise<Outcome>;
 	/** Succeeded when the domain and every device of it were seen gone; also when there was none. */
 	destroy(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Waits for the VM's memory from the peer, succeeded when the peer can send. */
+	receive(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Sends the running VM to the peer, which waits for it, and leaves the copy there paused; ends when xl has. */
+	send(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Ends the transport of a migration, never xl itself: before xl's point of no return the guest goes on here. */
+	cutMigration(vm: VmName, limitMs?: number): Promise<Outcome>;
+	/** Destroys `VM--incoming` or `VM--migratedaway`; succeeded when seen gone; also when there was none. */
+	destroyTwin(vm: VmName, limitMs?: number): Promise<Outcome>;
 	/** What forbids arming, as sentences with remedies; empty when all is well. */
 	preflight(): Promise<string[]>;
 }

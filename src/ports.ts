@@ -113,8 +113,25 @@ export interface VmObservation {
 	readonly instance: string;
 }
 
+/**
+ * The domain that a live migration has beside the VM's own, by xl's names.
+ * - `incoming`: the copy being received, paused. `away`: the old copy, suspended for good once the target said go.
+ */
+export const twins = ['incoming', 'away'] as const;
+export type Twin = (typeof twins)[number];
+
+/** What a live migration of one VM, under way or broken off, has on this host. */
+export interface MigrationObservation {
+	readonly vm: VmName;
+	readonly twin: Twin | null;
+	/** xl still sends or receives it here. */
+	readonly underWay: boolean;
+}
+
 export interface HypervisorObservation {
 	readonly vms: readonly VmObservation[];
+	/** VMs with a twin or with xl under way; left out when there are none. */
+	readonly migrations?: readonly MigrationObservation[];
 	readonly freeMemoryMib: number;
 }
 

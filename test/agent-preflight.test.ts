@@ -30,6 +30,7 @@ const config = configOf(smallText('vms: {vm1: {resource: vm1, config: /etc/xen/v
 
 /** Xen without a finding, and a fence device that may be the right one. */
 const drivers = {
+	drbd: { migrating: new Set() },
 	xen: { preflight: async () => [] },
 	fence: { verifyMapping: async () => ({ result: 'cannot-tell', sentence: '' }) },
 } as unknown as Drivers;

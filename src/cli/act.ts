@@ -16,6 +16,8 @@ export interface Goal {
 	readonly vm: string | null;
 	/** The agent ends with the request; then its silence is the success. */
 	readonly endsAgent: boolean;
+	/** Why it ended without having been reached; null while it may still be. */
+	readonly missed?: (status: Status) => string | null;
 	/** The sentence for a success that was waited for. */
 	readonly done: string;
 }
@@ -28,6 +30,11 @@ interface Ending {
 	readonly code: number;
 	readonly reply: Reply;
 }
+
+const failed = (message: string): Ending => ({
+	code: exit.refused,
+	reply: { status: 'refused', code: 'not-reached', message, next: 'vmpair history' },
+});
 
 const overdue = (reply: Reply): Ending => ({
 	code: exit.inProgress,
@@ -59,7 +66,10 @@ const waitFor = async (
 				if (entry.level === 'debug') continue;
 				if (goal.vm === null || entry.fields['vm'] === goal.vm) tell(historyLine(entry, false));
 			}
-			if (goal.reached(await client.status())) return done;
+			const status = await client.status();
+			if (goal.reached(status)) return done;
+			const missed = goal.missed?.(status) ?? null;
+			if (missed !== null) return failed(missed);
 		} catch (error) {
 			if (!isUnanswered(error)) throw error;
 			// An agent that is only slow has not ended.

@@ -44,6 +44,15 @@ export const topics: Readonly<Record<string, Topic>> = {
 			...acting,
 		],
 	},
+	migrate: {
+		synopsis: 'migrate VM [--to HOST]',
+		summary: 'move a running VM to the other host without a stop (live migration)',
+		details: [
+			'Tells every step. One that cannot be finished turns back: the VM stays where it is.',
+			'--to HOST    where it shall be, so that a second try moves nothing back',
+			...acting,
+		],
+	},
 	move: {
 		synopsis: 'move VM [--to HOST]',
 		summary: 'stop a VM, hand it over, start it on the other host',
@@ -130,6 +139,24 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'feeds the watchdog as long as the agent grants; systemd runs it',
 		details: ['--listen PATH  its socket; /run/vmpair/feeder.sock when left out'],
 	},
+	'migrate-receive': {
+		synopsis: 'migrate-receive --vm VM [--config FILE]',
+		summary: 'takes the memory of a VM that the peer moves here live; the agent runs it',
+		details: [
+			'Waits for the one connection of the peer and hands it to "xl migrate-receive".',
+			'--wait       seconds until it gives up when nobody comes; otherwise 60',
+			'--config     another file than /etc/vmpair/vmpair.yaml',
+		],
+	},
+	'migrate-send': {
+		synopsis: 'migrate-send --vm VM [--config FILE] -- ...',
+		summary: 'what "xl migrate" starts in the place of ssh; the agent runs that',
+		details: [
+			'Standard input and output belong to xl; what stands after -- is left unread.',
+			'--limit      seconds until it gives up, and xl lets the VM go on here; otherwise 14400',
+			'--config     another file than /etc/vmpair/vmpair.yaml',
+		],
+	},
 	keygen: {
 		synopsis: 'keygen [--host NAME] [--out DIRECTORY] [--json]',
 		summary: 'make the key and certificate of this host, once; print the fingerprint',
@@ -162,7 +189,8 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--seed       the first seed, or the one to repeat; otherwise 1',
 			'--jobs       how many threads; otherwise one for each processor. The report is the same.',
 			'--class      honest (devices tell the truth), dishonest, mistaken (people are wrong),',
-			'             witness, narrow (faults that meet) or ladder (two levels of devices)',
+			'             witness, narrow (faults that meet), ladder (two levels of devices) or',
+			'             migration (faults in the middle of live migrations)',
 			'--scenario   a written world instead, see docs/scenario-format.md',
 			'--resume     go on after an interrupted run, with its sums in this file',
 			'--trace      every step on stderr',

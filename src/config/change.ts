@@ -31,6 +31,7 @@ const live = (config: Config): Readonly<Record<string, unknown>> => ({
 	detection: config.detectionMs,
 	fencing: config.fencing,
 	fence: config.hostNames.map((name) => config.hosts[name]?.fenceLevels),
+	migration: config.migration,
 	vms: config.vms,
 	alerts: config.webhooks,
 	drbd: config.drbdUnverified,

@@ -137,6 +137,25 @@ const checkLinks = (raw: unknown, report: Report): void => {
 	}
 };
 
+const checkMigration = (raw: unknown, report: Report): void => {
+	const links = Object.keys(mapping(get(raw, 'links')));
+	const written = get(raw, 'migration', 'network');
+	if (typeof written === 'string' && !links.includes(written))
+		report(['migration', 'network'], oneOf(written, links, 'one of the links'));
+	const direct = links.find((link) => get(raw, 'links', link, 'switched') === false);
+	const network = typeof written === 'string' ? written : (direct ?? links[0] ?? '');
+	const port = portOf(get(raw, 'migration'), 7402);
+	for (const host of Object.keys(mapping(get(raw, 'hosts')))) {
+		const link = get(raw, 'hosts', host, 'links', network);
+		if (link === undefined || portOf(link, 7400) !== port) continue;
+		report(
+			['hosts', host, 'links', network],
+			`expected another port for heartbeats, found ${port}, on which live migration waits; change "migration.port"`,
+			true,
+		);
+	}
+};
+
 const checkFencing = (raw: unknown, report: Report): void => {
 	const hosts = Object.keys(mapping(get(raw, 'hosts')));
 	const devices = hosts.flatMap((host) =>
@@ -348,6 +367,7 @@ export const crossProblems = (source: Source, defaultHost: string): readonly Con
 	const raw = source.value;
 	checkHosts(raw, defaultHost, report);
 	checkLinks(raw, report);
+	checkMigration(raw, report);
 	checkFencing(raw, report);
 	checkArbiter(raw, report);
 	checkWitness(raw, report);

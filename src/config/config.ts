@@ -82,6 +82,12 @@ interface WebhookConfig {
 	readonly limitMs: number;
 }
 
+interface MigrationConfig {
+	/** The link that carries the memory of a VM that is moved live. */
+	readonly network: string;
+	readonly port: number;
+}
+
 /** The configuration as the agent and its drivers use it: checked, complete, with units in the names. */
 export interface Config {
 	readonly pairId: string;
@@ -98,6 +104,7 @@ export interface Config {
 		readonly perHourMax: number;
 		readonly afterFence: 'on' | 'off';
 	};
+	readonly migration: MigrationConfig;
 	readonly vms: readonly VmConfig[];
 	readonly webhooks: readonly WebhookConfig[];
 	readonly socketGroup: string | null;
@@ -160,6 +167,13 @@ const witnessOf = (file: ConfigFile['witness']): WitnessConfig | null => {
 	};
 };
 
+/** A direct cable is there for the replication: migration finds the most bandwidth on it and disturbs nobody else. */
+const migrationOf = ({ migration, links }: ConfigFile): MigrationConfig => {
+	const [first = ''] = Object.keys(links);
+	const direct = Object.keys(links).find((link) => links[link]?.switched === false);
+	return { port: migration.port, network: migration.network ?? direct ?? first };
+};
+
 const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 	const [first, second] = Object.keys(file.hosts);
 	assert(first !== undefined && second !== undefined, 'the check found two hosts');
@@ -184,6 +198,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			perHourMax: file.fencing.perHour,
 			afterFence: file.fencing.afterFence,
 		},
+		migration: migrationOf(file),
 		vms: Object.entries(file.vms).map(([vm, each]) => ({
 			vm,
 			resource: each.resource,

@@ -119,6 +119,7 @@ export const digestText = (config: Config): string =>
 		hosts: config.hosts,
 		witness: config.witness,
 		fencing: config.fencing,
+		migration: config.migration,
 		vms: config.vms,
 		drbdUnverified: config.drbdUnverified,
 		reservedMemoryMib: config.reservedMemoryMib,

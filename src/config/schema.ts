@@ -275,6 +275,20 @@ const witness = section(
 	'the settings of the witness',
 );
 
+const migration = section(
+	{
+		port: whole(1, 65_535)
+			.default(7402)
+			.describe('TCP port on which a host waits for the memory of a VM that is moved live.'),
+		network: linkName
+			.optional()
+			.describe(
+				'The link that carries the memory; the first direct cable when left out, else the first link.',
+			),
+	},
+	'the settings of live migration',
+);
+
 const folders = {
 	stateDirectory: folder
 		.default('/var/lib/vmpair')
@@ -308,6 +322,9 @@ export const configFileSchema = section(
 				'A Redis server on a third machine, for both hosts. See witness.md beside this schema.',
 			),
 		fencing: fencing.prefault({}),
+		migration: migration
+			.prefault({})
+			.describe('How the memory of a VM travels when it is moved live.'),
 		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
 		alerts: section(
 			{ webhooks: list(webhook, 'webhooks', 16).default([]).describe('Receivers of alerts.') },

@@ -147,6 +147,8 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 		drbdHandler: join(folder, 'drbd-handler'),
 		drbdHelper: join(folder, 'usermode_helper'),
 		feeder: join(folder, 'feeder.sock'),
+		// Nobody ever starts it: no VM of the demo moves live.
+		program: join(folder, 'vmpair'),
 		sysrq: join(folder, 'sysrq-trigger'),
 	};
 	writeFileSync(places.bootId, `${sim.bootId}\n`);

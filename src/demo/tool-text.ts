@@ -1,5 +1,6 @@
 import type { Outcome, ResourceObservation, VmName } from '#src/ports.ts';
-import type { Domain, SimHost, Simulation } from '#src/sim/model.ts';
+import type { SimHost, Simulation } from '#src/sim/model.ts';
+import type { Domain } from '#src/sim/model-migration.ts';
 
 /** What the simulated world looks like in the words of DRBD 8.4, `xl` and `ipmitool`. */
 

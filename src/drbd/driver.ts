@@ -3,15 +3,10 @@ import { parseSnapshot } from '#src/drbd/events2.ts';
 import { parseEvidence, parseGeneration, parseOutOfSync } from '#src/drbd/generation.ts';
 import { minorsOf, observe } from '#src/drbd/observation.ts';
 import { outcomeOf } from '#src/drbd/outcome.ts';
-import {
-	hasNoDisk,
-	highestDisk,
-	isConnected,
-	isFrozen,
-	isOutdated,
-	lowestDisk,
-	promotable,
-} from '#src/drbd/role.ts';
+import { detachRefusal, outdateRefusal, reconnectRefusal } from '#src/drbd/refusal.ts';
+import { hasNoDisk, highestDisk, isOutdated, lowestDisk, promotable } from '#src/drbd/role.ts';
+import { drbdTiming, type DrbdTiming } from '#src/drbd/timing.ts';
+import { allowsTwoPrimaries } from '#src/drbd/two-primaries.ts';
 import type { ManagedResource } from '#src/drbd/watch.ts';
 import { failed, succeeded, unknown, type Failed, type Unknown } from '#src/ports-outcome.ts';
 import type {
@@ -24,16 +19,6 @@ import type {
 } from '#src/ports.ts';
 import type { ToolEnd, Tools } from '#src/std/tool.ts';
 
-/** Limits of the actions when the caller gives none, in milliseconds. */
-export interface DrbdTiming {
-	/** Above drbdadm's own 121 s, so that its verdict is heard: our handler runs inside of a promote. */
-	readonly promoteMs: number;
-	readonly actionMs: number;
-	/** A device that is held open: udev, LVM and blkback let go within a few seconds. */
-	readonly heldOpenRetryMs: number;
-	readonly heldOpenRetries: number;
-}
-
 export interface DrbdOptions {
 	readonly tools: Tools;
 	readonly resources: readonly ManagedResource[];
@@ -43,13 +28,6 @@ export interface DrbdOptions {
 	readonly procFile?: string;
 	readonly timing?: Partial<DrbdTiming>;
 }
-
-const drbdTiming: DrbdTiming = {
-	promoteMs: 125_000,
-	actionMs: 30_000,
-	heldOpenRetryMs: 250,
-	heldOpenRetries: 20,
-};
 
 /** What a resource looks like right now; `resource` is null when it is down. */
 interface Look {
@@ -75,6 +53,8 @@ export class DrbdDriver {
 	readonly #procFile: string;
 	readonly #timing: DrbdTiming;
 	#managed: ReadonlyMap<ResourceName, HostName> = new Map();
+	/** Resources that two hosts may have in use on purpose: nobody has set them up wrongly. */
+	readonly migrating = new Set<ResourceName>();
 
 	constructor(options: DrbdOptions) {
 		this.#tools = options.tools;
@@ -167,14 +147,9 @@ export class DrbdDriver {
 		const look = await this.#look(resource, deadline);
 		if ('result' in look) return look;
 		if (look.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
-		const { role, connection } = look.resource;
-		if (role !== 'Secondary') {
-			return failed('drbd-primary', `resource ${resource} is ${role} here and stays connected`);
-		}
-		if (flags.length > 0 && connection === 'Connected') {
-			return failed('drbd-connected', `resource ${resource} is connected: nothing is given up`);
-		}
-		if (connection !== 'StandAlone') {
+		const refusal = reconnectRefusal(look.resource, flags.length > 0);
+		if (refusal !== null) return refusal;
+		if (look.resource.connection !== 'StandAlone') {
 			const gone = await this.#adm('disconnect', resource, deadline);
 			const noneLeft = gone.result === 'failed' && gone.code === 'drbd-not-connected';
 			if (gone.result !== 'succeeded' && !noneLeft) return gone;
@@ -196,12 +171,8 @@ export class DrbdDriver {
 		const before = await this.#look(resource, deadline);
 		if ('result' in before) return before;
 		if (before.resource === null) return this.#outdateDown(resource, deadline);
-		if (before.resource.role === 'Primary') {
-			return failed('drbd-primary', `resource ${resource} is Primary here and cannot be outdated`);
-		}
-		if (isConnected(before.resource)) {
-			return failed('drbd-connected', `resource ${resource} is connected and cannot be outdated`);
-		}
+		const refusal = outdateRefusal(before.resource);
+		if (refusal !== null) return refusal;
 		if (isOutdated(before.resource)) return succeeded(null);
 		const outcome = await this.#adm('outdate', resource, deadline);
 		const after = await this.#look(resource, deadline);
@@ -235,10 +206,8 @@ export class DrbdDriver {
 		if ('result' in before) return before;
 		if (before.resource === null) return failed('drbd-not-up', `resource ${resource} is not up`);
 		if (hasNoDisk(before.resource)) return succeeded(null);
-		const { role } = before.resource;
-		if (role !== 'Primary' || !isFrozen(before.resource) || isConnected(before.resource)) {
-			return failed('drbd-not-frozen', `resource ${resource} is no frozen Primary any more`);
-		}
+		const refusal = detachRefusal(before.resource);
+		if (refusal !== null) return refusal;
 		const outcome = await this.#adm('detach', resource, deadline, ['--force']);
 		const after = await this.#look(resource, deadline);
 		if ('result' in after) return after;
@@ -258,6 +227,44 @@ export class DrbdDriver {
 			return failed('drbd-has-disk', `resource ${resource} still has its disk`);
 		}
 		return this.resumeIo(resource, Math.max(1, deadline - performance.now()));
+	}
+
+	/**
+	 * Lets both hosts be Primary at once, or no more; DRBD takes it over to the connected peer. Succeeds when read
+	 * back; `drbd-two-primaries` when DRBD refuses it, as it does while both are. What is as wanted already is left
+	 * alone.
+	 */
+	async setTwoPrimaries(
+		resource: ResourceName,
+		allowed: boolean,
+		limitMs = this.#timing.actionMs,
+	): Promise<Outcome> {
+		const deadline = performance.now() + limitMs;
+		if (allowed) this.migrating.add(resource);
+		const before = await this.#twoPrimaries(resource, deadline);
+		if (typeof before !== 'boolean') return before;
+		if (!before && !allowed) this.migrating.delete(resource);
+		if (before === allowed) return succeeded(null);
+		const flag = `--allow-two-primaries=${allowed ? 'yes' : 'no'}`;
+		const outcome = await this.#adm('net-options', resource, deadline, [flag]);
+		if (outcome.result === 'unknown') return outcome;
+		const after = await this.#twoPrimaries(resource, deadline);
+		if (typeof after !== 'boolean') return after;
+		if (!after && !allowed) this.migrating.delete(resource);
+		if (after === allowed) return succeeded(null);
+		const detail = outcome.result === 'failed' ? outcome.detail : `"${flag}" had no effect`;
+		return failed('drbd-two-primaries', detail);
+	}
+
+	/** Whether the kernel lets both hosts be Primary; a resource that is down lets nobody. */
+	async #twoPrimaries(resource: ResourceName, deadline: number): Promise<boolean | Unknown> {
+		const look = await this.#look(resource, deadline);
+		if ('result' in look) return look;
+		if (look.resource === null) return false;
+		const end = await this.#run(this.#drbdsetup, ['show', resource], deadline);
+		if (end.end !== 'exited') return unknown(end.detail);
+		const allowed = end.exitCode === 0 ? allowsTwoPrimaries(end.stdout, resource) : null;
+		return allowed ?? unknown(`DRBD did not show the options of ${resource}`);
 	}
 
 	/** The data generation of every volume, in order of their numbers. */

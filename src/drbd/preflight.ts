@@ -23,6 +23,8 @@ export interface DrbdExpectations {
 	readonly detectionMs: number;
 	/** True when a person allowed arming on DRBD 9. */
 	readonly unverified: boolean;
+	/** Of these the kernel lets both hosts be Primary for the moment, for a live migration. */
+	readonly migrating: ReadonlySet<ResourceName>;
 }
 
 export interface DrbdFindings {
@@ -297,7 +299,10 @@ export const drbdFindings = (facts: DrbdFacts, expected: DrbdExpectations): Drbd
 		if (running !== undefined && writer.blockers.length === 0) {
 			const kernel = createWriter({ ...running, file: configured.file }, true);
 			checkFencing(kernel, running, isNine);
-			for (const net of running.connections) checkNet(kernel, net);
+			for (const net of running.connections) {
+				const asConfigured = new Map([...net, ['allow-two-primaries', 'no']]);
+				checkNet(kernel, expected.migrating.has(name) ? asConfigured : net);
+			}
 			blockers.push(...kernel.blockers);
 		}
 		blockers.push(...writer.blockers);

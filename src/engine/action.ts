@@ -39,6 +39,10 @@ export type CarriedAction =
 	/** Mark the own, unconnected Secondary's disk Outdated; succeeded only when read back as Outdated. */
 	| ({ readonly type: 'outdate' } & ResourceAction)
 	| ({ readonly type: 'resume-io' } & ResourceAction)
+	/** Lets both hosts be Primary at once, for a live migration; succeeded when read back. */
+	| ({ readonly type: 'allow-two-primaries' } & ResourceAction)
+	/** As it is at all other times; succeeded when read back. DRBD refuses it while both are. */
+	| ({ readonly type: 'forbid-two-primaries' } & ResourceAction)
 	/** What DRBD would compare when the copies meet, for people. Value: `VolumeEvidence[]`. */
 	| ({ readonly type: 'read-evidence' } & ResourceAction)
 	/** Snapshot of the backing volumes of a copy that a person gives up. Value: names, or none with the reason. */
@@ -62,6 +66,17 @@ export type CarriedAction =
 	/** Asks the guest to shut down; ends when asked, not when it is down. */
 	| ({ readonly type: 'shutdown-vm' } & VmAction)
 	| ({ readonly type: 'destroy-vm' } & VmAction)
+	/** Target: waits for the memory of this VM from the peer; ends when the peer can send. */
+	| ({ readonly type: 'receive-vm' } & VmAction)
+	/**
+	 * Source: sends the running VM to the peer, which waits for it; the copy there stays paused. Ends when xl has: what
+	 * came of it is for the next observation to say.
+	 */
+	| ({ readonly type: 'send-vm' } & VmAction)
+	/** Ends the transport of a migration on this host, never xl itself, which then resumes the guest. */
+	| ({ readonly type: 'cut-migration' } & VmAction)
+	/** Destroys the domain that a migration has left beside the VM's own; succeeded when seen gone. */
+	| ({ readonly type: 'destroy-twin' } & VmAction)
 	/** Asks every device of one level for its power status. Value: `DeviceReading[]`, one for each device. */
 	| ({ readonly type: 'query-power' } & LevelAction)
 	/** `off` on every device of the level; the status is asked again afterwards by `query-power`. */

@@ -25,6 +25,7 @@ import {
 	someLevelWorks,
 } from '#src/engine/ladder.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
+import { migrationOf } from '#src/engine/migration.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
@@ -38,6 +39,7 @@ import {
 	witnessGrants,
 } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
+import { sendMs } from '#src/migrate/saga.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
 /** A tool that does not answer for this long is reported, ms. */
@@ -227,7 +229,10 @@ const handoverSlackMs = 180_000;
 
 const handoverStuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
 	const sinceMs = vmStateOf(state, vm.vm).journalSinceMs ?? nowMs;
-	return nowMs - sinceMs > vm.shutdownMs + handoverSlackMs ? 'its hand-over does not end' : null;
+	const live = migrationOf(state, vm.resource) !== null;
+	const limitMs = (live ? sendMs(vm.memoryMib) : vm.shutdownMs) + handoverSlackMs;
+	if (nowMs - sinceMs <= limitMs) return null;
+	return live ? 'its live migration does not end' : 'its hand-over does not end';
 };
 
 /** Why a VM that shall run does not, as seen from here; null when it runs or is on its way. */

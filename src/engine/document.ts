@@ -1,4 +1,5 @@
 import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine/draft.ts';
+import { migrationSide } from '#src/engine/migration.ts';
 import { monitored } from '#src/engine/arbiter.ts';
 import { vouchedWatchdogMs } from '#src/engine/lease.ts';
 import type { State } from '#src/engine/state.ts';
@@ -25,7 +26,9 @@ const givenUpTo = (state: State, resource: string): string | null => {
 
 const sights = (state: State): Record<string, Sight> =>
 	Object.fromEntries(
-		state.config.vms.map(({ vm, resource }) => {
+		state.config.vms.map((each) => {
+			const { vm, resource } = each;
+			const { twin, underWay, receiving, twoPrimaries } = migrationSide(state, each);
 			const observed = observedOf(state, resource);
 			const known = observed !== undefined && state.resourcesUnknownSinceMs === null;
 			return [
@@ -43,6 +46,10 @@ const sights = (state: State): Record<string, Sight> =>
 					givenUp: givenUpTo(state, resource),
 					lastRun: localOf(state, resource)?.lastRun ?? null,
 					presence: presenceOf(state, vm),
+					twin,
+					migrating: underWay,
+					receiving,
+					twoPrimaries,
 				},
 			];
 		}),
@@ -144,6 +151,10 @@ const untouched = (before: State, state: State): boolean =>
 	before.persisted === state.persisted &&
 	before.resources?.value === state.resources?.value &&
 	before.vms?.value === state.vms?.value &&
+	before.twins === state.twins &&
+	before.migrations === state.migrations &&
+	before.twoPrimaries === state.twoPrimaries &&
+	before.inFlight === state.inFlight &&
 	(before.resourcesUnknownSinceMs === null) === (state.resourcesUnknownSinceMs === null) &&
 	(before.vmsUnknownSinceMs === null) === (state.vmsUnknownSinceMs === null) &&
 	memorySteps(before) === memorySteps(state) &&

@@ -24,7 +24,7 @@ export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 	const document = state.peer.document;
 	if (record === undefined || observed === undefined) return 'its resource is not up on this host';
 	if (record.owner !== self) return `${record.owner ?? 'nobody'} owns it`;
-	if (record.journal !== null) return 'it is being handed over already';
+	if (record.journal !== null) return 'it is being moved already';
 	if (!together(state, vm.resource))
 		return `${self} and ${peer} are not in contact with equal records`;
 	if (!selfInSync(state, vm.resource) && !record.inSync.includes(peer))
@@ -63,7 +63,8 @@ const giveRule = (draft: Draft, vm: EngineVm): void => {
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
 	const observed = observedOf(state, vm.resource);
-	if (record?.journal?.from !== self || record.owner !== self || record.journal.to === self) return;
+	if (record?.journal?.kind !== 'handover') return;
+	if (record.journal.from !== self || record.owner !== self || record.journal.to === self) return;
 	if (!together(state, vm.resource)) {
 		// A few missed beats are no reason: the guest may be half way down.
 		const { status } = state.peer;
@@ -95,11 +96,16 @@ const cancel = (draft: Draft, vm: EngineVm, why: string): void => {
 /** A start that has not even begun after this long has a reason that the journal must not hide, ms. */
 const startPatienceMs = 60_000;
 
-/** Why a hand-over that this host received is over; null while it goes on. */
-const takeEnd = (state: State, vm: EngineVm, start: boolean, nowMs: number): string | null => {
+/** Why a hand-over or a live migration that this host received is over; null while it goes on. */
+const takeEnd = (
+	state: State,
+	vm: EngineVm,
+	{ start, what }: { readonly start: boolean; readonly what: string },
+	nowMs: number,
+): string | null => {
 	const { gaveUp, journalSinceMs, hold } = vmStateOf(state, vm.vm);
 	const presence = presenceOf(state, vm.vm);
-	if (!start || presence === 'running') return 'hand-over complete';
+	if (!start || presence === 'running') return `${what} complete`;
 	if (gaveUp !== null) return `handed over, but not started: ${gaveUp}`;
 	const waitedMs = nowMs - (journalSinceMs ?? nowMs);
 	if (waitedMs < startPatienceMs || busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return null;
@@ -112,7 +118,8 @@ const takeRule = (draft: Draft, vm: EngineVm): void => {
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
 	if (record?.journal?.to !== self || record.owner !== self) return;
-	const end = takeEnd(state, vm, record.journal.start, draft.nowMs);
+	const what = record.journal.kind === 'migration' ? 'live migration' : 'hand-over';
+	const end = takeEnd(state, vm, { start: record.journal.start, what }, draft.nowMs);
 	if (end === null) {
 		wakeBy(draft, (vmStateOf(state, vm.vm).journalSinceMs ?? draft.nowMs) + startPatienceMs);
 		return;
@@ -121,7 +128,7 @@ const takeRule = (draft: Draft, vm: EngineVm): void => {
 	// What was ordered stays ordered: when the reason goes away it starts, also while disarmed.
 	if (record.journal.start && presenceOf(state, vm.vm) !== 'running')
 		changeVmState(draft, vm.vm, { ordered: true });
-	note(draft, 'info', 'hand-over ended', { vm: vm.vm, how: end });
+	note(draft, 'info', `${what} ended`, { vm: vm.vm, how: end });
 };
 
 /** A VM whose copy here is not current can only run on the other host: released without being asked (V16). */

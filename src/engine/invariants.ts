@@ -43,6 +43,13 @@ const assertRecords = (before: State, after: State): void => {
 	);
 };
 
+const mayPromote = ({ persisted, config }: State, resource: string): boolean => {
+	const record = persisted.resources[resource]?.record;
+	if (record?.owner === config.self) return true;
+	const journal = record?.journal;
+	return journal?.kind === 'migration' && journal.phase === 'forth' && journal.to === config.self;
+};
+
 const assertActions = (before: State, after: State): void => {
 	const { self } = after.config;
 	for (const flight of after.inFlight) {
@@ -55,8 +62,8 @@ const assertActions = (before: State, after: State): void => {
 		}
 		if (action.type === 'promote')
 			assert(
-				after.persisted.resources[action.resource]?.record.owner === self,
-				`${action.resource} is promoted only by its owner`,
+				mayPromote(after, action.resource),
+				`${action.resource} is promoted only by its owner, or for a live migration to this host`,
 			);
 		assertData(after, action);
 		if (action.type === 'power-off')

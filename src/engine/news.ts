@@ -110,7 +110,10 @@ const fields: Refreshed<State> = {
 		return Object.values(before.losses).every(({ sinceMs }) => sinceMs < atMs);
 	},
 	vms: (before, after) =>
-		before.vms?.value === after.vms?.value && (before.vms?.atMs ?? 0) >= before.steadySinceMs,
+		before.vms?.value === after.vms?.value &&
+		(before.vms?.atMs ?? 0) >= before.steadySinceMs &&
+		// What is seen after xl has ended counts, also when it is what was seen before.
+		Object.keys(before.migrations).length === 0,
 	peer: (before, after, nowMs) => onlyRefreshed(before.peer, after.peer, nowMs, peerFields),
 	witness: witnessRefreshed,
 };

@@ -48,10 +48,14 @@ const hypervisorObserved = (
 	}
 	const before = state.vms?.value ?? null;
 	const value = Object.fromEntries(event.observation.vms.map((each) => [each.vm, each]));
+	const twins = Object.fromEntries(
+		(event.observation.migrations ?? []).map((each) => [each.vm, each]),
+	);
 	draft.state = {
 		...state,
 		vms: { value: keep(before ?? undefined, value), atMs: nowMs },
 		vmsUnknownSinceMs: null,
+		twins: keep(state.twins, twins),
 		wallClock: event.at ?? state.wallClock,
 		freeMemoryMib: event.observation.freeMemoryMib,
 	};

@@ -15,6 +15,7 @@ import {
 import { claimWithdrawn } from '#src/engine/claim.ts';
 import { takeoverLanded } from '#src/engine/exclude.ts';
 import { powerOffEnded } from '#src/engine/fencing.ts';
+import { migrationActEnded } from '#src/engine/migration.ts';
 import { markDevice, powerRead } from '#src/engine/peer.ts';
 import { discardStarted, snapshotEnded } from '#src/engine/resolve.ts';
 import { evidenceRead } from '#src/engine/split.ts';
@@ -112,9 +113,11 @@ const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void 
 const generationsRead = (
 	draft: Draft,
 	action: Extract<CarriedAction, { type: 'read-generations' }>,
-	generations: readonly VolumeGeneration[],
+	outcome: Outcome,
 	askedAtMs: MonotonicMs,
 ): void => {
+	if (outcome.result !== 'succeeded') return;
+	const generations = outcome.value as readonly VolumeGeneration[];
 	const { state } = draft;
 	const { resource } = action;
 	if (generations.every(({ connected, alone }) => connected && !alone)) {
@@ -234,6 +237,12 @@ const createEnded = (draft: Draft, vm: VmName, outcome: Outcome): void => {
 	changeVmState(draft, vm, { restartsMs: restartsMs.slice(0, -1), restarting: false });
 };
 
+/** The guest may not hear; the rule destroys it when its time is over. */
+const shutdownEnded = (draft: Draft, vm: VmName): void => {
+	if (vmStateOf(draft.state, vm).shutdownAskedMs === null)
+		note(draft, 'debug', 'a shutdown request ended late', { vm });
+};
+
 /** What is done with copies that stand apart. */
 const apartEnded = (
 	draft: Draft,
@@ -272,13 +281,7 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			powerOffEnded(draft, action.level, outcome);
 			return;
 		case 'read-generations':
-			if (outcome.result === 'succeeded')
-				generationsRead(
-					draft,
-					action,
-					outcome.value as readonly VolumeGeneration[],
-					flight.sinceMs,
-				);
+			generationsRead(draft, action, outcome, flight.sinceMs);
 			return;
 		case 'outdate':
 			if (outcome.result === 'succeeded') outdateEnded(draft, action.resource);
@@ -287,9 +290,7 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 			promoteEnded(draft, action.resource, outcome);
 			return;
 		case 'shutdown-vm':
-			// The guest may not hear; the rule destroys it when its time is over.
-			if (vmStateOf(draft.state, action.vm).shutdownAskedMs === null)
-				note(draft, 'debug', 'a shutdown request ended late', { vm: action.vm });
+			shutdownEnded(draft, action.vm);
 			return;
 		case 'create-vm':
 			createEnded(draft, action.vm, outcome);
@@ -310,6 +311,14 @@ export const actionEnded = (draft: Draft, id: number, outcome: Outcome): void =>
 		case 'witness':
 			witnessEnded(draft, action.command, outcome);
 			return;
+		case 'allow-two-primaries':
+		case 'forbid-two-primaries':
+		case 'receive-vm':
+		case 'send-vm':
+		case 'cut-migration':
+			migrationActEnded(draft, action.type, subjectOf(action), outcome);
+			return;
+		case 'destroy-twin':
 		case 'resource-reconnect':
 		case 'detach':
 		case 'fail-io':

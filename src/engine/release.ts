@@ -35,6 +35,8 @@ const replaced = (state: State, vm: EngineVm): boolean => {
 	return (
 		local !== undefined &&
 		local.held === null &&
+		// A live migration to this host may still be the one that goes on.
+		(local.record.journal?.kind !== 'migration' || local.record.journal.phase === 'back') &&
 		local.record.owner === state.config.peer &&
 		local.record.inSync.includes(state.config.peer) &&
 		joined(state)

@@ -1,4 +1,4 @@
-import type { Reply, Request } from '#src/api/request.ts';
+import type { Reply } from '#src/api/request.ts';
 import {
 	busy,
 	changePersisted,
@@ -10,16 +10,15 @@ import {
 	leap,
 	note,
 	observedOf,
-	presenceOf,
 	recordOf,
 	seedRecord,
 	vmOf,
 	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import { onOwner, type VmRequest } from '#src/engine/request-vm.ts';
 import { resolve } from '#src/engine/resolve-request.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
-import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { conflictOf, inContact, pairAgreed, together } from '#src/engine/join.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
 import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
@@ -29,59 +28,8 @@ import { leaseInForce, leaseReleased, memoryOf, witnessGrants } from '#src/engin
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
-type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' }>;
-
 /** Requests wait this long for the peer before they are refused, ms. */
 const patienceMs = 15_000;
-
-const startVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
-	const { state } = draft;
-	const record = recordOf(state, vm.resource);
-	if (record?.journal !== null && record !== undefined)
-		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
-	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, restartsMs: [], restarting: false });
-	if (record?.wanted !== 'running')
-		writeRecord(draft, vm.resource, { wanted: 'running' }, `started by ${by}`);
-	const presence = presenceOf(state, vm.vm);
-	if (presence === 'running') return done(`${vm.vm} runs on ${state.config.self} already`);
-	if (presence === 'paused') changeVmState(draft, vm.vm, { unpauseOrdered: true });
-	return accepted(`${vm.vm} is being started on ${state.config.self}`);
-};
-
-const stopVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
-	const record = recordOf(draft.state, vm.resource);
-	if (record?.journal !== null && record !== undefined)
-		return refused('handover-open', `${vm.vm} is being handed over`, 'vmpair status -w');
-	changeVmState(draft, vm.vm, { ordered: false, shutdownAskedMs: null });
-	if (record?.wanted !== 'stopped')
-		writeRecord(draft, vm.resource, { wanted: 'stopped' }, `stopped by ${by}`);
-	return accepted(`${vm.vm} is being stopped on ${draft.state.config.self}`);
-};
-
-const moveVm = (draft: Draft, vm: EngineVm, to: string | null, by: string): Reply => {
-	const { self, peer } = draft.state.config;
-	const target = to ?? peer;
-	if (target === self) return done(`${vm.vm} is on ${self} already`);
-	if (target !== peer)
-		return refused('unknown-host', `${target} is not a host of this pair`, 'vmpair status');
-	const blocker = handoverBlocker(draft.state, vm);
-	if (blocker !== null)
-		return refused('handover-blocked', `${vm.vm} can't be moved: ${blocker}`, 'vmpair status');
-	openHandover(draft, vm, `moved by ${by}`);
-	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}`);
-};
-
-/** Carries a VM request out on its owner. */
-const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply => {
-	switch (request.verb) {
-		case 'start':
-			return startVm(draft, vm, request.by);
-		case 'stop':
-			return stopVm(draft, vm, request.by);
-		case 'move':
-			return moveVm(draft, vm, request.to, request.by);
-	}
-};
 
 /** Starts a VM from data that is not known to be current: a person's second act, never automatic. */
 const startStale = (draft: Draft, vm: EngineVm, by: string): Reply => {
@@ -177,7 +125,7 @@ const forward = (
 					id: pending.id,
 					verb: request.verb,
 					vm: request.vm,
-					to: request.verb === 'move' ? request.to : null,
+					to: 'to' in request ? request.to : null,
 					by: request.by,
 				},
 			].slice(-64),
@@ -207,7 +155,7 @@ export const forwardedRule = (draft: Draft): void => {
 			const { verb, by, to } = request;
 			reply = onOwner(
 				draft,
-				verb === 'move'
+				verb === 'move' || verb === 'migrate'
 					? { verb, vm: vm.vm, to, by }
 					: verb === 'start'
 						? { verb, vm: vm.vm, by, acceptStale: false }
@@ -360,6 +308,7 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 		case 'start':
 		case 'stop':
 		case 'move':
+		case 'migrate':
 			return vmRequest(draft, pending, request);
 		case 'takeover':
 			return takeover(draft, request.confirmDead, request.by);

@@ -209,6 +209,8 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 	if (presenceOf(state, vm.vm) !== 'absent') return false;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return false;
 	const { self } = state.config;
+	// The saga decides when a host of a live migration is Primary.
+	if (record.journal?.kind === 'migration') return false;
 	if (record.owner !== self) return true;
 	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
 	if (useless && !isConnected(observed)) return true;
@@ -237,6 +239,8 @@ export const supersededRule = (draft: Draft): void => {
 		}
 		// Let go for want of a vote: whoever takes the VM decides about the paused domain.
 		if (record.owner === null) continue;
+		// A whole copy that waits for its turn; when there will be none, the saga destroys it.
+		if (record.journal?.kind === 'migration') continue;
 		// While DRBD holds back its writes the domain can't go: `releaseRule` takes the disk away first.
 		if (observed !== undefined && isFrozen(observed)) continue;
 		start(draft, { type: 'destroy-vm', vm, generation: record.generation });
@@ -248,9 +252,8 @@ export const superseded = (state: State, vm: EngineVm): boolean => {
 	const record = localOf(state, vm.resource)?.record;
 	// As it was last seen: that the hypervisor does not answer makes nothing better.
 	const presence = state.vms?.value[vm.vm]?.presence;
-	return (
-		record !== undefined &&
-		record.owner !== state.config.self &&
-		(presence === 'running' || presence === 'paused')
-	);
+	if (record === undefined || record.owner === state.config.self) return false;
+	// The copy of a live migration waits for its turn.
+	if (record.journal?.kind === 'migration') return presence === 'running';
+	return presence === 'running' || presence === 'paused';
 };

@@ -2,6 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import type { GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
+import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
 	ForwardedReply,
@@ -16,6 +17,7 @@ import type {
 	HandlerCall,
 	Hearing,
 	LinkObservation,
+	MigrationObservation,
 	MonotonicMs,
 	PowerState,
 	ResourceName,
@@ -188,6 +190,12 @@ export interface State {
 	readonly resourcesUnknownSinceMs: MonotonicMs | null;
 	readonly vms: Observed<Readonly<Record<VmName, VmObservation>>> | null;
 	readonly vmsUnknownSinceMs: MonotonicMs | null;
+	/** What live migrations have on this host, as the last look at the domains showed. */
+	readonly twins: Readonly<Record<VmName, MigrationObservation>>;
+	/** What this run of the agent knows of live migrations; absent: nothing. */
+	readonly migrations: Readonly<Record<VmName, MigrationMemory>>;
+	/** Whether both hosts may be Primary, by this host's setting; absent: not read in this run. */
+	readonly twoPrimaries: Readonly<Record<ResourceName, boolean>>;
 	readonly freeMemoryMib: number;
 	readonly vmStates: Readonly<Record<VmName, VmState>>;
 	/** Data generation of an unconnected Secondary, to compare with the peer's (`compareRule`). */
@@ -342,6 +350,9 @@ export const initialState = (
 	resourcesUnknownSinceMs: nowMs,
 	vms: null,
 	vmsUnknownSinceMs: nowMs,
+	twins: {},
+	migrations: {},
+	twoPrimaries: {},
 	freeMemoryMib: 0,
 	vmStates: {},
 	ownGenerations: {},

@@ -19,6 +19,7 @@ import { assertInvariants } from '#src/engine/invariants.ts';
 import { joinRule, seedRule } from '#src/engine/join.ts';
 import { leaseOrdersRule, leaseRule } from '#src/engine/lease.ts';
 import { leaveRule } from '#src/engine/leave.ts';
+import { migrationRule } from '#src/engine/migration.ts';
 import { observe } from '#src/engine/observe.ts';
 import { isNews } from '#src/engine/news.ts';
 import { mappingRule, peerRule } from '#src/engine/peer.ts';
@@ -69,6 +70,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	growRule,
 	compareRule,
 	handoverRule,
+	migrationRule,
 	leaveRule,
 	resolveRule,
 	arbiterRule,

@@ -1,10 +1,13 @@
 import type { Draft } from '#src/engine/draft.ts';
+import { migrationUnderWay } from '#src/engine/migration.ts';
 import { isResyncing } from '#src/drbd/role.ts';
 
-/** Our own resync loads the links: it must not look like a death. Only D is stretched, nothing else. */
+/** Our own resync or migration loads the links: it must not look like a death. Only D is stretched, nothing else. */
 export const stretchRule = (draft: Draft): void => {
-	const resyncing = Object.values(draft.state.resources?.value ?? {}).some(isResyncing);
-	if (resyncing === draft.state.stretched) return;
-	draft.state = { ...draft.state, stretched: resyncing };
-	draft.actions.push({ type: 'stretch-detection', factor: resyncing ? 3 : 1 });
+	const { state } = draft;
+	const resyncing = Object.values(state.resources?.value ?? {}).some(isResyncing);
+	const loaded = resyncing || state.config.vms.some(({ vm }) => migrationUnderWay(state, vm));
+	if (loaded === state.stretched) return;
+	draft.state = { ...state, stretched: loaded };
+	draft.actions.push({ type: 'stretch-detection', factor: loaded ? 3 : 1 });
 };

@@ -75,10 +75,13 @@ export const takeoverRule = (draft: Draft): void => {
 		const record = recordOf(state, resource);
 		if (record === undefined) continue;
 		if (record.owner === self) {
-			if (!record.inSync.includes(peer) && record.journal === null) continue;
+			// A live migration is turned back by its own rule, which takes away what is left of it.
+			const migration = record.journal?.kind === 'migration' ? record.journal : null;
+			if (!record.inSync.includes(peer) && record.journal === migration) continue;
 			if (!couldTakeOver(state, resource)) continue;
-			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: null }, by);
-			if (record.journal?.start === true) changeVmState(draft, vm, { ordered: true });
+			writeRecord(draft, resource, { inSync: [self], uuids: null, journal: migration }, by);
+			if (record.journal?.start === true && migration === null)
+				changeVmState(draft, vm, { ordered: true });
 		} else if (mayTakeOver(state, resource, proof)) {
 			writeRecord(
 				draft,

@@ -21,6 +21,7 @@ import type { State } from '#src/engine/state.ts';
 import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
 import { witnessView } from '#src/engine/view-witness.ts';
 import { arbiterOf } from '#src/engine/voters.ts';
+import type { ResourceRecord } from '#src/store/record.ts';
 import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
 
 const selfHost = (state: State, nowMs: number): HostView => ({
@@ -162,11 +163,18 @@ const peerSight = (state: State, vm: EngineVm, nowMs: number): SightView => {
 	};
 };
 
+const movingWords = (journal: NonNullable<ResourceRecord['journal']>): string => {
+	const { from, to } = journal;
+	if (journal.kind === 'handover') return `being handed over from ${from} to ${to}`;
+	return journal.phase === 'forth'
+		? `live-migrating from ${from} to ${to}`
+		: `its live migration to ${to} turned back`;
+};
+
 const activityOf = (state: State, vm: EngineVm): string => {
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
-	if (record?.journal !== null && record !== undefined)
-		return `being handed over from ${record.journal.from} to ${record.journal.to}`;
+	if (record?.journal !== null && record !== undefined) return movingWords(record.journal);
 	if (busy(state, vm.resource, ['promote'])) return `its disk is being promoted on ${self}`;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return `being started on ${self}`;
 	if (vmStateOf(state, vm.vm).shutdownAskedMs !== null) return `shutting down on ${self}`;
@@ -192,7 +200,8 @@ const vmStateWord = (state: State, vm: EngineVm, runsOn: string | null): VmView[
 	const { status } = state.peer;
 	// A host that has not met its peer since it booted has a record that may be of long ago.
 	const elsewhere = record?.owner === state.config.peer || !joined(state);
-	const hidden = elsewhere && status !== 'online' && status !== 'out' && status !== 'left';
+	const silent = status === 'online' && sight?.presence === 'unknown';
+	const hidden = elsewhere && (silent || !['online', 'out', 'left'].includes(status));
 	if (presence === 'unknown' || hidden) return 'unknown';
 	return record?.wanted === 'stopped' ? 'stopped' : 'down';
 };

@@ -17,6 +17,7 @@ import {
 	freshSight,
 } from '#src/engine/draft.ts';
 import { voteBlocker } from '#src/engine/lease.ts';
+import { migrationLeft } from '#src/engine/migration.ts';
 import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
@@ -64,6 +65,7 @@ export const startBlocker = (state: State, vm: EngineVm, nowMs: number): string 
 	if (vote !== null) return vote;
 	if (observed?.role !== 'Primary') return 'its resource is being promoted';
 	if (isFrozen(observed)) return 'DRBD holds back its writes';
+	if (migrationLeft(state, vm.vm)) return 'what is left of its migration is taken away first';
 	const first = awaited(state, vm, nowMs);
 	if (first !== null) return `${first} starts before it`;
 	const freeMib = state.freeMemoryMib - memoryUnderWayMib(state) - state.config.reservedMemoryMib;
@@ -153,6 +155,8 @@ export const unpauseRule = (draft: Draft): void => {
 		if (voteBlocker(state, vm.resource, draft.nowMs) !== null) continue;
 		if (observed?.role !== 'Primary' || isFrozen(observed)) continue;
 		if (busy(state, vm.vm, ['create-vm', 'destroy-vm'])) continue;
+		// A copy that has come alive goes on when DRBD lets only one host be Primary again.
+		if (record.journal?.kind === 'migration' && state.twoPrimaries[vm.resource] !== false) continue;
 		start(draft, { type: 'unpause-vm', vm: vm.vm, generation: record.generation });
 	}
 };
@@ -212,6 +216,7 @@ export const sinceRule = (draft: Draft): void => {
 const stopDue = (state: State, vm: EngineVm): boolean => {
 	const record = recordOf(state, vm.resource);
 	if (record?.owner !== state.config.self) return false;
+	if (record.journal?.kind === 'migration') return false;
 	if (record.journal !== null)
 		return record.journal.from === state.config.self && record.journal.to !== state.config.self;
 	return record.wanted === 'stopped';
@@ -276,7 +281,7 @@ export const domainsChanged = (
 		const is = now[vm];
 		const record = recordOf(draft.state, resource);
 		if (record?.owner !== draft.state.config.self) continue;
-		const due = stopDueByName(draft.state, vm);
+		const due = stopDueByName(draft.state, vm) || record.journal?.kind === 'migration';
 		if (was !== undefined && is === undefined && was.presence !== 'stopped' && !due) {
 			if (was.presence === 'dying' || busy(draft.state, vm, ['destroy-vm'])) continue;
 			changeVmState(draft, vm, { vanishedMs: draft.nowMs, unpauseOrdered: false });

@@ -249,12 +249,16 @@ export const selfFenced = (state: State, nowMs: MonotonicMs): Proof | null => {
 export const excludedForLoss = (state: State, resource: ResourceName): boolean => {
 	const exclusion = state.witness.exclusions[resource];
 	const loss = state.losses[resource];
+	const record = recordOf(state, resource);
 	return (
 		exclusion?.landed === true &&
 		loss !== undefined &&
 		!loss.over &&
 		exclusion.loss === loss.number &&
-		(recordOf(state, resource)?.generation ?? 0) >= exclusion.generation
+		record !== undefined &&
+		record.generation >= exclusion.generation &&
+		// A change of this host's own may have passed the command on its way: then it is sent anew.
+		record.inSync.every((host) => host === state.config.self)
 	);
 };
 

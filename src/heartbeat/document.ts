@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
+import { connectionStates, diskStates, presences, roles, twins } from '#src/ports.ts';
 import {
 	arbiterRecordSchema,
 	lastRunSchema,
@@ -51,6 +51,14 @@ const sightSchema = z.strictObject({
 	/** When the VM last ran on the sender, wall-clock time for people. */
 	lastRun: lastRunSchema.nullable(),
 	presence: z.enum(['absent', ...presences, 'unknown']),
+	/** The domain that a live migration has beside the VM's own on the sender. */
+	twin: z.enum(twins).nullable().default(null),
+	/** xl sends or receives the VM on the sender; also when that is not known. */
+	migrating: z.boolean().default(false),
+	/** The sender waits for the VM's memory. */
+	receiving: z.boolean().default(false),
+	/** Both hosts may be Primary by the sender's setting; null: not read. */
+	twoPrimaries: z.boolean().nullable().default(null),
 });
 
 /** "Please outdate your copy": asked by the owner for one loss of replication, with the record that follows. */
@@ -82,7 +90,7 @@ const resolveOrderSchema = z.strictObject({
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
 const forwardedRequestSchema = z.strictObject({
 	id,
-	verb: z.enum(['start', 'stop', 'move']),
+	verb: z.enum(['start', 'stop', 'move', 'migrate']),
 	vm: name,
 	/** Move only. */
 	to: name.nullable(),

@@ -7,6 +7,7 @@ import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
 import { checkFenceSent } from '#src/sim/checker-claim.ts';
 import { checkData, checkLoneWrite } from '#src/sim/checker-data.ts';
+import { checkReceived, isMigrationTarget } from '#src/sim/checker-migration.ts';
 import { checkRight, noteBurial } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, tell, violate } from '#src/sim/model.ts';
@@ -61,6 +62,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		checkOneCopy(simulation, host, vm);
 		checkData(simulation, host, vm);
 		checkOwner(simulation, host, vm);
+		checkReceived(simulation, host, vm);
 	},
 	promoted: (replica) => checkPromote(simulation, replica),
 	persisted: (host, record, before) => {
@@ -158,7 +160,8 @@ const checkOwner = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 const checkPromote = (simulation: Simulation, replica: Replica): void => {
 	const { host, vm } = replica;
 	const peer = otherReplica(replica);
-	if (peer.role === 'Primary' && !peer.frozen && isRunnable(peer.host, vm)) {
+	const written = peer.role === 'Primary' && !peer.frozen && isRunnable(peer.host, vm);
+	if (written && !isMigrationTarget(replica)) {
 		violate(
 			simulation,
 			'I2',

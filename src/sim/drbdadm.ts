@@ -13,6 +13,7 @@ import {
 	rotate,
 	thaw,
 } from '#src/sim/replica.ts';
+import { mayBothBePrimary } from '#src/sim/two-primaries.ts';
 
 /** `drbdadm` of one host: each command as the kernel carries it out, with the codes the driver reports. */
 
@@ -37,6 +38,7 @@ export const up = (simulation: Simulation, replica: Replica, done: Done): void =
 		replica.disk = 'Diskless';
 		replica.frozen = false;
 		replica.newGenerationDue = false;
+		replica.twoPrimaries = false;
 	}
 	const wrongData = replica.role === 'Primary' && replica.current !== replica.exposed;
 	if (!attached && !replica.broken && !wrongData) attach(simulation, replica);
@@ -70,6 +72,7 @@ export const down = (simulation: Simulation, replica: Replica, done: Done): void
 	replica.pending = false;
 	replica.discards = false;
 	replica.stuck = null;
+	replica.twoPrimaries = false;
 	replica.role = 'Secondary';
 	if (replica.lossTimer !== null) replica.lossTimer.callback = null;
 	replica.lossTimer = null;
@@ -122,6 +125,7 @@ export const reconnect = (
 		settle(simulation, replica.vm);
 		if (replica.connection === 'Connected') disconnectInOrder(simulation, replica);
 		replica.connection = 'StandAlone';
+		replica.twoPrimaries = false;
 		for (const each of replica.vm.replicas) each.stuck = null;
 		replica.discards = options.discard;
 		if (options.discard) simulation.hooks.dataGivenUp(replica);
@@ -130,7 +134,9 @@ export const reconnect = (
 };
 
 const isHeldOpen = ({ host, vm }: Replica): boolean =>
-	host.domains.has(vm.name) || host.creating.get(vm.name)?.opened === true;
+	host.domains.has(vm.name) ||
+	host.creating.get(vm.name)?.opened === true ||
+	(host.migrations.get(vm.name)?.twin?.disk ?? 'closed') !== 'closed';
 
 export const demote = (simulation: Simulation, replica: Replica, done: Done): void => {
 	if (!replica.up) done(failed('drbd-not-up'));
@@ -345,7 +351,7 @@ const promoteConnected = (
 		});
 		return;
 	}
-	if (peer.role === 'Primary') {
+	if (peer.role === 'Primary' && !mayBothBePrimary(replica)) {
 		done(failed('drbd-multiple-primaries'));
 		return;
 	}

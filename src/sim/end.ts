@@ -2,6 +2,7 @@ import type { Condition } from '#src/alert/condition.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import { isWell, newestRecord } from '#src/sim/alive.ts';
 import { statusView } from '#src/engine/view.ts';
+import { checkMigrationEnd } from '#src/sim/checker-migration.ts';
 import { settleAll } from '#src/sim/data.ts';
 import type { SimVm, Simulation } from '#src/sim/model.ts';
 import { hostClock, tell, violate } from '#src/sim/model.ts';
@@ -70,6 +71,7 @@ export const checkEnd = (simulation: Simulation, scenario: Scenario, repaired: b
 		checkReleased(simulation, vm);
 		checkTogether(simulation, vm, scenario);
 		checkStatus(simulation, vm);
+		checkMigrationEnd(simulation, vm);
 	}
 };
 
@@ -161,6 +163,8 @@ const checkAlive = (
 		)
 	)
 		return;
+	// Both hosts are dead, and nobody repairs them: there is nobody who could tell.
+	if (!repaired && simulation.hosts.every(({ agent }) => agent?.alive !== true)) return;
 	const record = newestRecord(simulation, vm);
 	if (record === undefined || record.wanted === 'stopped') return;
 	for (const each of open)

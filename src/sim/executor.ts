@@ -15,6 +15,7 @@ import {
 	up,
 } from '#src/sim/drbdadm.ts';
 import { createVm, destroyVm, pauseVm, shutdownVm, unpauseVm } from '#src/sim/hypervisor.ts';
+import { cutMigration, destroyTwin, receiveVm, sendVm } from '#src/sim/migration.ts';
 import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import {
 	delay,
@@ -27,6 +28,7 @@ import {
 } from '#src/sim/model.ts';
 import { queryPower, switchPower } from '#src/sim/power.ts';
 import { askWitness } from '#src/sim/third.ts';
+import { mayBothBePrimary, setTwoPrimaries } from '#src/sim/two-primaries.ts';
 import { succeeded, unknown } from '#src/ports-outcome.ts';
 import { assert } from '#src/std/assert.ts';
 
@@ -47,6 +49,10 @@ export const execute = (
 		case 'pause-vm':
 		case 'shutdown-vm':
 		case 'destroy-vm':
+		case 'receive-vm':
+		case 'send-vm':
+		case 'cut-migration':
+		case 'destroy-twin':
 			onXl(simulation, host, () => {
 				domainAction(simulation, host, action, vmNamed(simulation, action.vm), done);
 			});
@@ -77,6 +83,8 @@ export const execute = (
 		case 'detach':
 		case 'fail-io':
 		case 'resource-down':
+		case 'allow-two-primaries':
+		case 'forbid-two-primaries':
 		case 'read-generations': {
 			const vm = simulation.vms.find((each) => each.engine.resource === action.resource);
 			assert(vm !== undefined, `there is a resource ${action.resource}`);
@@ -134,6 +142,10 @@ const domainAction = (
 	} else if (action.type === 'unpause-vm') unpauseLater(simulation, host, vm, done);
 	else if (action.type === 'pause-vm') pauseVm(simulation, host, vm, done);
 	else if (action.type === 'shutdown-vm') shutdownVm(simulation, host, vm, done);
+	else if (action.type === 'receive-vm') receiveVm(simulation, host, vm, done);
+	else if (action.type === 'send-vm') sendVm(simulation, host, vm, done);
+	else if (action.type === 'cut-migration') cutMigration(simulation, host, vm, done);
+	else if (action.type === 'destroy-twin') destroyTwin(simulation, host, vm, done);
 	else destroyVm(simulation, host, vm, done);
 };
 
@@ -141,6 +153,11 @@ const pretendOutdated = (simulation: Simulation, replica: Replica, done: Done): 
 	replica.shownOutdated = true;
 	simulation.hooks.replicationChanged(replica.host);
 	done({ result: 'succeeded', value: null });
+};
+
+const forbidTwoPrimaries = (simulation: Simulation, replica: Replica, done: Done): void => {
+	if (simulation.mutation === 'two-primaries-stay') done({ result: 'succeeded', value: null });
+	else setTwoPrimaries(simulation, replica, false, done);
 };
 
 const resourceAction = (
@@ -161,8 +178,11 @@ const resourceAction = (
 	else if (type === 'snapshot') done({ result: 'succeeded', value: ['snapshot'] });
 	else if (type === 'promote') {
 		promote(simulation, replica, { force: false }, done);
-	} else if (type === 'demote') demote(simulation, replica, done);
-	else if (type === 'outdate') {
+	} else if (type === 'demote') {
+		if (simulation.mutation === 'both-stay-primary' && mayBothBePrimary(replica))
+			done({ result: 'succeeded', value: null });
+		else demote(simulation, replica, done);
+	} else if (type === 'outdate') {
 		if (simulation.mutation === 'outdate-not-done') pretendOutdated(simulation, replica, done);
 		else outdate(simulation, replica, done);
 	} else if (type === 'resume-io') resumeIo(simulation, replica, done);
@@ -171,6 +191,8 @@ const resourceAction = (
 		detach(simulation, replica, done);
 	} else if (type === 'fail-io') failIo(simulation, replica, done);
 	else if (type === 'resource-down') down(simulation, replica, done);
+	else if (type === 'allow-two-primaries') setTwoPrimaries(simulation, replica, true, done);
+	else if (type === 'forbid-two-primaries') forbidTwoPrimaries(simulation, replica, done);
 	else readGenerations(replica, done);
 };
 

@@ -1,7 +1,9 @@
 import { connectAgain, demote, down, promote, up } from '#src/sim/drbdadm.ts';
 import { createVm, unpauseVm } from '#src/sim/hypervisor.ts';
+import { killXl } from '#src/sim/migration-stream.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { replicaOf, tell, vmNamed } from '#src/sim/model.ts';
+import { setTwoPrimaries } from '#src/sim/two-primaries.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
 import type { Outcome } from '#src/ports.ts';
 
@@ -34,6 +36,7 @@ const drbdByHand = (simulation: Simulation, host: SimHost, step: Step<'operator-
 	else if (step.command === 'secondary') demote(simulation, replica, tellEnd);
 	else {
 		// `adjust`: what the configuration says and the kernel lacks.
+		if (replica.twoPrimaries) setTwoPrimaries(simulation, replica, false, () => {});
 		up(simulation, replica, () => {});
 		connectAgain(simulation, replica, tellEnd);
 	}
@@ -51,7 +54,8 @@ export const operatorStep = (
 		promote(simulation, replica, options, (outcome) => {
 			tell(simulation, host.name, `operator's promote of ${step.vm}: ${outcome.result}`);
 		});
-	} else if (step.do === 'operator-create') createByHand(simulation, host, step);
+	} else if (step.do === 'xl-killed') killXl(simulation, host);
+	else if (step.do === 'operator-create') createByHand(simulation, host, step);
 	else if (step.do === 'operator-drbd') drbdByHand(simulation, host, step);
 	else return false;
 	return true;

@@ -18,6 +18,7 @@ import {
 	tell,
 	vmNamed,
 } from '#src/sim/model.ts';
+import { hangStreams } from '#src/sim/migration-path.ts';
 import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
 import { changed, failDisk } from '#src/sim/replica.ts';
 import { tellDisk } from '#src/sim/state-disk.ts';
@@ -36,6 +37,7 @@ export const applyStep = (simulation: Simulation, step: ScenarioStep, label: str
 	else if (witnessStep(simulation, step)) return;
 	else if ('host' in step) applyHostStep(simulation, hostNamed(simulation, step.host), step, label);
 	else if (step.do === 'guest') applyGuest(simulation, vmNamed(simulation, step.vm), step.does);
+	else if (step.do === 'stream-hangs') hangStreams(simulation, step.for, step.in);
 	else if (step.do === 'guest-ignores-shutdown') {
 		vmNamed(simulation, step.vm).ignoresShutdown = true;
 	}
@@ -237,6 +239,8 @@ const requestOf = (step: HostStep): Request | null => {
 			return { verb: 'stop', vm: step.vm, by };
 		case 'move':
 			return { verb: 'move', vm: step.vm, to: step.to, by };
+		case 'migrate':
+			return { verb: 'migrate', vm: step.vm, to: step.to, by };
 		case 'takeover':
 			return { verb: 'takeover', confirmDead: step.confirmDead, by };
 		case 'arm':

@@ -3,6 +3,7 @@ import type { Replica, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, delay, newUuid, onHost, otherReplica, tell, violate } from '#src/sim/model.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { atMost, changed, dropConnection, losePeerData, thaw } from '#src/sim/replica.ts';
+import { mayBothBePrimary } from '#src/sim/two-primaries.ts';
 
 /** How two kernels find each other, compare data generations, resync, and notice that the other is gone. */
 
@@ -90,6 +91,11 @@ const refreshLoss = (simulation: Simulation, replica: Replica, path: boolean): v
 const connect = (simulation: Simulation, vm: SimVm): void => {
 	const [one, other] = vm.replicas;
 	settle(simulation, vm);
+	if (one.twoPrimaries !== other.twoPrimaries) {
+		// The settings are compared before anything else: the connection is never made.
+		bothStandAlone(simulation, vm, 'incompatible allow-two-primaries settings');
+		return;
+	}
 	for (const replica of vm.replicas) {
 		replica.connection = 'Connected';
 		replica.connects += 1;
@@ -103,7 +109,7 @@ const connect = (simulation: Simulation, vm: SimVm): void => {
 	}
 	const verdict = compareGenerations(one, other);
 	tell(simulation, 'world', `drbd ${vm.name}: connected, ${verdict} seen from ${one.host.name}`);
-	if (one.role === 'Primary' && other.role === 'Primary')
+	if (one.role === 'Primary' && other.role === 'Primary' && !mayBothBePrimary(one))
 		bothStandAlone(simulation, vm, 'two Primaries');
 	else if (verdict === 'equal') established(simulation, one, other);
 	else if (verdict === 'source') beginResync(simulation, ...direction(simulation, one, other));

@@ -1,6 +1,7 @@
 import type { HypervisorObservation, Outcome, ShutdownReason } from '#src/ports.ts';
 import { settle } from '#src/sim/data.ts';
-import type { Domain, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import type { Domain } from '#src/sim/model-migration.ts';
 import { count, delay, onHost, replicaOf, tell, violate } from '#src/sim/model.ts';
 
 /** `xl` of one host: domains that are created paused, run, shut down, crash, and die with their host. */
@@ -10,7 +11,8 @@ type Done = (outcome: Outcome) => void;
 const succeeded: Outcome = { result: 'succeeded', value: null };
 const failed = (code: string): Outcome => ({ result: 'failed', code, detail: code });
 
-const changed = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+/** After every change of a VM's domain: what the agent sees, one line of the trace. */
+export const changed = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	simulation.changes += 1;
 	simulation.hooks.hypervisorChanged(host);
 	if (simulation.trace === null) return;
@@ -20,10 +22,12 @@ const changed = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	tell(simulation, host.name, `xl ${vm.name}: ${words}${reason === null ? '' : ` (${reason})`}`);
 };
 
-const usedMib = (simulation: Simulation, host: SimHost): number => {
+export const usedMib = (simulation: Simulation, host: SimHost): number => {
 	let sum = 0;
 	for (const vm of simulation.vms) {
 		if (host.domains.has(vm.name) || host.creating.has(vm.name)) sum += vm.engine.memoryMib;
+		const twin = host.migrations.get(vm.name)?.twin ?? null;
+		if (twin !== null) sum += vm.engine.memoryMib;
 	}
 	return sum;
 };
@@ -46,8 +50,18 @@ export const observeHypervisor = (
 		neverRan: domain.neverRan,
 		instance: domain.instance,
 	})),
+	...observeMigrations(host),
 	freeMemoryMib: memoryMib - usedMib(simulation, host),
 });
+
+/** A receiver that waits is nothing yet. */
+const observeMigrations = (host: SimHost): Pick<HypervisorObservation, 'migrations'> => {
+	const migrations = [...host.migrations].flatMap(([vm, { twin, xl }]) => {
+		const underWay = xl === 'sends' || xl === 'receives';
+		return twin === null && !underWay ? [] : [{ vm, twin: twin?.name ?? null, underWay }];
+	});
+	return migrations.length === 0 ? {} : { migrations };
+};
 
 /**
  * `xl create -p -e` in a unit of its own: it goes on when the agent dies. The domain is listed as
@@ -159,13 +173,14 @@ export const unpauseVm = (simulation: Simulation, host: SimHost, vm: SimVm, done
 			violate(simulation, 'half-built', `${vm.name} is unpaused before its create has ended`);
 		}
 		simulation.hooks.vmRuns(host, vm);
+		domain.received = false;
 		if (domain.shutdownDue) shutDownSoon(simulation, host, vm, domain);
 	}
 	done(succeeded);
 };
 
 /** A guest writes all the time: when its disk is frozen, its last write is in the kernel as it stops. */
-const holdBack = (host: SimHost, vm: SimVm): void => {
+export const holdBack = (host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
 	if (replica.frozen) replica.pending = true;
 };
@@ -200,7 +215,12 @@ export const shutdownVm = (simulation: Simulation, host: SimHost, vm: SimVm, don
 };
 
 /** A guest that is asked flushes and powers off; one whose disk is frozen waits for it. */
-const shutDownSoon = (simulation: Simulation, host: SimHost, vm: SimVm, domain: Domain): void => {
+export const shutDownSoon = (
+	simulation: Simulation,
+	host: SimHost,
+	vm: SimVm,
+	domain: Domain,
+): void => {
 	const { guestShutdownMs } = simulation.timings;
 	const ms = delay(simulation, Math.floor(guestShutdownMs / 4), guestShutdownMs * 2);
 	const end = () => {

@@ -1,5 +1,6 @@
 import type { DetectorState } from '#src/heartbeat/detector.ts';
 import type { Hearing } from '#src/ports.ts';
+import type { StreamStage } from '#src/sim/model-migration.ts';
 import type { Timer } from '#src/sim/queue.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { between, chance } from '#src/std/prng.ts';
@@ -54,6 +55,10 @@ export interface Wire {
 	replicationWaits: boolean;
 	/** Somebody looks whether it does. */
 	strained: boolean;
+	/** Until then the streams of live migrations stand still here, whatever else passes. */
+	streamsHangUntilMs: number;
+	/** The next one that gets to this stage stands still there for so long. */
+	streamHangsIn: { readonly stage: StreamStage; readonly forMs: number } | null;
 }
 
 /** A heartbeat thread that hears beat by beat. */
@@ -79,6 +84,8 @@ export const createWire = (): Wire => ({
 	lastArrivalMs: [0, 0],
 	replicationWaits: false,
 	strained: false,
+	streamsHangUntilMs: 0,
+	streamHangsIn: null,
 });
 
 /** True while some link between the hosts loses or delays packets. */

@@ -6,6 +6,7 @@ import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Loop } from '#src/loop.ts';
 import type { BeatFrame, Ears, Wire } from '#src/sim/model-wire.ts';
 import type { Device } from '#src/sim/model-device.ts';
+import type { Domain, Migrations } from '#src/sim/model-migration.ts';
 import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { type Queue, schedule, type Timer } from '#src/sim/queue.ts';
@@ -13,10 +14,8 @@ import type {
 	ConnectionState,
 	DiskState,
 	HostName,
-	Presence,
 	ReplicationState,
 	Role,
-	ShutdownReason,
 	VmName,
 } from '#src/ports.ts';
 import type { Persisted } from '#src/store/record.ts';
@@ -68,23 +67,14 @@ export interface Replica {
 	stuck: 'connecting' | 'bitmap' | null;
 	/** So many of the next detaches fail. */
 	detachFails: number;
+	/** Both hosts may be Primary at once, for a live migration. */
+	twoPrimaries: boolean;
 	/** When it was last outdated by hand. */
 	outdatedMs: number;
 	/** A planted lie: shown as Outdated although it is not. */
 	shownOutdated: boolean;
 	/** Delay of the next promote, and whether it is reported in time. */
 	latePromoteMs: number | null;
-}
-
-export interface Domain {
-	presence: Presence;
-	reason: ShutdownReason | null;
-	readonly instance: string;
-	neverRan: boolean;
-	/** Asked to shut down; it will when it can run. */
-	shutdownDue: boolean;
-	/** A planted lie: shown as paused although it runs. */
-	shownPaused: boolean;
 }
 
 export interface SimVm {
@@ -180,6 +170,7 @@ export interface SimHost {
 	wallMs: number;
 	readonly saved: Map<string, Persisted | 'corrupt' | null>;
 	readonly domains: Map<VmName, Domain>;
+	readonly migrations: Migrations;
 	readonly watchdog: SimWatchdog | null;
 	/** When the youngest message was sent that gave this host a vote, in true time. */
 	votedMs: number;

@@ -61,4 +61,10 @@ export type Mutation =
 	/** I6: VMs are shown as paused and run on. */
 	| 'pause-shown'
 	/** I6: the watchdog is fed whatever is granted. */
-	| 'fed-for-ever';
+	| 'fed-for-ever'
+	/** xl starts the copy that a live migration has brought by itself, as it does without `-p`. */
+	| 'unpaused-by-xl'
+	/** Two Primaries are reported forbidden and are still allowed. */
+	| 'two-primaries-stay'
+	/** The source of a live migration is reported Secondary and is not. */
+	| 'both-stay-primary';

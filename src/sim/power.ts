@@ -51,6 +51,7 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 	}
 	host.domains.clear();
 	host.creating.clear();
+	host.migrations.clear();
 	for (const vm of simulation.vms) {
 		const replica = replicaOf(host, vm);
 		if (replica.lossTimer !== null) replica.lossTimer.callback = null;
@@ -66,6 +67,7 @@ const stopKernel = (simulation: Simulation, host: SimHost): void => {
 		replica.pending = false;
 		replica.discards = false;
 		replica.stuck = null;
+		replica.twoPrimaries = false;
 		replica.newGenerationDue = false;
 		if (wasUp) changed(simulation, replica);
 	}

@@ -90,6 +90,8 @@ export const dropConnection = (
 	if (!replica.up) return;
 	const was = replica.connection;
 	replica.connection = next;
+	// The settings of a connection go with it; a new one takes those of the file.
+	if (next === 'StandAlone') replica.twoPrimaries = false;
 	if (was !== 'Connected') {
 		changed(simulation, replica);
 		return;

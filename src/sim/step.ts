@@ -204,6 +204,13 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
 	action('stop', onVm),
 	action('move', { ...onVm, to: nameSchema.nullable().default(null) }),
+	action('migrate', { ...onVm, to: nameSchema.nullable().default(null) }),
+	action('xl-killed', host),
+	action('stream-hangs', {
+		for: durationSchema,
+		/** Only where the next stream gets to this stage; absent: all of them, from now on. */
+		in: z.enum(['copies', 'suspended', 'told', 'received']).nullable().default(null),
+	}),
 	action('takeover', {
 		...host,
 		confirmDead: nameSchema,

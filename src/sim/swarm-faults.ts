@@ -1,5 +1,6 @@
 import { moreFaults, moreRepairs, singleFault } from '#src/sim/swarm-more.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
+import { migrationFaults } from '#src/sim/swarm-migration.ts';
 import { narrowFaults } from '#src/sim/swarm-narrow.ts';
 import {
 	at,
@@ -299,6 +300,7 @@ export const randomSteps = (
 	swarmClass: SwarmClass,
 	more: Prng | null,
 ): Drawn => {
+	if (swarmClass === 'migration') return migrationSteps(random, world);
 	const narrow = swarmClass === 'narrow' || swarmClass === 'ladder';
 	const others = narrow ? null : more;
 	const single = others === null ? null : singleFault(others, world, swarmClass);
@@ -315,6 +317,15 @@ export const randomSteps = (
 	timed.push(...repairs(world, repairedMs));
 	if (swarmClass === 'mistaken') timed.push(...settleCopies(world, repairedMs));
 	return { steps: inOrder(timed), repaired: true };
+};
+
+/** In one of ten seeds nobody puts anything right. */
+const migrationSteps = (random: Prng, world: WorldInput): Drawn => {
+	const timed = migrationFaults(random, world);
+	const repaired = !chance(random, 0.1);
+	const lastMs = Math.max(...timed.map((each) => each.atMs));
+	if (repaired) timed.push(...repairs(world, lastMs + between(random, 2000, 30_000)));
+	return { steps: inOrder(timed), repaired };
 };
 
 /** Weighted kinds; every seed forgets some of them, so that the others meet more often. */

@@ -17,8 +17,10 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * - `witness`: honest devices, a witness as the arbiter, and watchdogs.
  * - `narrow`: the same world, and faults that meet in a narrow window (`swarm-narrow.ts`).
  * - `ladder`: the same with fencing as the arbiter: ladders of two levels, with devices that are slow by up to 40 s.
+ * - `migration`: live migrations, and one or two faults in the middle of them (`swarm-migration.ts`).
  */
-export type SwarmClass = 'honest' | 'dishonest' | 'mistaken' | 'witness' | 'narrow' | 'ladder';
+export type SwarmClass =
+	'honest' | 'dishonest' | 'mistaken' | 'witness' | 'narrow' | 'ladder' | 'migration';
 
 export const swarmClasses: readonly SwarmClass[] = [
 	'honest',
@@ -27,6 +29,7 @@ export const swarmClasses: readonly SwarmClass[] = [
 	'witness',
 	'narrow',
 	'ladder',
+	'migration',
 ];
 
 export type WorldInput = ScenarioInput['world'];
@@ -165,6 +168,7 @@ const latestMs: Readonly<Record<SwarmClass, number>> = {
 	witness: lateMs - 1000,
 	narrow: lateMs - 1000,
 	ladder: 4 * lateMs - 1000,
+	migration: lateMs - 1000,
 };
 
 const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({

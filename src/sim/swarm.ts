@@ -1,6 +1,7 @@
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
 import { createLiveness, type Liveness, watchAlive } from '#src/sim/alive.ts';
+import { type BothPrimary, isMigrating, watchBothPrimary } from '#src/sim/checker-migration.ts';
 import { checkEnd, isForPeople, type Untold, watchLost } from '#src/sim/end.ts';
 import { applyStep } from '#src/sim/fault.ts';
 import type { Simulation, Violation } from '#src/sim/model.ts';
@@ -12,9 +13,10 @@ import type { StepVerb } from '#src/sim/step.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import { createWarnings, watchWarnings } from '#src/sim/told.ts';
 import { randomSteps } from '#src/sim/swarm-faults.ts';
-import type { SwarmClass } from '#src/sim/swarm-world.ts';
+import { migrationWorld } from '#src/sim/swarm-migration.ts';
+import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
 import { randomWorld } from '#src/sim/swarm-world.ts';
-import { between, chance, prng, split } from '#src/std/prng.ts';
+import { between, chance, type Prng, prng, split } from '#src/std/prng.ts';
 import { durableRecord, isRunnable } from '#src/sim/truth.ts';
 
 /** Seeded runs of random faults through the real loop and engine. Same seed, same run. */
@@ -38,6 +40,9 @@ export interface SeedResult {
 /** Of the faults a seed draws: the first edition is what old seeds were before more kinds were added. */
 type Edition = 1 | 2;
 
+const worldOf = (random: Prng, swarmClass: SwarmClass): WorldInput =>
+	swarmClass === 'migration' ? migrationWorld(random) : randomWorld(random, swarmClass);
+
 /** What a seed stands for, as a scenario that can be written to a file. */
 export const scenarioOfSeed = (
 	seed: number,
@@ -50,7 +55,7 @@ export const scenarioOfSeed = (
 	options: { persistMaxMs: number; observeMaxMs: number; clockRates: [number, number] };
 } => {
 	const random = prng(seed);
-	const world = randomWorld(split(random), swarmClass);
+	const world = worldOf(split(random), swarmClass);
 	const faults = split(random);
 	const habits = split(random);
 	const more = edition === 1 ? null : split(random);
@@ -142,6 +147,7 @@ const play = (simulation: Simulation, course: Course, isBroken: () => boolean): 
 	const endMs = quietMs + settleTimeMs;
 	const untold: Untold = new Map();
 	const warnings = createWarnings();
+	const both: BothPrimary = new Map();
 	let events = 0;
 	let watchMs = calmLookMs;
 	let lookMs = quietMs + calmLookMs;
@@ -152,6 +158,7 @@ const play = (simulation: Simulation, course: Course, isBroken: () => boolean): 
 			watchMs += calmLookMs;
 			watchLost(simulation, untold);
 			watchWarnings(simulation, warnings);
+			watchBothPrimary(simulation, both);
 			if (liveness !== null) watchAlive(simulation, liveness);
 		}
 		if (simulation.queue.nowMs >= lookMs) {
@@ -184,7 +191,7 @@ const isCalm = (simulation: Simulation): boolean =>
 		const mirrored = vm.replicas.every(
 			(replica) => replica.replication === 'Established' && replica.disk === 'UpToDate',
 		);
-		if (!mirrored) return false;
+		if (!mirrored || isMigrating(simulation, vm)) return false;
 		if (simulation.hosts.some((host) => isRunnable(host, vm))) return true;
 		return simulation.hosts.every((host) => durableRecord(host, vm)?.wanted === 'stopped');
 	});

@@ -10,13 +10,25 @@ const name = z.string().min(1).max(128);
 const bootId = z.string().min(1).max(64);
 
 /** An open planned hand-over of a VM: stop on `from`, start on `to`. Nothing else may start the VM meanwhile. */
-const journalSchema = z.strictObject({
+const handoverSchema = z.strictObject({
 	kind: z.literal('handover'),
 	from: name,
 	to: name,
 	/** True when the VM shall run on `to` afterwards. */
 	start: z.boolean(),
 });
+
+/** An open live migration: nothing starts the VM meanwhile, and the resolver settles what it finds. */
+const migrationSchema = z.strictObject({
+	kind: z.literal('migration'),
+	from: name,
+	to: name,
+	start: z.literal(true),
+	/** `forth`: it goes to `to`. `back`: it does not; what is left of it is taken away, and `from` keeps the VM. */
+	phase: z.enum(['forth', 'back']),
+});
+
+const journalSchema = z.discriminatedUnion('kind', [handoverSchema, migrationSchema]);
 
 /** The record of one resource, equal on both hosts while they are together. */
 export const resourceRecordSchema = z.strictObject({

@@ -1,5 +1,12 @@
 import * as z from 'zod';
-import type { Presence, ShutdownReason, VmName, VmObservation } from '#src/ports.ts';
+import type {
+	MigrationObservation,
+	Presence,
+	ShutdownReason,
+	Twin,
+	VmName,
+	VmObservation,
+} from '#src/ports.ts';
 
 /** One row of `xl list -v`. */
 export interface Domain {
@@ -144,9 +151,54 @@ export interface Seen {
 /** The more alive, the more it counts when a VM has more than one domain. */
 const order: readonly Presence[] = ['running', 'paused', 'stopped', 'dying'];
 
+/** What xl appends to a VM's name while it moves. */
+const suffixes: Readonly<Record<Twin, string>> = {
+	incoming: '--incoming',
+	away: '--migratedaway',
+};
+
+/** Which twin of the VM a domain is; null when it is none, or is being torn down: then it counts as the VM's rest. */
+const twinOf = (vm: VmName, { name, dying }: Domain): Twin | null => {
+	if (dying) return null;
+	if (name === `${vm}${suffixes.incoming}`) return 'incoming';
+	return name === `${vm}${suffixes.away}` ? 'away' : null;
+};
+
+/** The domains that a migration has beside the VM's own and that nobody destroys yet. */
+export const twinsOf = (vm: VmName, seen: Seen): readonly Domain[] =>
+	seen.domains.filter((domain) => twinOf(vm, domain) !== null);
+
+/** True while a twin of the VM, or a device of any domain but its own present one, is left. */
+export const hasRest = (vm: VmName, seen: Seen): boolean =>
+	twinsOf(vm, seen).length > 0 ||
+	seen.former.some(
+		(former) =>
+			former.vm === vm &&
+			!seen.domains.some(
+				({ domid, name, dying }) => domid === former.domid && name === vm && !dying,
+			) &&
+			(seen.backends.has(former.domid) || seen.domains.some(({ domid }) => domid === former.domid)),
+	);
+
+/** What live migrations of the managed VMs have on this host; undefined when there is nothing. */
+export const migrationsOf = (
+	vms: readonly { readonly vm: VmName }[],
+	seen: Seen,
+	underWay: ReadonlySet<VmName>,
+): readonly MigrationObservation[] | undefined => {
+	const found = vms.flatMap(({ vm }): MigrationObservation[] => {
+		const twins = twinsOf(vm, seen).map((domain) => twinOf(vm, domain));
+		// A host can have both, of two migrations; the one that is received is the newer one.
+		const twin = twins.find((each) => each === 'incoming') ?? twins[0] ?? null;
+		return twin === null && !underWay.has(vm) ? [] : [{ vm, twin, underWay: underWay.has(vm) }];
+	});
+	return found.length === 0 ? undefined : found;
+};
+
 /**
  * The observations of one VM, at most one: its domain by exact name - `vm--incoming` and
- * `vm--migratedaway` are other domains - or, while that is gone, what is left of a former one.
+ * `vm--migratedaway` are other domains - or, while that is gone, what is left of a former one. A twin is no rest of
+ * the VM before it is torn down; then it is, because the disk is not free before its devices are gone.
  */
 export const observationOf = (vm: VmName, seen: Seen): VmObservation | null => {
 	const found = domainsOf(vm, seen).map((domain): VmObservation => {
@@ -156,8 +208,10 @@ export const observationOf = (vm: VmName, seen: Seen): VmObservation | null => {
 		const neverRan = presence === 'paused' && domain.cpuSeconds === 0;
 		return { vm, presence, reason, neverRan, instance: instanceOf(domain) };
 	});
+	const twins = twinsOf(vm, seen);
 	for (const former of seen.former) {
 		if (former.vm !== vm || !seen.backends.has(former.domid)) continue;
+		if (twins.some(({ domid }) => domid === former.domid)) continue;
 		found.push({
 			vm,
 			presence: 'dying',
@@ -203,7 +257,10 @@ export const formerDomains = (
 	previous: readonly FormerDomain[],
 ): readonly FormerDomain[] => {
 	const named = domains.flatMap(({ name, domid, uuid }): FormerDomain[] => {
-		const vm = vms.find((each) => each.vm === name)?.vm;
+		// A twin's devices hold the same disk.
+		const vm = vms.find((each) =>
+			['', ...Object.values(suffixes)].some((suffix) => name === `${each.vm}${suffix}`),
+		)?.vm;
 		return vm === undefined ? [] : [{ vm, domid, uuid }];
 	});
 	const kept = previous.filter(

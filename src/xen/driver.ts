@@ -7,24 +7,28 @@ import {
 	backendDomids,
 	domainsOf,
 	formerDomains,
+	hasRest,
 	instanceOf,
+	migrationsOf,
 	observationOf,
 	observationsOf,
 	parseDomainList,
 	parseFreeMemory,
 	presenceOf,
+	twinsOf,
 } from '#src/xen/domain.ts';
 import type { Domain, Seen } from '#src/xen/domain.ts';
-import { createArguments, createFailure, wordsOf } from '#src/xen/outcome.ts';
+import { wordsOf } from '#src/xen/outcome.ts';
 import type { ManagedVm } from '#src/xen/preflight.ts';
 import { defaultTiming, marginMs, unpausesMax } from '#src/xen/timing.ts';
 import type { XenTiming } from '#src/xen/timing.ts';
+import type { Migrations, Units } from '#src/xen/units.ts';
 
 export interface XenOptions {
 	readonly tools: Tools;
 	readonly vms: readonly ManagedVm[];
-	/** VMs whose create is under way in a unit; null when that cannot be known. */
-	readonly createsUnderWay: () => Promise<ReadonlySet<VmName> | null>;
+	readonly units: Units;
+	readonly migrations: Migrations;
 	/** Answers `preflight()`. */
 	readonly preflight: (vms: readonly ManagedVm[]) => Promise<string[]>;
 	readonly backends: Backends;
@@ -59,7 +63,8 @@ export class XenDriver implements Hypervisor {
 	readonly #timing: XenTiming;
 	readonly #backends: Backends;
 	readonly #preflight: XenOptions['preflight'];
-	readonly #createsUnderWay: XenOptions['createsUnderWay'];
+	readonly #starts: Units;
+	readonly #migrations: Migrations;
 	#vms: readonly ManagedVm[];
 	/** What the listing that began last showed; several may be under way. */
 	#last: Seen = { domains: [], former: [], backends: new Set() };
@@ -68,7 +73,6 @@ export class XenDriver implements Hypervisor {
 	#memory: { readonly domids: string; readonly atMs: number; readonly mib: number } | null = null;
 	/** Counts what was done to domains: a listing that began before is out of date when it ends. */
 	#acts = 0;
-	#units = 0;
 	/** Creates of an earlier run, or of unknown outcome, may be under way; once none is left there can be none. */
 	#earlierCreates = true;
 	#woken = false;
@@ -79,7 +83,8 @@ export class XenDriver implements Hypervisor {
 		this.#tools = options.tools;
 		this.#vms = options.vms;
 		this.#preflight = options.preflight;
-		this.#createsUnderWay = options.createsUnderWay;
+		this.#starts = options.units;
+		this.#migrations = options.migrations;
 		this.#backends = options.backends;
 		this.#timing = { ...defaultTiming, ...options.timing };
 	}
@@ -175,11 +180,17 @@ export class XenDriver implements Hypervisor {
 			const freeMemoryMib = await this.#freeMemory(listing.seen);
 			if (freeMemoryMib === null) return { observation: null, beganMs };
 			if (acts !== this.#acts && attempt < 3) continue;
-			const creating = this.#earlierCreates ? await this.#createsUnderWay() : new Set<VmName>();
-			if (creating === null) return { observation: null, beganMs };
+			const creating = this.#earlierCreates
+				? await this.#starts.createsUnderWay()
+				: new Set<VmName>();
+			const twins = this.#vms.some(({ vm }) => twinsOf(vm, listing.seen).length > 0);
+			const moving = await this.#migrations.underWay(twins);
+			if (creating === null || moving === null) return { observation: null, beganMs };
 			this.#earlierCreates = creating.size > 0;
 			const vms = observationsOf(this.#vms, listing.seen, creating);
-			return { observation: { vms, freeMemoryMib }, beganMs };
+			const migrations = migrationsOf(this.#vms, listing.seen, moving);
+			const seen = { vms, freeMemoryMib, ...(migrations === undefined ? {} : { migrations }) };
+			return { observation: seen, beganMs };
 		}
 	}
 
@@ -242,43 +253,12 @@ export class XenDriver implements Hypervisor {
 		const managed = this.#vms.find((each) => each.vm === vm);
 		if (managed === undefined) return failed('vm-not-managed', `${vm} is not configured`);
 		// A former domain's device may still write: a second one beside it would read what changes under it.
-		if (observationOf(vm, this.#last) !== null) {
+		if (observationOf(vm, this.#last) !== null || twinsOf(vm, this.#last).length > 0) {
 			return failed('domain-exists', `${vm} has a domain or devices of one on this host already`);
 		}
-		this.#units += 1;
-		const unit = `vmpair-create-${vm}-${process.pid}-${this.#units}`;
-		const ended = await this.#tools.run({
-			file: 'systemd-run',
-			args: createArguments(unit, managed.configurationFile, limitMs),
-			limitMs,
-		});
-		if (ended.end === 'not-started') return failed('create-failed', ended.detail);
-		if (ended.end === 'unknown') {
-			this.#earlierCreates = true;
-			return unknown(`${ended.detail}; unit ${unit}`);
-		}
-		if (ended.exitCode !== 0) return this.#createFailed(unit, ended);
-		return this.#created(vm, deadline);
-	}
-
-	/** `systemd-run` also ends when it loses systemd, while the unit goes on: that is unknown. */
-	async #createFailed(unit: string, ended: ToolEnd & { end: 'exited' }): Promise<Outcome> {
-		const limitMs = this.#timing.listMs;
-		const [active, journal] = await Promise.all([
-			this.#tools.run({ file: 'systemctl', args: ['is-active', unit], limitMs }),
-			this.#tools.run({
-				file: 'journalctl',
-				args: [`--unit=${unit}`, '--output=cat', '--no-pager', '--lines=20'],
-				limitMs,
-			}),
-		]);
-		const state = active.end === 'exited' ? active.stdout.trim() : 'unknown';
-		if (state !== 'inactive' && state !== 'failed') {
-			return unknown(`systemd-run ended, the unit ${unit} did not: ${wordsOf(ended)}`);
-		}
-		const written = journal.end === 'exited' ? journal.stdout : '';
-		const { code, detail } = createFailure(`${ended.stderr}\n${written}`);
-		return failed(code, `xl create ended with exit code ${ended.exitCode}: ${detail}`);
+		const started = await this.#starts.create(managed, limitMs);
+		if (started.result === 'unknown') this.#earlierCreates = true;
+		return started.result === 'succeeded' ? this.#created(vm, deadline) : started;
 	}
 
 	/** `xl create` succeeds even when dom0 could not open the disk, so the devices are looked at. */
@@ -361,11 +341,40 @@ export class XenDriver implements Hypervisor {
 		return this.#acted(this.#destroy(vm, deadlineIn(limitMs - marginMs)));
 	}
 
+	destroyTwin(vm: VmName, limitMs = this.#timing.destroyMs): Promise<Outcome> {
+		const deadline = deadlineIn(limitMs - marginMs);
+		const gone = (seen: Seen): boolean => !hasRest(vm, seen);
+		return this.#acted(this.#destroyed(vm, deadline, gone, (seen) => twinsOf(vm, seen)[0]));
+	}
+
+	receive(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
+		return this.#acted(this.#migrations.receive(vm, limitMs - marginMs));
+	}
+
+	send(vm: VmName, limitMs = this.#timing.migrateMs): Promise<Outcome> {
+		return this.#acted(this.#migrations.send(vm, limitMs - marginMs));
+	}
+
+	cutMigration(vm: VmName, limitMs = this.#timing.controlMs): Promise<Outcome> {
+		return this.#acted(this.#migrations.cut(vm, limitMs - marginMs));
+	}
+
+	#destroy(vm: VmName, deadline: Deadline): Promise<Outcome> {
+		const gone = (seen: Seen): boolean => observationOf(vm, seen) === null;
+		const next = (seen: Seen) => domainsOf(vm, seen).find(({ dying }) => !dying);
+		return this.#destroyed(vm, deadline, gone, next);
+	}
+
 	/**
 	 * Not before the last block device is gone is the disk closed: until then writes may be in flight and
 	 * the resource cannot be demoted.
 	 */
-	async #destroy(vm: VmName, deadline: Deadline): Promise<Outcome> {
+	async #destroyed(
+		vm: VmName,
+		deadline: Deadline,
+		gone: (seen: Seen) => boolean,
+		next: (seen: Seen) => Domain | undefined,
+	): Promise<Outcome> {
 		let words = 'xl list did not answer';
 		while (deadline.leftMs() > 0) {
 			const listing = await this.#list(deadline.within(this.#timing.listMs));
@@ -374,8 +383,8 @@ export class XenDriver implements Hypervisor {
 				if (deadline.leftMs() > 0) words = listing.detail;
 			} else {
 				const { seen } = listing;
-				if (observationOf(vm, seen) === null) return succeeded(null);
-				const domain = domainsOf(vm, seen).find(({ dying }) => !dying);
+				if (gone(seen)) return succeeded(null);
+				const domain = next(seen);
 				if (domain === undefined) {
 					words = 'block devices of it are still in use';
 				} else {

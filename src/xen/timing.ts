@@ -14,6 +14,8 @@ export interface XenTiming {
 	readonly createMs: number;
 	readonly controlMs: number;
 	readonly destroyMs: number;
+	/** A VM's whole memory over a slow link. */
+	readonly migrateMs: number;
 	/** Between two looks at a domain that is being destroyed. */
 	readonly retryMs: number;
 	/** First pause before a xenstore watcher that ended is started again. */
@@ -33,6 +35,7 @@ export const defaultTiming: XenTiming = {
 	createMs: 120_000,
 	controlMs: 20_000,
 	destroyMs: 60_000,
+	migrateMs: 4 * 3_600_000,
 	retryMs: 250,
 	watcherMs: 1000,
 };

@@ -2,31 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { DrbdDriver, type DrbdTiming } from '#src/drbd/driver.ts';
-import type { Outcome } from '#src/ports.ts';
-import { createFake, type Fake, lines } from '#test/drbd/fake.ts';
+import { DrbdDriver } from '#src/drbd/driver.ts';
+import { createFake, lines, says, short, start } from '#test/drbd/fake.ts';
 
-const start = async (
-	t: { teardown(fn: () => Promise<void>): void },
-	timing: Partial<DrbdTiming> = {},
-): Promise<{ fake: Fake; driver: DrbdDriver }> => {
-	const fake = await createFake(t);
-	const driver = new DrbdDriver({
-		tools: fake.tools,
-		drbdadm: fake.drbdadm,
-		drbdsetup: fake.drbdsetup,
-		resources: [{ resource: 'vm1', peer: 'host2' }],
-		timing: { heldOpenRetryMs: 5, ...timing },
-	});
-	return { fake, driver };
-};
-
-const says = (words: string, exitCode: number): string =>
-	`echo '${words.replaceAll("'", String.raw`'\''`)}' >&2; exit ${exitCode}`;
 const refusal = (reason: string): string => `0: State change failed: (${reason}`;
-const short = (outcome: Outcome): string =>
-	outcome.result === 'failed' ? `failed ${outcome.code}` : outcome.result;
-
 test('a promote succeeds with one call', async (t) => {
 	const { fake, driver } = await start(t);
 	t.deepEqual(await driver.promote('vm1'), { result: 'succeeded', value: null });

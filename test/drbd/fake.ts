@@ -1,6 +1,9 @@
 import { appendFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DrbdDriver } from '#src/drbd/driver.ts';
+import type { DrbdTiming } from '#src/drbd/timing.ts';
+import type { Outcome } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import type { Tools } from '#src/std/tool.ts';
 import { ofProcess, processes, until } from '#test/process/stage.ts';
@@ -105,3 +108,27 @@ export const createFake = async (t: { teardown(fn: () => Promise<void>): void })
 		calls: async () => (await readFile(join(folder, 'calls'), 'utf8')).trim().split('\n'),
 	};
 };
+
+/** A driver for vm1 on a DRBD made of shell scripts. */
+export const start = async (
+	t: { teardown(fn: () => Promise<void>): void },
+	timing: Partial<DrbdTiming> = {},
+): Promise<{ fake: Fake; driver: DrbdDriver }> => {
+	const fake = await createFake(t);
+	const driver = new DrbdDriver({
+		tools: fake.tools,
+		drbdadm: fake.drbdadm,
+		drbdsetup: fake.drbdsetup,
+		resources: [{ resource: 'vm1', peer: 'host2' }],
+		timing: { heldOpenRetryMs: 5, ...timing },
+	});
+	return { fake, driver };
+};
+
+/** Words of a tool that fails. */
+export const says = (words: string, exitCode: number): string =>
+	`echo '${words.replaceAll("'", String.raw`'\''`)}' >&2; exit ${exitCode}`;
+
+/** The end of an action in few words. */
+export const short = (outcome: Outcome): string =>
+	outcome.result === 'failed' ? `failed ${outcome.code}` : outcome.result;

@@ -52,6 +52,7 @@ const expected: DrbdExpectations = {
 	handlerFile: '/usr/lib/vmpair/drbd-handler',
 	detectionMs: 3000,
 	unverified: false,
+	migrating: new Set(),
 };
 
 const parsed = (text: string) => {
@@ -204,6 +205,8 @@ test('what the kernel runs counts, too', (t) => {
 	);
 	const two = parsed(show.replace('ping-int ', 'allow-two-primaries yes; ping-int '));
 	t.regex(judge(dump, { running: two }).blockers.join(), /The kernel runs .*"allow-two-primaries"/);
+	const migrating = judge(dump, { running: two }, { migrating: new Set(['vm1']) });
+	t.deepEqual(migrating.blockers, [], 'while a live migration needs it');
 	// While StandAlone the kernel shows no net options; their defaults are not in force.
 	const alone = show.replace(/ {4}net \{[^}]*\}\n/, '').replace(/ {4}_remote_host \{[^}]*\}\n/, '');
 	t.deepEqual(judge(dump, { running: parsed(alone) }).blockers, []);

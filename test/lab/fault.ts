@@ -73,12 +73,17 @@ const statusOf = (text: string, code: string): string => {
 
 const askAgain = 5;
 
-async function ask(stage: Stage, step: { host: string; id?: string | undefined }, words: string) {
+async function ask(
+	stage: Stage,
+	step: { host: string; id?: string | undefined },
+	words: string,
+	otherwise = 'done',
+) {
 	let told = await vmpair(stage.place, hostNamed(step.host), words);
 	// The command gives up on an agent that is slow to show its status. Nothing was asked of it yet: a person repeats it.
 	for (let again = 0; again < askAgain && told.includes('the agent did not answer'); again += 1)
 		told = await vmpair(stage.place, hostNamed(step.host), words);
-	stage.onReply(step.id ?? '', statusOf(told, 'done'), told);
+	stage.onReply(step.id ?? '', statusOf(told, otherwise), told);
 }
 
 const kill = (signal: string): string =>
@@ -157,6 +162,8 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 		),
 	stop: (stage, step) => ask(stage, step, `stop ${step.vm}`),
 	move: (stage, step) => ask(stage, step, `move ${step.vm}`),
+	// The steps that follow happen meanwhile.
+	migrate: (stage, step) => ask(stage, step, `migrate ${step.vm} --no-wait`, 'accepted'),
 	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),
 	arm: (stage, step) => ask(stage, step, 'arm'),
 	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),

@@ -58,7 +58,9 @@ function runsOn(seen: Seen, vm: string): string[] {
 		const here = place.host === name;
 		const presence = presenceOn(seen, view, name, vm);
 		// An old copy that goes on shows its card elsewhere: the one that writes is the one that began there.
-		const writes = place.boot === undefined ? here : place.boot.host === name;
+		const began = place.boot === undefined ? here : place.boot.host === name;
+		// But one that was live-migrated has left the host where it began.
+		const writes = began && (here || presence !== 'absent');
 		// A VM whose writes are held back for a moment runs.
 		const ackMs = lastAck(seen, vm);
 		const fresh = ackMs > view.poweredAtMs && seen.nowMs - ackMs < statusFreshMs;

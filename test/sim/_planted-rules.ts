@@ -304,4 +304,50 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 			),
 		],
 	},
+	'given-before-demoted': {
+		brings: 'M6',
+		edits: [
+			edit(
+				'src/migrate/saga.ts',
+				"if (own.role === 'Primary') return act('demote');\n\t\treturn own.role === 'Secondary' ? { do: 'give' } : wait('DRBD');",
+				"return { do: 'give' };",
+			),
+			// The second guard: DRBD itself lets only one be Primary again.
+			edit(
+				'src/migrate/saga.ts',
+				"if (own.twoPrimaries !== false) return act('forbid-two-primaries');\n\treturn wait('the guest');",
+				"return wait('the guest');",
+			),
+		],
+	},
+	'half-copy-left': {
+		brings: 'M4',
+		edits: [
+			edit(
+				'src/migrate/saga.ts',
+				"if (own.twin !== null) return act('destroy-twin');\n	if (own.presence === 'dying') return wait('its devices');\n	if (own.presence !== 'absent') return act('destroy-vm');",
+				"if (own.presence === 'dying') return wait('its devices');\n	if (own.presence !== 'absent') return act('destroy-vm');",
+			),
+			edit(
+				'src/migrate/saga.ts',
+				"if (own.twin !== null) return act(own.underWay ? 'cut-migration' : 'destroy-twin');\n	return own.twoPrimaries === true",
+				'return own.twoPrimaries === true',
+			),
+		],
+	},
+	'two-primaries-left': {
+		brings: 'M2',
+		edits: [
+			edit(
+				'src/migrate/saga.ts',
+				"	return own.twoPrimaries === false ? { do: 'close' } : act('forbid-two-primaries');",
+				"	return { do: 'close' };",
+			),
+			edit(
+				'src/migrate/saga.ts',
+				"	return own.twoPrimaries === true ? act('forbid-two-primaries') : wait('nothing');",
+				"	return wait('nothing');",
+			),
+		],
+	},
 };

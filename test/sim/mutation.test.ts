@@ -48,6 +48,9 @@ test(catches, 'idle-and-mute', 'I10');
 test(catches, 'idle', 'liveness');
 test(catches, 'writes-not-mirrored', 'no-loss');
 test(catches, 'writes-not-mirrored', 'silent-divergence');
+test(catches, 'unpaused-by-xl', 'migration', 'migration');
+test(catches, 'two-primaries-stay', 'migration', 'migration');
+test(catches, 'both-stay-primary', 'migration', 'migration');
 
 const catchesWithWitness = test.macro<[Mutation, string]>({
 	exec: (t, mutation, checker) => {

@@ -58,6 +58,11 @@ test.serial(found, 'agent-down-for-ever', 'liveness', 'ladder', 8);
 test.serial(found, 'exclusion-untold', 'I10', 'narrow');
 test.serial(found, 'resync-untold', 'I10', 'ladder', 45);
 
+/** The numbers are those of the steps of a live migration (docs/protocol.md, section 9). */
+test.serial(found, 'given-before-demoted', 'migration', 'migration');
+test.serial(found, 'half-copy-left', 'migration', 'migration');
+test.serial(found, 'two-primaries-left', 'migration', 'migration');
+
 /** A rule behind another one, which is off as well: what is found is not found when only that one is off. */
 const foundBehind = test.macro<[string, string, string, SwarmClass, number]>({
 	exec: async (t, name, guard, checker, swarmClass, first) => {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { parseScenario } from '#src/sim/scenario.ts';
+import { swarmClasses } from '#src/sim/swarm-world.ts';
 import { runSeed, scenarioOfSeed } from '#src/sim/swarm.ts';
 
 test('the same seed gives the same trace, twice', (t) => {
@@ -46,12 +47,19 @@ test('faults that are made to meet break no promise', (t) => {
 	}
 });
 
+test('faults in the middle of live migrations break no promise', (t) => {
+	for (let seed = 1; seed <= 60; seed += 1) {
+		const { violations } = runSeed(seed, { swarmClass: 'migration' });
+		const command = `vmpair simulate --seeds 1 --seed ${seed} --class migration --trace`;
+		t.deepEqual(violations, [], command);
+	}
+});
+
 /** Days since 1970: every day the tests look at other seeds. */
 const today = Math.floor(Date.now() / 86_400_000);
 
 test('the seeds of today break no promise', (t) => {
-	const classes = ['honest', 'witness', 'mistaken', 'dishonest', 'narrow', 'ladder'] as const;
-	for (const swarmClass of classes) {
+	for (const swarmClass of swarmClasses) {
 		for (let seed = today * 100; seed < today * 100 + 15; seed += 1) {
 			const { violations } = runSeed(seed, { swarmClass });
 			const command = `vmpair simulate --seeds 1 --seed ${seed} --class ${swarmClass} --trace`;

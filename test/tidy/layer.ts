@@ -30,6 +30,7 @@ const domainFolders = [
 	'drbd',
 	'fence',
 	'heartbeat',
+	'migrate',
 	'store',
 	'watchdog',
 	'witness',
@@ -76,9 +77,18 @@ const allowed: Readonly<Record<Layer, readonly Layer[]>> = {
 
 /**
  * Folders whose drivers a person's command may use: never the tools that act on VMs, disks or power. The watchdog's
- * feeder is a command of its own.
+ * feeder and the transport of a migration are commands of their own.
  */
-const driversForPeople = ['api', 'config', 'heartbeat', 'std', 'store', 'watchdog', 'witness'];
+const driversForPeople = [
+	'api',
+	'config',
+	'heartbeat',
+	'migrate',
+	'std',
+	'store',
+	'watchdog',
+	'witness',
+];
 
 const packages: Readonly<Record<string, (file: string, layer: Layer) => boolean>> = {
 	zod: (_file, layer) => layer !== 'std' && layer !== 'ports',

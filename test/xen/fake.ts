@@ -6,7 +6,8 @@ import { execa } from 'execa';
 import type { HypervisorObservation } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import type { Tools } from '#src/std/tool.ts';
-import { createsUnderWay } from '#src/xen/driver-units.ts';
+import { MigrationUnits } from '#src/xen/driver-migration.ts';
+import { unitsBy } from '#src/xen/driver-units.ts';
 import { backendsIn } from '#src/xen/driver-backends.ts';
 import { XenDriver } from '#src/xen/driver.ts';
 import type { XenTiming } from '#src/xen/timing.ts';
@@ -68,7 +69,13 @@ export const fakeXen = async (t: ExecutionContext): Promise<FakeXen> => {
 				tools: ours,
 				vms,
 				preflight: () => Promise.resolve([]),
-				createsUnderWay: () => createsUnderWay(ours),
+				units: unitsBy(ours),
+				migrations: new MigrationUnits(ours, {
+					peer: 'beta',
+					program: [join(folder, 'vmpair')],
+					configurationFile: join(folder, 'vmpair.yaml'),
+					runtimeDirectory: folder,
+				}),
 				backends: backendsIn(join(folder, 'backends')),
 				timing: { ...timing, ...changed },
 			}),

@@ -1,0 +1,48 @@
+import { apiClient } from '#src/api/driver-client.ts';
+import type { Status } from '#src/api/view.ts';
+import { act, actOptions, vmOf } from '#src/cli/act.ts';
+import { namedHost, namedVm } from '#src/cli/names.ts';
+import { parseOptions } from '#src/cli/options.ts';
+import type { Surroundings } from '#src/cli/surroundings.ts';
+
+/** It was seen on its way, and is not any more, and is not there either. */
+const turnedBack = (vm: string, target: string): ((status: Status) => string | null) => {
+	let began = false;
+	return (status) => {
+		const now = vmOf(status, vm);
+		began ||= now?.state === 'moving';
+		if (!began || now === undefined || now.state === 'moving' || now.owner === target) return null;
+		return `${vm} was not migrated: it is ${now.state} on ${now.runsOn ?? now.owner ?? 'no host'}`;
+	};
+};
+
+/** `vmpair migrate VM [--to HOST]`: moves it while it runs. Throws `unknown-vm` and `unknown-host`. */
+export const migrate = async (argv: string[], around: Surroundings): Promise<number> => {
+	const { values, positionals } = parseOptions(
+		'migrate',
+		argv,
+		{ ...actOptions, to: { type: 'string' } },
+		['VM'],
+	);
+	const [vm = ''] = positionals;
+	const before = await apiClient(around.socketPath).status();
+	if (values.to !== undefined) namedHost(before, values.to);
+	const { owner } = namedVm(before, vm);
+	const other = before.hosts.find((host) => host.host !== owner)?.host ?? '';
+	const target = values.to ?? other;
+	return await act(
+		{ verb: 'migrate', vm, to: values.to ?? null, by: around.user },
+		{
+			reached: (status) => {
+				const now = vmOf(status, vm);
+				return now?.owner === target && now.state === 'running';
+			},
+			missed: turnedBack(vm, target),
+			vm,
+			endsAgent: false,
+			done: `${vm} runs on ${target}`,
+		},
+		{ json: values.json, wait: !values['no-wait'] },
+		around,
+	);
+};

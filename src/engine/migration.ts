@@ -1,0 +1,277 @@
+import {
+	busy,
+	changeVmState,
+	type Draft,
+	note,
+	observedOf,
+	presenceOf,
+	recordOf,
+	selfInSync,
+	start,
+	vmStateOf,
+	wakeBy,
+	writeRecord,
+} from '#src/engine/draft.ts';
+import { handoverBlocker } from '#src/engine/handover.ts';
+import { together } from '#src/engine/join.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import type { MigrationMemory } from '#src/engine/state-migration.ts';
+import type { State } from '#src/engine/state.ts';
+import { isConnected, isEstablishedUpToDate, isFrozen } from '#src/drbd/role.ts';
+import { goneMs, migrationStep, prepareMs, sendMs } from '#src/migrate/saga.ts';
+import type { MigrationAct, MigrationSide, MigrationView } from '#src/migrate/saga.ts';
+import type { Outcome, ResourceName, VmName } from '#src/ports.ts';
+import type { ResourceRecord } from '#src/store/record.ts';
+
+/** Live migration on this host (docs/protocol.md, section 9): shows the saga what is seen, and does what it says. */
+
+/** A receiver ends by itself after 60 s without a sender; it is not told of at the very end, ms. */
+const receiverMs = 50_000;
+
+type Migration = Extract<NonNullable<ResourceRecord['journal']>, { kind: 'migration' }>;
+
+/** The open live migration of a VM; null when none is. */
+export const migrationOf = (state: State, resource: ResourceName): Migration | null => {
+	const journal = recordOf(state, resource)?.journal ?? null;
+	return journal?.kind === 'migration' ? journal : null;
+};
+
+const nothing: MigrationMemory = { receivingUntilMs: null, sentMs: null, goneSinceMs: null };
+
+const memoryOf = (state: State, vm: VmName): MigrationMemory => state.migrations[vm] ?? nothing;
+
+const remember = (draft: Draft, vm: VmName, change: Partial<MigrationMemory>): void => {
+	const before = memoryOf(draft.state, vm);
+	const keys = Object.keys(change) as (keyof MigrationMemory)[];
+	if (keys.every((key) => before[key] === change[key])) return;
+	const { state } = draft;
+	draft.state = { ...state, migrations: { ...state.migrations, [vm]: { ...before, ...change } } };
+};
+
+const forget = (draft: Draft, vm: VmName): void => {
+	if (draft.state.migrations[vm] === undefined) return;
+	const { [vm]: _over, ...rest } = draft.state.migrations;
+	draft.state = { ...draft.state, migrations: rest };
+};
+
+/** What this host shows of a live migration of the VM. */
+export const migrationSide = (state: State, { vm, resource }: EngineVm): MigrationSide => {
+	const twin = state.twins[vm];
+	const known = state.resourcesUnknownSinceMs === null;
+	return {
+		presence: presenceOf(state, vm),
+		twin: twin?.twin ?? null,
+		underWay: twin?.underWay === true || busy(state, vm, ['send-vm']),
+		role: known ? (observedOf(state, resource)?.role ?? null) : null,
+		twoPrimaries: state.twoPrimaries[resource] ?? null,
+		receiving: memoryOf(state, vm).receivingUntilMs !== null,
+	};
+};
+
+const peerSide = (state: State, resource: ResourceName): MigrationSide => {
+	const sight = state.peer.document?.sights[resource];
+	const observed = observedOf(state, resource);
+	return {
+		presence: sight?.presence ?? 'unknown',
+		twin: sight?.twin ?? null,
+		underWay: sight?.migrating === true,
+		role: observed?.peerRole === 'Primary' ? 'Primary' : (sight?.role ?? null),
+		twoPrimaries: sight?.twoPrimaries ?? null,
+		receiving: sight?.receiving === true,
+	};
+};
+
+const contactOf = (state: State, resource: ResourceName): MigrationView['contact'] => {
+	if (together(state, resource)) return 'together';
+	const { status } = state.peer;
+	// An agent that restarts ends nothing: xl goes on by itself, and its host is lost soon enough if it is.
+	const waits = ['online', 'suspect', 'unknown', 'agent-down'].includes(status);
+	return waits ? 'unsettled' : 'lost';
+};
+
+const viewOf = ({ state, nowMs }: Draft, vm: EngineVm): MigrationView => {
+	const { resource } = vm;
+	const { self } = state.config;
+	const record = recordOf(state, resource);
+	const migration = migrationOf(state, resource);
+	const observed = observedOf(state, resource);
+	const { sentMs, goneSinceMs } = memoryOf(state, vm.vm);
+	return {
+		phase: migration?.phase ?? null,
+		side: migration?.to === self ? 'target' : 'source',
+		owner: record?.owner === self,
+		contact: contactOf(state, resource),
+		own: migrationSide(state, vm),
+		peer: peerSide(state, resource),
+		replicates: observed !== undefined && isEstablishedUpToDate(observed),
+		frozen: observed !== undefined && isFrozen(observed) && !isConnected(observed),
+		targetInSync: migration !== null && record?.inSync.includes(migration.to) === true,
+		sent: sentMs !== null && state.vms !== null && state.vms.atMs > sentMs,
+		goneForMs: goneSinceMs === null ? 0 : nowMs - goneSinceMs,
+		ageMs: nowMs - (vmStateOf(state, vm.vm).journalSinceMs ?? nowMs),
+		memoryMib: vm.memoryMib,
+	};
+};
+
+/** Remembers since when the VM's domain is gone from here, and that a receiver has ended by itself. */
+const followRule = (draft: Draft, { vm, resource }: EngineVm): void => {
+	const { state, nowMs } = draft;
+	if (migrationOf(state, resource) === null) {
+		forget(draft, vm);
+		return;
+	}
+	const { goneSinceMs, receivingUntilMs } = memoryOf(state, vm);
+	const gone = presenceOf(state, vm) === 'absent' && !migrationUnderWay(state, vm);
+	if (gone !== (goneSinceMs !== null)) remember(draft, vm, { goneSinceMs: gone ? nowMs : null });
+	if (receivingUntilMs === null) return;
+	if (migrationLeft(state, vm) || nowMs >= receivingUntilMs)
+		remember(draft, vm, { receivingUntilMs: null });
+	else wakeBy(draft, receivingUntilMs);
+};
+
+/** xl sends or receives the VM on this host. */
+export const migrationUnderWay = (state: State, vm: VmName): boolean =>
+	state.twins[vm]?.underWay === true || busy(state, vm, ['send-vm']);
+
+/** Something that a migration has on this host beside the VM's own domain: nothing is created next to it. */
+export const migrationLeft = (state: State, vm: VmName): boolean =>
+	state.twins[vm] !== undefined || busy(state, vm, ['send-vm']);
+
+/** Acts on the same thing that must not cross, by what they change. */
+const crossing: Readonly<Record<'resource' | 'vm', readonly Parameters<typeof busy>[2][number][]>> =
+	{
+		resource: [
+			'promote',
+			'demote',
+			'outdate',
+			'resource-down',
+			'resource-up',
+			'allow-two-primaries',
+			'forbid-two-primaries',
+		],
+		vm: ['create-vm', 'unpause-vm', 'destroy-vm', 'send-vm', 'receive-vm', 'destroy-twin'],
+	};
+
+const perform = (draft: Draft, { vm, resource }: EngineVm, act: MigrationAct): void => {
+	const { state } = draft;
+	const generation = recordOf(state, resource)?.generation ?? 0;
+	switch (act) {
+		case 'allow-two-primaries':
+		case 'forbid-two-primaries':
+		case 'promote':
+		case 'demote':
+			if (busy(state, resource, crossing.resource)) return;
+			start(draft, { type: act, resource, generation });
+			return;
+		case 'cut-migration':
+			start(draft, { type: act, vm, generation });
+			return;
+		case 'receive-vm':
+		case 'send-vm':
+		case 'destroy-twin':
+		case 'destroy-vm':
+			if (busy(state, vm, crossing.vm)) return;
+			start(draft, { type: act, vm, generation });
+	}
+};
+
+const turnBack = (draft: Draft, { vm, resource }: EngineVm, why: string): void => {
+	const migration = migrationOf(draft.state, resource);
+	if (migration === null) return;
+	writeRecord(draft, resource, { journal: { ...migration, phase: 'back' } }, `turned back: ${why}`);
+	note(draft, 'warn', 'live migration turns back', { vm, reason: why });
+};
+
+/** It is over and the VM is on the source: it goes on, or is started anew where its guest is gone. */
+const close = (draft: Draft, { vm, resource }: EngineVm): void => {
+	writeRecord(draft, resource, { journal: null }, 'nothing of the migration is left');
+	changeVmState(draft, vm, { ordered: true });
+	note(draft, 'warn', 'live migration ended without a move', { vm });
+};
+
+/** Why the VM can't be live-migrated to the peer now, as a sentence; null when it can. Asked on the owner. */
+export const migrationBlocker = (state: State, vm: EngineVm): string | null => {
+	const blocker = handoverBlocker(state, vm);
+	if (blocker !== null) return blocker;
+	const other = state.config.vms.find((each) => migrationOf(state, each.resource) !== null);
+	if (other !== undefined) return `${other.vm} is being live-migrated, and one goes at a time`;
+	const presence = presenceOf(state, vm.vm);
+	if (presence !== 'running') return `its domain is ${presence}`;
+	if (!selfInSync(state, vm.resource)) return 'its own copy is not current: move it instead';
+	const { twin, underWay } = migrationSide(state, vm);
+	const there = peerSide(state, vm.resource);
+	if (twin !== null || underWay || there.twin !== null || there.underWay)
+		return 'what an earlier migration left is being taken away';
+	return there.presence === 'absent' ? null : `a domain of it is on ${state.config.peer}`;
+};
+
+/** Opens the journal of a live migration to the peer; the rest follows from it on both hosts. */
+export const openMigration = (draft: Draft, vm: EngineVm, why: string): void => {
+	const { self, peer } = draft.state.config;
+	writeRecord(
+		draft,
+		vm.resource,
+		{ journal: { kind: 'migration', from: self, to: peer, start: true, phase: 'forth' } },
+		why,
+	);
+	note(draft, 'info', 'live migration begins', { vm: vm.vm, from: self, to: peer });
+};
+
+/** Moves every live migration one step on, and takes away what an earlier one has left. */
+export const migrationRule = (draft: Draft): void => {
+	for (const vm of draft.state.config.vms) {
+		followRule(draft, vm);
+		if (idle(draft.state, vm)) continue;
+		const step = migrationStep(viewOf(draft, vm));
+		if (step.do === 'act') perform(draft, vm, step.act);
+		else if (step.do === 'turn-back') turnBack(draft, vm, step.why);
+		else if (step.do === 'close') close(draft, vm);
+		else if (step.do === 'give') give(draft, vm);
+		else wakeForTimes(draft, vm);
+	}
+};
+
+const idle = ({ twins, twoPrimaries, persisted }: State, { vm, resource }: EngineVm): boolean =>
+	persisted.resources[resource]?.record.journal?.kind !== 'migration' &&
+	twins[vm] === undefined &&
+	twoPrimaries[resource] !== true;
+
+/** The waits of the saga that time ends. */
+const wakeForTimes = (draft: Draft, vm: EngineVm): void => {
+	const { journalSinceMs } = vmStateOf(draft.state, vm.vm);
+	const { goneSinceMs } = memoryOf(draft.state, vm.vm);
+	if (journalSinceMs !== null) {
+		wakeBy(draft, journalSinceMs + prepareMs + 1);
+		wakeBy(draft, journalSinceMs + prepareMs + sendMs(vm.memoryMib) + 1);
+	}
+	if (goneSinceMs !== null) wakeBy(draft, goneSinceMs + goneMs);
+};
+
+/** No write is in flight and the whole copy waits over there, paused: the owner changes, the old one first (V8). */
+const give = (draft: Draft, { vm, resource }: EngineVm): void => {
+	const { self, peer } = draft.state.config;
+	if (busy(draft.state, resource, crossing.resource)) return;
+	writeRecord(draft, resource, { owner: peer }, `sent to ${peer} and demoted on ${self}`);
+	note(draft, 'info', 'live migration: the other host owns the VM', { vm, owner: peer });
+};
+
+/** Takes in how an act of a migration ended; where the VM is now, the next look says. */
+export const migrationActEnded = (
+	draft: Draft,
+	type: MigrationAct,
+	subject: string,
+	{ result }: Outcome,
+): void => {
+	const { state, nowMs } = draft;
+	const done = result === 'succeeded';
+	if (type === 'allow-two-primaries' || type === 'forbid-two-primaries') {
+		if (done)
+			draft.state = {
+				...state,
+				twoPrimaries: { ...state.twoPrimaries, [subject]: type === 'allow-two-primaries' },
+			};
+	} else if (type === 'receive-vm' && done)
+		remember(draft, subject, { receivingUntilMs: nowMs + receiverMs });
+	else if (type === 'send-vm') remember(draft, subject, { sentMs: nowMs });
+	else if (type === 'cut-migration' && done) remember(draft, subject, { receivingUntilMs: null });
+};

@@ -1,0 +1,80 @@
+import type { Reply, Request } from '#src/api/request.ts';
+import { changeVmState, type Draft, presenceOf, recordOf, writeRecord } from '#src/engine/draft.ts';
+import type { EngineVm } from '#src/engine/config.ts';
+import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
+import { migrationBlocker, openMigration } from '#src/engine/migration.ts';
+import { accepted, done, refused } from '#src/engine/reply.ts';
+
+/** What people ask of one VM, carried out by its owner. */
+
+export type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' | 'migrate' }>;
+
+const moving = (draft: Draft, vm: EngineVm): Reply | null => {
+	const journal = recordOf(draft.state, vm.resource)?.journal ?? null;
+	return journal === null
+		? null
+		: refused('handover-open', `${vm.vm} is being moved to ${journal.to}`, 'vmpair status -w');
+};
+
+const startVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const { state } = draft;
+	const record = recordOf(state, vm.resource);
+	const busy = moving(draft, vm);
+	if (busy !== null) return busy;
+	changeVmState(draft, vm.vm, { ordered: true, gaveUp: null, restartsMs: [], restarting: false });
+	if (record?.wanted !== 'running')
+		writeRecord(draft, vm.resource, { wanted: 'running' }, `started by ${by}`);
+	const presence = presenceOf(state, vm.vm);
+	if (presence === 'running') return done(`${vm.vm} runs on ${state.config.self} already`);
+	if (presence === 'paused') changeVmState(draft, vm.vm, { unpauseOrdered: true });
+	return accepted(`${vm.vm} is being started on ${state.config.self}`);
+};
+
+const stopVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const record = recordOf(draft.state, vm.resource);
+	const busy = moving(draft, vm);
+	if (busy !== null) return busy;
+	changeVmState(draft, vm.vm, { ordered: false, shutdownAskedMs: null });
+	if (record?.wanted !== 'stopped')
+		writeRecord(draft, vm.resource, { wanted: 'stopped' }, `stopped by ${by}`);
+	return accepted(`${vm.vm} is being stopped on ${draft.state.config.self}`);
+};
+
+const moveVm = (
+	draft: Draft,
+	vm: EngineVm,
+	{ to, by, verb }: Extract<Request, { verb: 'move' | 'migrate' }>,
+): Reply => {
+	const { self, peer } = draft.state.config;
+	const target = to ?? peer;
+	if (target === self) return done(`${vm.vm} is on ${self} already`);
+	if (target !== peer)
+		return refused('unknown-host', `${target} is not a host of this pair`, 'vmpair status');
+	const live = verb === 'migrate';
+	const blocker = (live ? migrationBlocker : handoverBlocker)(draft.state, vm);
+	if (blocker !== null)
+		return refused(
+			live ? 'migration-blocked' : 'handover-blocked',
+			`${vm.vm} can't be ${live ? 'live-migrated' : 'moved'}: ${blocker}`,
+			'vmpair status',
+		);
+	if (live) {
+		openMigration(draft, vm, `migrated by ${by}`);
+		return accepted(`${vm.vm} is live-migrated from ${self} to ${peer}`);
+	}
+	openHandover(draft, vm, `moved by ${by}`);
+	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}`);
+};
+
+/** Carries a VM request out on its owner. */
+export const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply => {
+	switch (request.verb) {
+		case 'start':
+			return startVm(draft, vm, request.by);
+		case 'stop':
+			return stopVm(draft, vm, request.by);
+		case 'move':
+		case 'migrate':
+			return moveVm(draft, vm, request);
+	}
+};
