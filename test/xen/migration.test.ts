@@ -1,6 +1,6 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import type { HypervisorObservation } from '#src/ports.ts';
 import {
 	migrationFailure,
@@ -17,20 +17,19 @@ const plan = {
 	runtimeDirectory: '/run/vmpair',
 };
 
-/** A program in the place of vmpair that goes on behind the one that systemd-run waits for, until "stop" is there. */
+/** In the place of vmpair: it goes on behind the one that systemd-run waits for, as long as its host is there. */
 const program = `#!/bin/sh
 here=HERE
 [ -e "$here/refuses" ] && { echo 'vmpair: cannot listen' >>"$here/journal"; exit 0; }
 if [ -z "\${BEHIND-}" ]; then BEHIND=1 setsid "$0" "$@" </dev/null >/dev/null 2>&1 & exit 0; fi
 printf '{"pid":%s,"state":"waiting"}' $$ >"$here/new.json"
 mv "$here/new.json" "$here/$1-ldap.json"
-while [ ! -e "$here/stop" ]; do sleep 0.05; done
+while [ -d "$here" ]; do sleep 0.05; done
 `;
 
-const transportOn = async (t: ExecutionContext, host: FakeXen): Promise<void> => {
+const transportOn = async (host: FakeXen): Promise<void> => {
 	await host.write('vmpair', program.replace('HERE', host.folder));
 	await chmod(join(host.folder, 'vmpair'), 0o755);
-	t.teardown(() => host.write('stop', ''));
 };
 
 const unit = (end: string): string => `vmpair-${end}-ldap-17-1.service loaded active running x\n`;
@@ -92,7 +91,7 @@ test('a failed migration is told with its first errors and the last word of xl',
 
 test('a receiver is ready when it says so, and is not started twice', async (t) => {
 	const host = await fakeXen(t);
-	await transportOn(t, host);
+	await transportOn(host);
 	const driver = host.driver();
 	t.deepEqual(await driver.receive('ldap'), { result: 'succeeded', value: null });
 	await host.write('creates', unit('receive'));
@@ -113,7 +112,7 @@ test('a receiver is ready when it says so, and is not started twice', async (t) 
 
 test('a receiver that cannot begin is failed with its words', async (t) => {
 	const host = await fakeXen(t);
-	await transportOn(t, host);
+	await transportOn(host);
 	await host.write('refuses', '');
 	const outcome = await host.driver().receive('ldap', 10_000);
 	t.deepEqual(outcome, {
@@ -146,7 +145,7 @@ test('sending ends with xl, and a failure carries its words', async (t) => {
 
 test('a cut ends the process of the transport and nothing that merely has its id', async (t) => {
 	const host = await fakeXen(t);
-	await transportOn(t, host);
+	await transportOn(host);
 	const driver = host.driver();
 	t.is((await driver.cutMigration('ldap')).result, 'succeeded', 'there is none');
 	await driver.receive('ldap');
