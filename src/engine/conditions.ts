@@ -39,7 +39,6 @@ import {
 	witnessGrants,
 } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
-import { sendMs } from '#src/migrate/saga.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
 /** A tool that does not answer for this long is reported, ms. */
@@ -227,12 +226,20 @@ const stuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
 /** A hand-over may take the guest's shutdown time and this much more for demote, promote and create, ms. */
 const handoverSlackMs = 180_000;
 
+/** A guest that has left and does not go on over there either is down, ms: all the steps after xl take seconds. */
+const migrationSlackMs = 45_000;
+
+const migrationStuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
+	if (runsSomewhere(state, vm) !== null) return null;
+	const goneMs = state.migrations[vm.vm]?.goneSinceMs ?? null;
+	if (goneMs === null || nowMs - goneMs < migrationSlackMs) return null;
+	return `its live migration does not end: ${state.config.peer} is ${state.peer.status}`;
+};
+
 const handoverStuck = (state: State, vm: EngineVm, nowMs: number): string | null => {
 	const sinceMs = vmStateOf(state, vm.vm).journalSinceMs ?? nowMs;
-	const live = migrationOf(state, vm.resource) !== null;
-	const limitMs = (live ? sendMs(vm.memoryMib) : vm.shutdownMs) + handoverSlackMs;
-	if (nowMs - sinceMs <= limitMs) return null;
-	return live ? 'its live migration does not end' : 'its hand-over does not end';
+	if (migrationOf(state, vm.resource) !== null) return migrationStuck(state, vm, nowMs);
+	return nowMs - sinceMs > vm.shutdownMs + handoverSlackMs ? 'its hand-over does not end' : null;
 };
 
 /** Why a VM that shall run does not, as seen from here; null when it runs or is on its way. */

@@ -18,7 +18,7 @@ import type { EngineVm } from '#src/engine/config.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isEstablishedUpToDate, isFrozen } from '#src/drbd/role.ts';
-import { goneMs, migrationStep, prepareMs, sendMs } from '#src/migrate/saga.ts';
+import { goneMs, heldBackMs, migrationStep, prepareMs, sendMs } from '#src/migrate/saga.ts';
 import type { MigrationAct, MigrationSide, MigrationView } from '#src/migrate/saga.ts';
 import type { Outcome, ResourceName, VmName } from '#src/ports.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
@@ -27,6 +27,9 @@ import type { ResourceRecord } from '#src/store/record.ts';
 
 /** A receiver ends by itself after 60 s without a sender; it is not told of at the very end, ms. */
 const receiverMs = 50_000;
+
+/** xl goes on by itself while an agent restarts; one that stays away longer takes its host along, ms. */
+const agentMs = 60_000;
 
 type Migration = Extract<NonNullable<ResourceRecord['journal']>, { kind: 'migration' }>;
 
@@ -81,15 +84,15 @@ const peerSide = (state: State, resource: ResourceName): MigrationSide => {
 	};
 };
 
-const contactOf = (state: State, resource: ResourceName): MigrationView['contact'] => {
+const contactOf = ({ state, nowMs }: Draft, resource: ResourceName): MigrationView['contact'] => {
 	if (together(state, resource)) return 'together';
-	const { status } = state.peer;
-	// An agent that restarts ends nothing: xl goes on by itself, and its host is lost soon enough if it is.
-	const waits = ['online', 'suspect', 'unknown', 'agent-down'].includes(status);
-	return waits ? 'unsettled' : 'lost';
+	const { status, statusSinceMs } = state.peer;
+	if (status === 'agent-down') return nowMs - statusSinceMs < agentMs ? 'unsettled' : 'lost';
+	return ['online', 'suspect', 'unknown'].includes(status) ? 'unsettled' : 'lost';
 };
 
-const viewOf = ({ state, nowMs }: Draft, vm: EngineVm): MigrationView => {
+const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
+	const { state, nowMs } = draft;
 	const { resource } = vm;
 	const { self } = state.config;
 	const record = recordOf(state, resource);
@@ -100,7 +103,7 @@ const viewOf = ({ state, nowMs }: Draft, vm: EngineVm): MigrationView => {
 		phase: migration?.phase ?? null,
 		side: migration?.to === self ? 'target' : 'source',
 		owner: record?.owner === self,
-		contact: contactOf(state, resource),
+		contact: contactOf(draft, resource),
 		own: migrationSide(state, vm),
 		peer: peerSide(state, resource),
 		replicates: observed !== undefined && isEstablishedUpToDate(observed),
@@ -244,7 +247,11 @@ const wakeForTimes = (draft: Draft, vm: EngineVm): void => {
 		wakeBy(draft, journalSinceMs + prepareMs + 1);
 		wakeBy(draft, journalSinceMs + prepareMs + sendMs(vm.memoryMib) + 1);
 	}
-	if (goneSinceMs !== null) wakeBy(draft, goneSinceMs + goneMs);
+	const { statusSinceMs } = draft.state.peer;
+	wakeBy(draft, statusSinceMs + agentMs);
+	if (goneSinceMs === null) return;
+	wakeBy(draft, goneSinceMs + heldBackMs + 1);
+	wakeBy(draft, goneSinceMs + goneMs);
 };
 
 /** No write is in flight and the whole copy waits over there, paused: the owner changes, the old one first (V8). */

@@ -103,6 +103,7 @@ const keepRetry = (draft: Draft, action: CarriedAction, outcome: Outcome): void 
 	});
 	note(draft, 'warn', `action ${action.type} ended`, {
 		subject: subjectOf(action),
+		...('vm' in action ? { vm: action.vm } : {}),
 		id: action.id,
 		result: outcome.result,
 		code: outcome.result === 'failed' ? outcome.code : null,

@@ -176,7 +176,7 @@ export const endedRule = (draft: Draft): void => {
 			poweredOff &&
 			!asked &&
 			record.wanted === 'running' &&
-			record.journal === null &&
+			record.journal?.kind !== 'handover' &&
 			!state.leaving
 		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');

@@ -212,9 +212,14 @@ export const saysUnarmed = (state: State): boolean | null => {
 	return told === null || told > state.config.witness.watchdogMs;
 };
 
-/** Nothing lets the VM go on behind this look: no unpause of ours is under way, or may come late. */
+/**
+ * Nothing lets the VM go on behind this look: no unpause of ours is under way, or may come late, and no xl that sends
+ * it may resume a guest that it has suspended.
+ */
 export const staysPaused = (state: State, vm: string): boolean =>
-	!busy(state, vm, ['unpause-vm']) && (state.witness.looked ?? 0) >= state.witness.unpausesUntilMs;
+	!busy(state, vm, ['unpause-vm', 'send-vm']) &&
+	state.twins[vm]?.underWay !== true &&
+	(state.witness.looked ?? 0) >= state.witness.unpausesUntilMs;
 
 const anyConnected = (state: State): boolean =>
 	state.config.vms.some(({ resource }) => {

@@ -76,6 +76,9 @@ export const sendMs = (memoryMib: number): number => 600_000 + memoryMib * 500;
 /** What the other host shows may be so old when xl has ended here, ms: a slow toolstack lists every ten seconds. */
 export const goneMs = 30_000;
 
+/** What DRBD holds back of a guest that has left, and half a copy over there, are waited for so long, ms. */
+export const heldBackMs = 10_000;
+
 const act = (what: MigrationAct): MigrationStep => ({ do: 'act', act: what });
 const wait = (what: string): MigrationStep => ({ do: 'wait', for: what });
 const turnBack = (why: string): MigrationStep => ({ do: 'turn-back', why });
@@ -87,7 +90,7 @@ export const migrationStep = (view: MigrationView): MigrationStep => {
 	if (phase === null) return tidy(view);
 	if (side === 'target')
 		return owner ? arrived(view) : phase === 'forth' ? receive(view) : retreat(view);
-	if (!owner) return own.twin === null ? wait('the other host') : tidy(view);
+	if (!owner) return given(view);
 	return phase === 'forth' ? send(view) : stay(view);
 };
 
@@ -95,6 +98,14 @@ export const migrationStep = (view: MigrationView): MigrationStep => {
 const tidy = ({ own }: MigrationView): MigrationStep => {
 	if (own.twin !== null) return act(own.underWay ? 'cut-migration' : 'destroy-twin');
 	return own.twoPrimaries === true ? act('forbid-two-primaries') : wait('nothing');
+};
+
+/** The source has given the VM: nothing of it is left here, and DRBD lets one host be Primary only. */
+const given = (view: MigrationView): MigrationStep => {
+	const { own } = view;
+	if (own.twin !== null) return tidy(view);
+	const forbid = own.twoPrimaries !== false && own.role === 'Secondary';
+	return forbid ? act('forbid-two-primaries') : wait('the other host');
 };
 
 /** The source, while the VM goes. */
@@ -124,16 +135,20 @@ const send = (view: MigrationView): MigrationStep => {
 };
 
 /** The guest has left this host's domain: the paused copy over there is the VM, or nothing is. */
-const gone = ({ own, peer, targetInSync, goneForMs }: MigrationView): MigrationStep => {
+const gone = (view: MigrationView): MigrationStep => {
+	const { own, peer, targetInSync, goneForMs } = view;
 	if (!targetInSync) return turnBack('the copy on the other host does not count any more');
+	// A last write of the old copy: it ends when the link is back, or when this host goes on alone, and not before.
+	if (view.frozen && goneForMs > heldBackMs)
+		return turnBack('writes of the old copy are held back: it cannot be given');
 	if (peer.presence === 'paused') {
 		if (own.twin !== null) return act('destroy-twin');
 		if (own.role === 'Primary') return act('demote');
 		return own.role === 'Secondary' ? { do: 'give' } : wait('DRBD');
 	}
 	if (peer.underWay || peer.presence === 'unknown') return wait('the other host');
-	// Half a copy whose xl is gone never becomes a whole one; that nothing is there may be an old look.
-	if (peer.twin !== 'incoming' && goneForMs < goneMs) return wait('the other host');
+	// Half a copy whose xl is gone never becomes a whole one, and a look or two says so.
+	if (goneForMs < (peer.twin === 'incoming' ? heldBackMs : goneMs)) return wait('the other host');
 	return turnBack('no whole copy of it is on the other host');
 };
 
@@ -169,7 +184,8 @@ const retreat = ({ own, frozen }: MigrationView): MigrationStep => {
 	if (own.presence === 'dying') return wait('its devices');
 	if (own.presence !== 'absent') return act('destroy-vm');
 	if (own.role === 'Primary') return act('demote');
-	return own.twoPrimaries === true ? act('forbid-two-primaries') : wait('the other host');
+	const forbid = own.twoPrimaries !== false && own.role === 'Secondary';
+	return forbid ? act('forbid-two-primaries') : wait('the other host');
 };
 
 /** The target owns the VM: DRBD lets only one host be Primary again before the guest goes on. */

@@ -11,6 +11,8 @@ import { chance } from '#src/std/prng.ts';
 
 /** How often a target leaves its half copy where it is. */
 const leftChance = 0.3;
+/** How often xl is slow to let the guest go on. */
+const slowChance = 0.15;
 
 /** Nothing more is done by this xl. */
 export const isOver = ({ host, life, killed, over }: StreamEnd): boolean =>
@@ -65,7 +67,13 @@ export const breakSource = (simulation: Simulation, stream: Stream): void => {
 	count(simulation, `migrations broken: ${stage}`);
 	tell(simulation, source.host.name, `xl migrate ${vm.name}: the stream is broken (${stage})`);
 	if (stage === 'suspended') {
-		resume(simulation, stream, delay(simulation, 100, 2000));
+		// A busy toolstack takes its time: the guest stays suspended, and may go on at any moment.
+		const slow = chance(simulation.random, slowChance);
+		resume(
+			simulation,
+			stream,
+			slow ? delay(simulation, 5000, 20_000) : delay(simulation, 100, 2000),
+		);
 		return;
 	}
 	onHost(simulation, source.host, delay(simulation, 50, 500), () => {

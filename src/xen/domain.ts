@@ -168,6 +168,10 @@ const twinOf = (vm: VmName, { name, dying }: Domain): Twin | null => {
 export const twinsOf = (vm: VmName, seen: Seen): readonly Domain[] =>
 	seen.domains.filter((domain) => twinOf(vm, domain) !== null);
 
+/** True when one of the VMs has a twin. */
+export const hasTwin = (vms: readonly { readonly vm: VmName }[], seen: Seen): boolean =>
+	vms.some(({ vm }) => twinsOf(vm, seen).length > 0);
+
 /** True while a twin of the VM, or a device of any domain but its own present one, is left. */
 export const hasRest = (vm: VmName, seen: Seen): boolean =>
 	twinsOf(vm, seen).length > 0 ||

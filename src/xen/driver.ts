@@ -1,6 +1,7 @@
 import type { Hypervisor } from '#src/ports-hypervisor.ts';
 import { failed, succeeded, unknown } from '#src/ports-outcome.ts';
 import type { HypervisorObservation, MonotonicMs, Outcome, VmName } from '#src/ports.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ToolEnd, Tools } from '#src/std/tool.ts';
 import type { Backends } from '#src/xen/backends.ts';
 import {
@@ -8,6 +9,7 @@ import {
 	domainsOf,
 	formerDomains,
 	hasRest,
+	hasTwin,
 	instanceOf,
 	migrationsOf,
 	observationOf,
@@ -16,12 +18,12 @@ import {
 	parseFreeMemory,
 	presenceOf,
 	twinsOf,
+	type Domain,
+	type Seen,
 } from '#src/xen/domain.ts';
-import type { Domain, Seen } from '#src/xen/domain.ts';
 import { wordsOf } from '#src/xen/outcome.ts';
 import type { ManagedVm } from '#src/xen/preflight.ts';
-import { defaultTiming, marginMs, unpausesMax } from '#src/xen/timing.ts';
-import type { XenTiming } from '#src/xen/timing.ts';
+import { defaultTiming, marginMs, unpausesMax, type XenTiming } from '#src/xen/timing.ts';
 import type { Migrations, Units } from '#src/xen/units.ts';
 
 export interface XenOptions {
@@ -35,8 +37,6 @@ export interface XenOptions {
 	readonly timing?: Partial<XenTiming>;
 }
 
-const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Whole milliseconds that are left of a limit, at least 0. */
 const deadlineIn = (limitMs: number) => {
 	const atMs = performance.now() + limitMs;
@@ -45,12 +45,6 @@ const deadlineIn = (limitMs: number) => {
 };
 
 type Deadline = ReturnType<typeof deadlineIn>;
-
-/** A look at the domains and when it began. */
-interface Look {
-	readonly observation: HypervisorObservation | null;
-	readonly beganMs: MonotonicMs;
-}
 
 /** Milliseconds of the clock that all processes of this host share. */
 const monotonicMs = (): MonotonicMs => Number(process.hrtime.bigint() / 1000n) / 1000;
@@ -77,6 +71,8 @@ export class XenDriver implements Hypervisor {
 	#earlierCreates = true;
 	#woken = false;
 	#closely = false;
+	/** A migration was there at the last look: xl renames domains without an event. */
+	#migrates = false;
 	#wakeUp: () => void = () => {};
 
 	constructor(options: XenOptions) {
@@ -133,7 +129,7 @@ export class XenDriver implements Hypervisor {
 	async #nextRound(beganMs: MonotonicMs): Promise<void> {
 		if (this.#woken) return;
 		const { closeMs, pollMs } = this.#timing;
-		const waitMs = this.#closely ? beganMs + closeMs - monotonicMs() : pollMs;
+		const waitMs = this.#closely || this.#migrates ? beganMs + closeMs - monotonicMs() : pollMs;
 		if (waitMs <= 0) return;
 		await new Promise<void>((resolve) => {
 			const timer = setTimeout(resolve, waitMs);
@@ -170,27 +166,29 @@ export class XenDriver implements Hypervisor {
 		};
 	}
 
-	/** A listing that something was done during is taken again, so that no older state follows a newer one. */
-	async #observe(): Promise<Look> {
+	/** And when it began. A listing that something was done during is taken again: no older state follows a newer one. */
+	async #observe(): Promise<{ observation: HypervisorObservation | null; beganMs: MonotonicMs }> {
 		for (let attempt = 0; ; attempt += 1) {
 			const beganMs = monotonicMs();
 			const acts = this.#acts;
+			const known = hasTwin(this.#vms, this.#last);
+			// Asked first: an xl that ends in between has left what is listed, not what it had before.
+			const moving = await this.#migrations.underWay(known);
 			const listing = await this.#list(this.#timing.listMs);
 			if ('detail' in listing) return { observation: null, beganMs };
 			const freeMemoryMib = await this.#freeMemory(listing.seen);
 			if (freeMemoryMib === null) return { observation: null, beganMs };
-			if (acts !== this.#acts && attempt < 3) continue;
-			const creating = this.#earlierCreates
-				? await this.#starts.createsUnderWay()
-				: new Set<VmName>();
-			const twins = this.#vms.some(({ vm }) => twinsOf(vm, listing.seen).length > 0);
-			const moving = await this.#migrations.underWay(twins);
+			const isNew = hasTwin(this.#vms, listing.seen) && !known;
+			if (attempt < 3 && (acts !== this.#acts || isNew)) continue;
+			const asked = this.#earlierCreates ? this.#starts.createsUnderWay() : new Set<VmName>();
+			const creating = await asked;
 			if (creating === null || moving === null) return { observation: null, beganMs };
 			this.#earlierCreates = creating.size > 0;
 			const vms = observationsOf(this.#vms, listing.seen, creating);
 			const migrations = migrationsOf(this.#vms, listing.seen, moving);
-			const seen = { vms, freeMemoryMib, ...(migrations === undefined ? {} : { migrations }) };
-			return { observation: seen, beganMs };
+			this.#migrates = migrations !== undefined;
+			const shown = migrations === undefined ? {} : { migrations };
+			return { observation: { vms, freeMemoryMib, ...shown }, beganMs };
 		}
 	}
 

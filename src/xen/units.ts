@@ -41,4 +41,10 @@ export const unitNames = (listed: string): readonly string[] =>
 	listed
 		.split('\n')
 		.map((line) => line.trim().split(/\s+/)[0] ?? '')
+		// systemd writes what it does not take in a name, as a plus sign, by its code.
+		.map((name) =>
+			name.replaceAll(/\\x([0-9a-f]{2})/g, (_, code: string) =>
+				String.fromCodePoint(Number.parseInt(code, 16)),
+			),
+		)
 		.filter((name) => name !== '');

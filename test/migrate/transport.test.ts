@@ -172,6 +172,7 @@ test('when the receiver is told to end, xl at both ends sees it, and it stays un
 	const send = stage.send('ldap');
 	const got = output(send);
 	await stage.says('alpha', 'send', 'connected');
+	await stage.says('beta', 'receive', 'connected');
 	send.child.stdin?.on('error', () => {}).write(randomBytes(200_000));
 	receive.child.kill('SIGTERM');
 	await stage.says('beta', 'receive', 'cut');

@@ -19,7 +19,7 @@ import {
 const outcomes = (
 	stage: string,
 	breakIt: (on: Bench) => void,
-	thenMs = 20_000,
+	thenMs = 45_000,
 ): { seen: Map<string, number>; violations: string[] } => {
 	const seen = new Map<string, number>();
 	const violations: string[] = [];
