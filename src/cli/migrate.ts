@@ -1,8 +1,6 @@
-import { apiClient } from '#src/api/driver-client.ts';
 import type { Status } from '#src/api/view.ts';
-import { act, actOptions, vmOf } from '#src/cli/act.ts';
-import { namedHost, namedVm } from '#src/cli/names.ts';
-import { parseOptions } from '#src/cli/options.ts';
+import { act, vmOf } from '#src/cli/act.ts';
+import { destinationOf } from '#src/cli/destination.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
 
 /** It was seen on its way, and is not any more, and is not there either. */
@@ -18,20 +16,9 @@ const turnedBack = (vm: string, target: string): ((status: Status) => string | n
 
 /** `vmpair migrate VM [--to HOST]`: moves it while it runs. Throws `unknown-vm` and `unknown-host`. */
 export const migrate = async (argv: string[], around: Surroundings): Promise<number> => {
-	const { values, positionals } = parseOptions(
-		'migrate',
-		argv,
-		{ ...actOptions, to: { type: 'string' } },
-		['VM'],
-	);
-	const [vm = ''] = positionals;
-	const before = await apiClient(around.socketPath).status();
-	if (values.to !== undefined) namedHost(before, values.to);
-	const { owner } = namedVm(before, vm);
-	const other = before.hosts.find((host) => host.host !== owner)?.host ?? '';
-	const target = values.to ?? other;
+	const { vm, to, target, ...options } = await destinationOf('migrate', argv, around);
 	return await act(
-		{ verb: 'migrate', vm, to: values.to ?? null, by: around.user },
+		{ verb: 'migrate', vm, to, by: around.user },
 		{
 			reached: (status) => {
 				const now = vmOf(status, vm);
@@ -42,7 +29,7 @@ export const migrate = async (argv: string[], around: Surroundings): Promise<num
 			endsAgent: false,
 			done: `${vm} runs on ${target}`,
 		},
-		{ json: values.json, wait: !values['no-wait'] },
+		options,
 		around,
 	);
 };

@@ -37,3 +37,6 @@ export const limits: Readonly<Record<CarriedAction['type'], MonotonicMs>> = {
 	'power-on': 60_000,
 	witness: 2000,
 };
+
+/** The detection time while our own resync or migration loads the links, as a multiple of the one that is set. */
+export const stretchedBy = 3;

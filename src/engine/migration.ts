@@ -28,7 +28,7 @@ import type { ResourceRecord } from '#src/store/record.ts';
 /** A receiver ends by itself after 60 s without a sender; it is not told of at the very end, ms. */
 const receiverMs = 50_000;
 
-/** xl goes on by itself while an agent restarts; one that stays away longer takes its host along, ms. */
+/** xl goes on by itself while an agent restarts; a host whose agent stays away longer counts as lost here, ms. */
 const agentMs = 60_000;
 
 type Migration = Extract<NonNullable<ResourceRecord['journal']>, { kind: 'migration' }>;
@@ -64,7 +64,7 @@ export const migrationSide = (state: State, { vm, resource }: EngineVm): Migrati
 	return {
 		presence: presenceOf(state, vm),
 		twin: twin?.twin ?? null,
-		underWay: twin?.underWay === true || busy(state, vm, ['send-vm']),
+		underWay: migrationUnderWay(state, vm),
 		role: known ? (observedOf(state, resource)?.role ?? null) : null,
 		twoPrimaries: state.twoPrimaries[resource] ?? null,
 		receiving: memoryOf(state, vm).receivingUntilMs !== null,

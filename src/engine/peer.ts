@@ -1,4 +1,5 @@
 import type { DeviceReading, MonotonicMs } from '#src/ports.ts';
+import { stretchedBy } from '#src/engine/limit.ts';
 import { busy, changePersisted, type Draft, note, wakeBy } from '#src/engine/draft.ts';
 import { devicesAt, levelField, offBy, powerOf } from '#src/engine/ladder.ts';
 import { restFactor } from '#src/engine/power-query.ts';
@@ -320,9 +321,6 @@ const settleLateFence = (draft: Draft): void => {
 	if (over && nowMs - sentMs > afterMs)
 		settleOpenFence(draft, `the device's latency of ${lateMs} ms has passed with its power on`);
 };
-
-/** As long as any detection may take, stretched by a resync or a migration on either host (`stretch.ts`). */
-const stretchedBy = 3;
 
 /** A device that reads off while its host lives, well after the reading, belongs to another host. Remembered. */
 export const mappingRule = (draft: Draft): void => {

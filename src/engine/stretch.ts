@@ -1,4 +1,5 @@
 import type { Draft } from '#src/engine/draft.ts';
+import { stretchedBy } from '#src/engine/limit.ts';
 import { migrationUnderWay } from '#src/engine/migration.ts';
 import { isResyncing } from '#src/drbd/role.ts';
 
@@ -9,5 +10,5 @@ export const stretchRule = (draft: Draft): void => {
 	const loaded = resyncing || state.config.vms.some(({ vm }) => migrationUnderWay(state, vm));
 	if (loaded === state.stretched) return;
 	draft.state = { ...state, stretched: loaded };
-	draft.actions.push({ type: 'stretch-detection', factor: loaded ? 3 : 1 });
+	draft.actions.push({ type: 'stretch-detection', factor: loaded ? stretchedBy : 1 });
 };
