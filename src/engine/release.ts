@@ -109,10 +109,11 @@ const takeStep = (draft: Draft, vm: EngineVm, step: ReleaseStep): void => {
 	if (busy(draft.state, vm.vm, ['unpause-vm', 'create-vm'])) return;
 	if (!start(draft, { type, resource, generation } satisfies Wish)) return;
 	putRelease(draft, resource, { ...release, tries: release.tries + 1 });
-	if (type !== 'detach') return;
-	// Durable before the disk goes: from now on this copy misses whatever the owner writes.
+	if (type === 'resource-down') return;
+	// Durable before its writes are lost: from now on this copy misses whatever the owner writes.
 	excludeSelf(draft, resource, 'the other host has replaced it');
-	markDetached(draft, resource, true);
+	// A disk that had failed before was not taken away by us, and is not ours to attach again.
+	if (type === 'detach') markDetached(draft, resource, true);
 };
 
 /** The disk is attached again: what is left is an ordinary Secondary that resyncs. */
