@@ -1,5 +1,6 @@
 import {
 	adoptRecord,
+	busy,
 	type Draft,
 	dropOutdateRequest,
 	excludeSelf,
@@ -234,6 +235,20 @@ export const outdateForPeerRule = (draft: Draft): void => {
 	}
 };
 
+/** No disk is seen, and one may just have been attached: it comes up with the mark that it had, maybe as current. */
+const isAttaching = (
+	draft: Draft,
+	resource: ResourceName,
+	observed: ResourceObservation,
+): boolean => {
+	if (highestDisk(observed) !== 'Diskless') return false;
+	if (busy(draft.state, resource, ['resource-up'])) return true;
+	const up = draft.state.retries[`resource-up/${resource}`];
+	if (up === undefined || up.failures > 0 || draft.nowMs >= up.notBeforeMs) return false;
+	wakeBy(draft, up.notBeforeMs);
+	return true;
+};
+
 /** Outdates the own copy, makes the record durable and answers; a step at a time, as far as things are. */
 const consent = (draft: Draft, request: OutdateRequest, session: string): void => {
 	const { resource, loss, proposal } = request;
@@ -243,6 +258,7 @@ const consent = (draft: Draft, request: OutdateRequest, session: string): void =
 	if (record === undefined || (observed !== undefined && isConnected(observed))) return;
 	// A disk that the release took away still carries its mark as current: it is outdated when it is back.
 	if (localOf(draft.state, resource)?.detached === true) return;
+	if (observed !== undefined && isAttaching(draft, resource, observed)) return;
 	// What was read before this host stood still may be long over: the copy may have been connected since.
 	if (!freshSight(draft.state)) return;
 	const outdated =
