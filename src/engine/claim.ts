@@ -195,7 +195,14 @@ export const claimRule = (draft: Draft): void => {
 	if (atMs !== null) wakeBy(draft, atMs);
 	const record = witnessRecord(state, nowMs);
 	if (record === null || record.claim !== null || claimHeld(state, nowMs)) return;
-	if (state.witness.echo?.echoing !== false) return;
+	const { echo } = state.witness;
+	if (echo?.echoing !== false) return;
+	// The heartbeat thread has heard the peer since this loop was told of the silence: that is not told yet.
+	const silentMs = (echo.heardMs ?? Number.NEGATIVE_INFINITY) + state.config.timing.suspectMs;
+	if (nowMs < silentMs) {
+		wakeBy(draft, silentMs);
+		return;
+	}
 	// A claim that was refused because the peer renewed is not sent again before it is silent once more.
 	if (!renewsNoMore(draft)) return;
 	const { self, peer } = state.config;
