@@ -1,6 +1,7 @@
 import { flowsFrom } from '#src/sim/hearing.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { kernelAnswers } from '#src/sim/model.ts';
+import { isDead } from '#src/sim/power.ts';
 
 /**
  * Which arbiter the hosts should have agreed on, from what the world offered them while they were together
@@ -30,11 +31,11 @@ export const isFit = (simulation: Simulation, host: SimHost): boolean => {
 };
 
 /** Some level of this host's ladder tells and does the truth, every device of it. */
-export const someLevelIsSound = ({ devices, mains }: SimHost): boolean =>
-	devices.some(({ level }) =>
-		devices
+export const someLevelIsSound = (host: SimHost): boolean =>
+	host.devices.some(({ level }) =>
+		host.devices
 			.filter((device) => device.level === level)
-			.every(({ behaviour, diesWithHost }) => behaviour === 'ok' && (mains || !diesWithHost)),
+			.every((device) => device.behaviour === 'ok' && !isDead(device, host)),
 	);
 
 export const reachesWitness = ({ witness, queue }: Simulation, host: SimHost): boolean =>

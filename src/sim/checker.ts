@@ -210,7 +210,10 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const outdated = peer.up ? atMost(peer.disk, 'Outdated') : !peer.flags.upToDate;
 	// A failed disk takes no mark; its host's durable record must count it out instead.
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
-	if ((peer.broken || peer.disk === 'Diskless') && counted) return;
+	const gone = peer.broken || peer.disk === 'Diskless';
+	if (gone && counted) return;
+	// It did when it consented, and its file was lost while the answer was on its way: nobody can know.
+	if (gone && simulation.queue.nowMs - peer.host.fileReplacedMs < answerDelayMs) return;
 	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.
 	if (counted && simulation.queue.nowMs - peer.outdatedMs < answerDelayMs) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
@@ -246,7 +249,9 @@ const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	const own = host.store.content;
 	const theirs = peerOf(simulation, host).store.content;
-	if (own === null || own === 'corrupt' || own.pair.armed) return false;
+	if (own === null || own === 'corrupt') return false;
+	// Armed again since the watchdog was told to rest: it counts from when the other one learns of it.
+	if (own.pair.armed) return theirs !== null && theirs !== 'corrupt' && !theirs.pair.armed;
 	if (theirs === null || theirs === 'corrupt') return true;
 	// An older file was put in the place of the one that knew; its agent acts only on the witness, which vouches no more.
 	const vouched = simulation.witness?.record?.hosts[host.name]?.watchdogMs ?? null;

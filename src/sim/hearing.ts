@@ -240,6 +240,8 @@ const repeat = (simulation: Simulation, receiver: SimAgent, document: PeerDocume
 	inAgentAfter(simulation, receiver, delay(simulation, 1, 200), () => {
 		const { hearing, bootId } = receiver.ears;
 		if (hearing !== 'online' || bootId !== document.bootId) return;
+		// A connection of an agent that runs no more ends with the handshake of the next one.
+		if (peerOf(simulation, receiver.host).agent?.session !== document.session) return;
 		receiver.loop.post({ type: 'document-received', document });
 	});
 };

@@ -169,7 +169,8 @@ const isCut = (device: Device, host: SimHost): boolean =>
 		({ level }) => level !== device.level && devicesAt(host, level).every((each) => !each.outlet),
 	);
 
-const isDead = (device: Device, host: SimHost): boolean =>
+/** It answers nobody: it is broken, or has no supply of its own and its host's is cut. */
+export const isDead = (device: Device, host: SimHost): boolean =>
 	device.behaviour === 'dead' || (device.diesWithHost && (!host.mains || isCut(device, host)));
 
 /** The host that a device really switches. */
