@@ -188,11 +188,12 @@ const mayAcquire = (state: State, vm: EngineVm): boolean => {
 			(status === 'lost' || status === 'out') &&
 			(presence === 'paused' || state.persisted.pair.armed)
 		);
-	const there = state.peer.document?.sights[vm.resource]?.presence;
-	if (presence === 'paused' || there === 'paused') return presence === 'paused';
+	const there = state.peer.document?.sights[vm.resource];
+	if (presence === 'paused' || there?.presence === 'paused') return presence === 'paused';
 	// One of both has to be first; a host whose copy does not count is no candidate.
-	const alone = recordOf(state, vm.resource)?.inSync.includes(state.config.peer) === false;
-	return there === 'absent' && (alone || vm.preferredHost === state.config.self);
+	const listed = recordOf(state, vm.resource)?.inSync.includes(state.config.peer) === true;
+	const alone = !listed || there?.excluded === true;
+	return there?.presence === 'absent' && (alone || vm.preferredHost === state.config.self);
 };
 
 /** A VM that was let go needs no proof: who takes it, the compare-and-set decides (V21). */
@@ -203,7 +204,9 @@ const acquireRule = (draft: Draft, witness: WitnessRecord | null): void => {
 		const { resource } = vm;
 		if (recordOf(state, resource)?.owner !== null || !mayAcquire(state, vm)) continue;
 		const apart = !together(state, resource);
-		const change = { owner: self, ...(apart ? { inSync: [self], uuids: null } : {}) };
+		// A host that counts itself out of a VM without an owner is in its record still: only an owner writes that.
+		const alone = apart || state.peer.document?.sights[resource]?.excluded === true;
+		const change = { owner: self, ...(alone ? { inSync: [self], uuids: null } : {}) };
 		const arbiter = arbiterOf(state);
 		if (arbiter !== 'witness') {
 			if (arbiter !== 'changing' && !apart)
