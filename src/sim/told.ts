@@ -23,14 +23,13 @@ export const seenWithinMs = 8000;
 /** An agent that has just started or gone on looks around first. */
 export const steadyMs = 30_000;
 
+/** An agent that runs. */
+const isAtWork = ({ agent, hung }: SimHost): boolean =>
+	agent?.alive === true && !agent.stopped && !agent.loopStalled && !agent.threadStalled && !hung;
+
 /** An agent that runs, and has had time to look around. */
-export const canTell = (simulation: Simulation, { agent, hung, agentSinceMs }: SimHost): boolean =>
-	agent?.alive === true &&
-	!agent.stopped &&
-	!agent.loopStalled &&
-	!agent.threadStalled &&
-	!hung &&
-	simulation.queue.nowMs - agentSinceMs > steadyMs;
+export const canTell = (simulation: Simulation, host: SimHost): boolean =>
+	isAtWork(host) && simulation.queue.nowMs - host.agentSinceMs > steadyMs;
 
 /** Both copies take every write of the guest. */
 const isMirrored = ({ replicas, acknowledged }: SimVm): boolean =>
@@ -77,18 +76,18 @@ const watchUnsaid = (
 ): void => {
 	const { nowMs } = simulation.queue;
 	// A DRBD that hangs shows nothing of a VM: that it hangs is what is told meanwhile.
-	const able = simulation.hosts.filter(
-		(host) => canTell(simulation, host) && nowMs >= host.drbdHungUntilMs,
-	);
+	const seeing = simulation.hosts.filter((host) => isAtWork(host) && nowMs >= host.drbdHungUntilMs);
+	const able = seeing.some((host) => canTell(simulation, host));
+	// One that has just started need not tell yet; where it does, it is told.
 	const told = () =>
-		able.some(
+		seeing.some(
 			(host) =>
 				host.agent !== null &&
 				conditions(host.agent.loop.state, hostClock(simulation, host)).some(
 					({ subject }) => subject === vm.name,
 				),
 		);
-	const forMs = lasting(unsaid, vm.name, bare && able.length > 0 && !told(), nowMs);
+	const forMs = lasting(unsaid, vm.name, bare && able && !told(), nowMs);
 	if (forMs === null || forMs < seenWithinMs) return;
 	unsaid.set(vm.name, nowMs);
 	violate(simulation, 'I10', `${vm.name} has one good copy only and nobody is told`);
