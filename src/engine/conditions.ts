@@ -248,12 +248,14 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	if (state.resources === null || state.vms === null) return null;
 	const record = recordOf(state, vm.resource);
 	const { self, peer } = state.config;
-	if (record === undefined || record.wanted === 'stopped') return null;
-	if (record.journal !== null) return handoverStuck(state, vm, nowMs);
+	// A host that lost its state file knows of no VM, and is no less alone with all of them for that.
+	if (record === undefined && joined(state)) return null;
+	if (record?.wanted === 'stopped') return null;
+	if (record !== undefined && record.journal !== null) return handoverStuck(state, vm, nowMs);
 	if (runsSomewhere(state, vm) !== null) return null;
 	const { gaveUp } = vmStateOf(state, vm.vm);
 	if (gaveUp !== null) return gaveUp;
-	if (record.owner === self) {
+	if (record?.owner === self) {
 		const { notRunningSinceMs } = vmStateOf(state, vm.vm);
 		// It ran when the hypervisor answered last; its silence is an alert of its own.
 		if (presenceOf(state, vm.vm) === 'unknown' && notRunningSinceMs === null) return null;
@@ -298,10 +300,13 @@ const undecidedReason = (state: State, nowMs: number): string | null => {
 };
 
 const downCommand = (state: State, vm: EngineVm, nowMs: number): string => {
+	const record = recordOf(state, vm.resource);
+	if (record === undefined)
+		return `start the agent on ${state.config.peer}; see the runbook no-state-file`;
 	if (vmStateOf(state, vm.vm).gaveUp !== null) return `vmpair start ${vm.vm}`;
 	if (proofOf(state, nowMs) !== null && undecidedReason(state, nowMs) !== null)
 		return `bring the witness or ${state.config.peer} back; see the runbook vm-down`;
-	const mine = recordOf(state, vm.resource)?.owner === state.config.self && joined(state);
+	const mine = record.owner === state.config.self && joined(state);
 	return mine ? 'vmpair status -w' : takeoverCommand(state);
 };
 
