@@ -219,6 +219,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		offBy: null,
 		fencedAtMs: [],
 		offAskedMs: null,
+		shotLate: false,
 		fileReplacedMs: Number.NEGATIVE_INFINITY,
 		oldDocument: null,
 	};

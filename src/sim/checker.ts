@@ -319,6 +319,7 @@ const checkGivenUp = (simulation: Simulation, { host, vm }: Replica): void => {
 const checkFence = (simulation: Simulation, victim: SimHost, honest: boolean): void => {
 	const { nowMs } = simulation.queue;
 	count(simulation, 'hosts fenced');
+	victim.shotLate = victim.offAskedMs !== null && victim.offAskedMs < victim.agentSinceMs;
 	// With several devices a late one may switch off again what was asked for once, and is on again.
 	const late = victim.devices.some(({ behaviour }) => behaviour === 'late');
 	const again = (victim.fencedAtMs.at(-1) ?? 0) >= (victim.offAskedMs ?? 0);

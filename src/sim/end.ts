@@ -146,6 +146,14 @@ const isHeld = ({ hosts }: Simulation, { engine }: SimVm): boolean =>
 		return (store.content.resources[engine.resource]?.held ?? null) !== null;
 	});
 
+/**
+ * A power-off landed late, on a host that was back already and gave its data to the other copy: what is whole is off,
+ * and only a person switches it on again. Nobody can prevent that (docs/protocol.md, section 6).
+ */
+const isShotMidResync = ({ replicas }: SimVm): boolean =>
+	replicas.some(({ host }) => host.shotLate && !host.powered) &&
+	replicas.some(({ host, disk }) => host.powered && disk === 'Inconsistent');
+
 /** Liveness and I10: after one quiet time the VM runs, or somebody is told why not and what to do. */
 const checkAlive = (
 	simulation: Simulation,
@@ -177,7 +185,7 @@ const checkAlive = (
 	);
 	if (!about.some(({ next }) => next !== ''))
 		violate(simulation, 'I10', `${vm.name} is down or frozen and nobody is told what to do`);
-	else if (!excused && !isHeld(simulation, vm))
+	else if (!excused && !isHeld(simulation, vm) && (repaired || !isShotMidResync(vm)))
 		violate(
 			simulation,
 			'liveness',

@@ -184,6 +184,8 @@ export interface SimHost {
 	fencedAtMs: number[];
 	/** When its peer last asked for an `off`; null: never, or its file was replaced and knows nothing of it. */
 	offAskedMs: number | null;
+	/** The last power-off that took it down was asked for before its agent, which ran by then, had started. */
+	shotLate: boolean;
 	/** When its state file was last replaced or lost. */
 	fileReplacedMs: number;
 	/** The last document of an earlier boot, for the peer to hear again. */
