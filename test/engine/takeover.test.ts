@@ -2,7 +2,7 @@ import test from 'ava';
 import { conditions } from '#src/engine/conditions.ts';
 import { holdWords } from '#src/engine/fencing.ts';
 import { statusView } from '#src/engine/view.ts';
-import { exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
+import { engineConfig, exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
 
 const replyOf = (host: Host, id: string) =>
 	host.sent('reply').find((action) => action.request === id)?.reply;
@@ -59,6 +59,22 @@ test('a host whose disk takes nothing protects nobody, and says so until it take
 	right.take({ type: 'disk-observed', problem: null });
 	t.deepEqual(told(), []);
 	t.is(statusView(right.state, right.nowMs).verdict, 'protected');
+});
+
+test('a host that lost its state file says of each VM that it may be down, unless its peer is there', (t) => {
+	const [left] = pairOf();
+	const forgetful = new Host(engineConfig('right', 'left'), null, 'boot-2');
+	forgetful.sees(unconnected(healthy('web'))).domains();
+	const down = () =>
+		conditions(forgetful.state, forgetful.nowMs).find(({ name }) => name === 'vm-down');
+	t.is(down(), undefined, 'it has just started');
+	forgetful.hears(left, 'silent').at(5000);
+	t.regex(down()?.summary ?? '', /web shall run and may be down: this host has no state file/);
+	t.regex(down()?.next ?? '', /start the agent on left/);
+	forgetful.sees(healthy('web', false, true));
+	t.is(down(), undefined, 'DRBD hears it in use there');
+	forgetful.sees(healthy('web')).hears(left);
+	t.is(down(), undefined);
 });
 
 test('a living peer is not confirmed dead, and the refusal says once that it is one', (t) => {
