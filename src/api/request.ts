@@ -12,7 +12,18 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({ verb: z.literal('takeover'), confirmDead: name, by }),
 	z.strictObject({ verb: z.literal('arm'), by, reason: z.string().max(1024) }),
 	z.strictObject({ verb: z.literal('disarm'), by, reason: z.string().min(1).max(1024) }),
-	z.strictObject({ verb: z.literal('leave'), by }),
+	z.strictObject({
+		verb: z.literal('leave'),
+		by,
+		how: z.enum(['migrate', 'hand-over', 'stop']),
+	}),
+	z.strictObject({ verb: z.literal('evacuate'), host: name, cold: z.boolean(), by }),
+	z.strictObject({
+		verb: z.literal('standby'),
+		on: z.boolean(),
+		by,
+		reason: z.string().max(1024),
+	}),
 	z.strictObject({ verb: z.literal('resolve'), vm: name, discard: name, by }),
 ]);
 

@@ -52,6 +52,10 @@ const hostSchema = z.strictObject({
 	freeMemoryMib: z.number().nullable(),
 	/** Whether its configuration agrees with this host's where both must be equal. */
 	configAgrees: z.boolean().nullable(),
+	/** It takes no VMs over and is kept empty. */
+	standby: z.boolean().nullable(),
+	/** Its VMs go to the other host now: it leaves, is in standby or is evacuated. */
+	emptied: z.boolean().nullable(),
 });
 
 const linkSchema = z.strictObject({
@@ -194,6 +198,14 @@ const vmSchema = z.strictObject({
 			resolving: sentence,
 			/** This host first, then the peer. */
 			sides: z.array(sideSchema).length(2),
+		})
+		.nullable(),
+	/** Would a live migration begin now? Null on the host that does not own it: that is for its owner to say. */
+	migration: z
+		.strictObject({
+			ready: z.boolean(),
+			/** Why not, as a sentence; empty when ready. */
+			blocker: sentence,
 		})
 		.nullable(),
 	/** Would it run again if its host died now? */

@@ -90,10 +90,28 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'automatic failover off, for both hosts; VMs go on',
 		details: ['--reason     why, for those who look at the status', ...acting],
 	},
+	evacuate: {
+		synopsis: 'evacuate HOST [--cold] [--dry-run]',
+		summary: 'every VM of a host goes to the other one, live where it can',
+		details: [
+			'--cold       one that can not go live is stopped there and started over here',
+			'--dry-run    only say what would go and what stands in the way',
+			...acting,
+		],
+	},
+	standby: {
+		synopsis: 'standby on --reason TEXT | off',
+		summary: 'this host takes nothing over and is kept empty, also after a boot',
+		details: ['--reason     why, for those who look at the status', ...acting],
+	},
 	leave: {
-		synopsis: 'leave',
+		synopsis: 'leave [--migrate | --stop]',
 		summary: 'hand everything over before this host is switched off',
-		details: acting,
+		details: [
+			'--migrate    VMs go live where they can, instead of being stopped and started over there',
+			'--stop       VMs are stopped, and start again when this host is back',
+			...acting,
+		],
 	},
 	config: {
 		synopsis: 'config check [--file FILE] [--json]',

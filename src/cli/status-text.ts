@@ -62,6 +62,8 @@ const hostFacts = (host: HostView): string => {
 	const facts: string[] = [];
 	if (!host.self) facts.push(`heard ${ago(host.heardAgeMs)}`);
 	if (host.joined === false) facts.push('not joined');
+	if (host.standby === true) facts.push('in standby: takes no VMs');
+	else if (host.emptied === true) facts.push('is being emptied');
 	if (host.configAgrees === false) facts.push('its configuration differs');
 	if (host.lagMs !== null && host.lagMs >= 1000) facts.push(`agent lags ${span(host.lagMs)}`);
 	if (host.reason !== '') facts.push(host.reason);

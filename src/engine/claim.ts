@@ -2,7 +2,7 @@ import { type Draft, joined, note, observedOf, recordOf, wakeBy } from '#src/eng
 import { proofOf } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { inContact } from '#src/engine/join.ts';
-import { couldTakeOver } from '#src/engine/takeover.ts';
+import { couldTakeOver, takesOver } from '#src/engine/takeover.ts';
 import {
 	arbiterOf,
 	claimHeld,
@@ -48,7 +48,7 @@ export const takeable = (state: State, vm: EngineVm, nowMs: number): boolean => 
 /** A claim must win something: a VM of the peer that can run here (L5). */
 export const claimGain = (state: State, nowMs: number): string | null => {
 	const person = state.peer.proof?.kind === 'person';
-	if (!state.persisted.pair.armed && !person) return null;
+	if (!takesOver(state) && !person) return null;
 	const vm = state.config.vms.find((each) => takeable(state, each, nowMs));
 	return vm === undefined ? null : `${vm.vm} can run here`;
 };
@@ -80,7 +80,7 @@ const voids = (state: State): boolean => {
 const claimWanted = (draft: Draft): boolean => {
 	const { state, nowMs } = draft;
 	const { status } = state.peer;
-	if (arbiterOf(state) !== 'witness' || !joined(state) || state.leaving) return false;
+	if (arbiterOf(state) !== 'witness' || !joined(state) || state.leaving !== null) return false;
 	if (voids(state)) return false;
 	if (status !== 'lost' && status !== 'out') return false;
 	if (claimGain(state, nowMs) === null) return false;

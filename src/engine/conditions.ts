@@ -25,6 +25,7 @@ import {
 	someLevelWorks,
 } from '#src/engine/ladder.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
+import { drainLeft } from '#src/engine/drain.ts';
 import { migrationOf } from '#src/engine/migration.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
@@ -155,6 +156,33 @@ const leaseRemains = (state: State): string =>
 		? `; lease and watchdog of ${state.config.self} stay in force until ${state.config.peer} and the witness know it`
 		: '';
 
+const emptyingConditions = (state: State, nowMs: number, raise: Raise): void => {
+	const { leaving, persisted } = state;
+	const { self } = state.config;
+	const goes = leaving === 'stop' ? 'stops its VMs' : 'hands its VMs over';
+	if (leaving !== null)
+		raise('leaving', self, 'info', `${self} ${goes} to leave`, 'vmpair status -w');
+	if (persisted.standby !== null) {
+		const { by, reason } = persisted.standby;
+		const why = `${by}: ${reason || 'no reason given'}`;
+		raise(
+			'standby',
+			self,
+			'warning',
+			`${self} is in standby (${why}): it takes nothing over`,
+			`on ${self}: vmpair standby off`,
+		);
+	}
+	for (const { vm, blocker } of drainLeft(state, nowMs))
+		raise(
+			'not-emptied',
+			vm.vm,
+			'warning',
+			`${vm.vm} stays on ${self}, which is being emptied: ${blocker}`,
+			`vmpair move ${vm.vm} stops it here and starts it over there`,
+		);
+};
+
 const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { config, persisted } = state;
 	if (!persisted.pair.armed)
@@ -165,14 +193,7 @@ const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
 			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}${leaseRemains(state)}`,
 			'vmpair arm',
 		);
-	if (state.leaving)
-		raise(
-			'leaving',
-			config.self,
-			'info',
-			`${config.self} hands its VMs over to leave`,
-			'vmpair status -w',
-		);
+	emptyingConditions(state, nowMs, raise);
 	if (!state.stateFileFound && !joined(state))
 		raise(
 			'no-state-file',
@@ -278,9 +299,13 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	if (proofOf(state, nowMs) === null && aliveAtLastLook(state, nowMs)) return null;
 	if (!joined(state)) return aloneBlocker(state, vm.resource, nowMs);
 	if (!couldTakeOver(state, vm.resource)) return copyBlocker(state, vm.resource);
-	if (proofOf(state, nowMs) === null) return `there is no proof that ${peer} is off`;
+	if (proofOf(state, nowMs) === null)
+		return status === 'left'
+			? `it was stopped with ${peer}, which is away on purpose`
+			: `there is no proof that ${peer} is off`;
 	const undecided = undecidedReason(state, nowMs);
 	if (undecided !== null) return undecided;
+	if (state.persisted.standby !== null) return `${self} is in standby: it takes nothing over`;
 	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
 };
 

@@ -1,3 +1,4 @@
+import { drainOf } from '#src/engine/drain.ts';
 import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine/draft.ts';
 import { migrationSide } from '#src/engine/migration.ts';
 import { monitored } from '#src/engine/arbiter.ts';
@@ -86,9 +87,11 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	bootId: state.bootId,
 	session: state.session,
 	joined: joined(state),
-	leaving: state.leaving,
+	leaving: state.leaving !== null,
 	left: state.left,
 	leaveSeen: leaveSeen(state),
+	standby: state.persisted.standby !== null,
+	emptied: drainOf(state) !== null,
 	pair: state.persisted.pair,
 	configDigest: state.config.digest,
 	version: state.config.version,
@@ -171,6 +174,7 @@ const untouched = (before: State, state: State): boolean =>
 	before.ownDeviceWrong === state.ownDeviceWrong &&
 	before.ownGenerations === state.ownGenerations &&
 	before.leaving === state.leaving &&
+	before.drain.evacuation === state.drain.evacuation &&
 	before.left === state.left &&
 	sameWitnessSight(before, state);
 

@@ -17,7 +17,7 @@ import { mayExclude, needsExclusion } from '#src/engine/outdate.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
-import { couldTakeOver } from '#src/engine/takeover.ts';
+import { couldTakeOver, takesOver } from '#src/engine/takeover.ts';
 import {
 	arbiterOf,
 	claimedByPeer,
@@ -137,7 +137,7 @@ const takeRule = (draft: Draft, witness: WitnessRecord): void => {
 	const { self } = state.config;
 	const proof = proofOf(state, nowMs);
 	if (proof === null || proof.kind === 'left' || !claimHeld(state, nowMs)) return;
-	if (!state.persisted.pair.armed && proof.kind !== 'person') return;
+	if (!takesOver(state) && proof.kind !== 'person') return;
 	for (const vm of state.config.vms) {
 		if (!takeable(draft.state, vm, nowMs)) continue;
 		const change = { owner: self, inSync: [self], uuids: null, journal: null };
@@ -184,10 +184,7 @@ const mayAcquire = (state: State, vm: EngineVm): boolean => {
 	const { status } = state.peer;
 	if (!couldTakeOver(state, vm.resource) || presence === 'unknown') return false;
 	if (!together(state, vm.resource))
-		return (
-			(status === 'lost' || status === 'out') &&
-			(presence === 'paused' || state.persisted.pair.armed)
-		);
+		return (status === 'lost' || status === 'out') && (presence === 'paused' || takesOver(state));
 	const there = state.peer.document?.sights[vm.resource];
 	if (presence === 'paused' || there?.presence === 'paused') return presence === 'paused';
 	// One of both has to be first; a host whose copy does not count is no candidate.

@@ -20,7 +20,7 @@ import { mayExclude } from '#src/engine/outdate.ts';
 import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { FenceHold, State } from '#src/engine/state.ts';
 import { aliveInWitness, arbiterOf, claimHeld } from '#src/engine/voters.ts';
-import { couldTakeOver } from '#src/engine/takeover.ts';
+import { couldTakeOver, takesOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
 import {
 	type FenceLevel,
@@ -55,7 +55,7 @@ const fenceGain = (state: State): string | null => {
 		if (record === undefined || observed === undefined) continue;
 		if (conflictOf(state, resource) !== null) continue;
 		if (record.owner !== self) {
-			if (record.wanted === 'running' && couldTakeOver(state, resource))
+			if (record.wanted === 'running' && takesOver(state) && couldTakeOver(state, resource))
 				return `${vm} can run here`;
 			continue;
 		}

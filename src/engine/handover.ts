@@ -27,6 +27,8 @@ export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 	if (record.journal !== null) return 'it is being moved already';
 	if (!together(state, vm.resource))
 		return `${self} and ${peer} are not in contact with equal records`;
+	if (document?.standby === true) return `${peer} is in standby: it takes no VMs`;
+	if (document?.leaving === true) return `${peer} leaves`;
 	if (!selfInSync(state, vm.resource) && !record.inSync.includes(peer))
 		return 'no copy is known to be current';
 	if (!record.inSync.includes(peer)) return `the copy on ${peer} is not current yet`;

@@ -9,21 +9,10 @@ import {
 	start,
 	writeRecord,
 } from '#src/engine/draft.ts';
-import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
-
-/** A leaving host hands its VMs over one after the other as far as that works. */
-const handOverRule = (draft: Draft): void => {
-	const { self, vms } = draft.state.config;
-	const records = vms.map((vm) => recordOf(draft.state, vm.resource));
-	// What is under way takes memory over there that nothing shows yet.
-	if (records.some((record) => (record?.journal ?? null) !== null)) return;
-	const next = vms.find(
-		(vm, index) => records[index]?.owner === self && handoverBlocker(draft.state, vm) === null,
-	);
-	if (next !== undefined) openHandover(draft, next, 'this host leaves');
-};
+import type { LeaveHow } from '#src/engine/state-drain.ts';
+import type { ResourceName } from '#src/ports.ts';
 
 /** The stayer counts the leaver out once nothing of the VM is left there; the leaver asked for it. */
 const excludeLeaverRule = (draft: Draft): void => {
@@ -49,18 +38,28 @@ const excludeLeaverRule = (draft: Draft): void => {
 const seenByStayer = ({ peer: { document }, session }: State): boolean =>
 	document?.leaveSeen === true && document.heard?.session === session;
 
+/** The stayer counts this copy out, or its VM stays with this host and is not to run meanwhile. */
+const isReleased = (state: State, resource: ResourceName): boolean => {
+	const { self, peer } = state.config;
+	const record = recordOf(state, resource);
+	if (record === undefined || (state.leaving === 'stop' && record.owner === self)) return true;
+	// Nobody is there to count it out.
+	if (state.leaving === 'stop' && !inContact(state)) return true;
+	return record.owner === peer && !record.inSync.includes(self);
+};
+
 /** The leaver takes its resources down when the stayer's durable records count it out, then says goodbye (P1). */
 const goodbyeRule = (draft: Draft): void => {
-	const { self, peer } = draft.state.config;
-	if (draft.state.left || !seenByStayer(draft.state)) return;
+	const { leaving } = draft.state;
+	const alone = leaving === 'stop' && !inContact(draft.state);
+	if (draft.state.left || (!seenByStayer(draft.state) && !alone)) return;
 	let ready = true;
 	for (const { vm, resource } of draft.state.config.vms) {
 		const { state } = draft;
 		const record = recordOf(state, resource);
 		const observed = observedOf(state, resource);
 		if (record === undefined) continue;
-		const counted = record.owner === peer && !record.inSync.includes(self);
-		if (!counted || presenceOf(state, vm) !== 'absent') ready = false;
+		if (!isReleased(state, resource) || presenceOf(state, vm) !== 'absent') ready = false;
 		else if (observed !== undefined) {
 			ready = false;
 			if (!busy(state, resource, ['demote', 'promote']) && observed.role === 'Secondary')
@@ -70,19 +69,26 @@ const goodbyeRule = (draft: Draft): void => {
 	if (!ready) return;
 	draft.state = { ...draft.state, left: true };
 	draft.actions.push({ type: 'leave-complete' });
-	note(draft, 'info', 'this host has left: nothing runs here and its data does not count', {});
+	note(draft, 'info', goodbyes[leaving ?? 'hand-over'], {});
+};
+
+const goodbyes: Readonly<Record<LeaveHow, string>> = {
+	migrate: 'this host has left: nothing runs here and its data does not count',
+	'hand-over': 'this host has left: nothing runs here and its data does not count',
+	stop: 'this host has left: its VMs are stopped and start again when it is back',
 };
 
 /** Planned leave of a host (P1), both sides of it. */
 export const leaveRule = (draft: Draft): void => {
 	excludeLeaverRule(draft);
-	if (!draft.state.leaving) return;
+	const { leaving, left } = draft.state;
+	if (leaving === null) return;
 	const { status } = draft.state.peer;
-	if (!draft.state.left && (status === 'lost' || status === 'out')) {
-		draft.state = { ...draft.state, leaving: false };
+	// VMs that stay with this host need nobody.
+	if (leaving !== 'stop' && !left && (status === 'lost' || status === 'out')) {
+		draft.state = { ...draft.state, leaving: null };
 		note(draft, 'warn', 'this host stays: the other one that should take over is gone', {});
 		return;
 	}
-	handOverRule(draft);
 	goodbyeRule(draft);
 };

@@ -129,6 +129,9 @@ const freeOnMib = (state: State, host: HostName): number | null => {
 	return state.peer.document?.freeMemoryMib ?? null;
 };
 
+const isInStandby = ({ config, persisted, peer }: State, host: HostName): boolean =>
+	host === config.self ? persisted.standby !== null : peer.document?.standby === true;
+
 /** Whether a failover of this VM would work now, and if not why and what to do. */
 export const readinessOf = (state: State, vm: EngineVm, nowMs: number): Readiness => {
 	const record = recordOf(state, vm.resource);
@@ -138,6 +141,8 @@ export const readinessOf = (state: State, vm: EngineVm, nowMs: number): Readines
 	if (record?.wanted === 'stopped') return { ready: true, to, blocker: '', next: '' };
 	const blocked = dataBlocker(state, vm) ?? pairBlocker(state, nowMs);
 	if (blocked !== null) return no(blocked.blocker, blocked.next);
+	if (to !== null && isInStandby(state, to))
+		return no(`${to} is in standby: it takes nothing over`, `on ${to}: vmpair standby off`);
 	const freeMib = to === null ? null : freeOnMib(state, to);
 	if (freeMib !== null && freeMib - state.config.reservedMemoryMib < vm.memoryMib)
 		return no(

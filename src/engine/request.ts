@@ -16,14 +16,16 @@ import {
 	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import { evacuateSelf, type EvacuateRequest, leave, standby } from '#src/engine/request-host.ts';
 import { onOwner, type VmRequest } from '#src/engine/request-vm.ts';
 import { resolve } from '#src/engine/resolve-request.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
-import { conflictOf, inContact, pairAgreed, together } from '#src/engine/join.ts';
+import { conflictOf, inContact, pairAgreed } from '#src/engine/join.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
 import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { PendingRequest, State } from '#src/engine/state.ts';
+import type { ForwardedRequest } from '#src/heartbeat/document.ts';
 import { leaseInForce, leaseReleased, memoryOf, witnessGrants } from '#src/engine/voters.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
@@ -89,22 +91,39 @@ const vmRequest = (draft: Draft, pending: PendingRequest, request: VmRequest): R
 	if (conflict !== null)
 		return refused('record-conflict', `${vm.vm}: ${conflict}`, 'see the runbook record-conflict');
 	if (record.owner === state.config.self) return onOwner(draft, request, vm);
-	return forward(draft, pending, request, record.owner);
+	const { verb, by } = request;
+	const asked = { verb, vm: vm.vm, to: 'to' in request ? request.to : null, cold: false, by };
+	const away = `${record.owner ?? 'no host'} owns ${vm.vm} and is not in contact`;
+	return forward(draft, pending, asked, away);
+};
+
+/** A host is emptied by its own agent. */
+const evacuate = (
+	draft: Draft,
+	pending: PendingRequest,
+	{ verb, host, cold, by }: EvacuateRequest,
+): Reply | null => {
+	const { self, peer } = draft.state.config;
+	if (host === self) return evacuateSelf(draft, { by, cold });
+	if (host !== peer)
+		return refused('unknown-host', `${host} is not a host of this pair`, 'vmpair status');
+	const asked = { verb, vm: null, to: null, cold, by };
+	return forward(draft, pending, asked, `${peer} is not in contact`);
 };
 
 /** The owner decides: the request travels in the document, the reply comes back in the peer's. */
 const forward = (
 	draft: Draft,
 	pending: PendingRequest,
-	request: VmRequest,
-	owner: string | null,
+	asked: Omit<ForwardedRequest, 'id'>,
+	away: string,
 ): Reply | null => {
 	const { state, nowMs } = draft;
 	if (!inContact(state) || nowMs - pending.sinceMs > patienceMs) {
 		dropForwarded(draft, pending.id);
 		return refused(
 			'owner-not-in-contact',
-			`${owner ?? 'no host'} owns ${request.vm} and is not in contact`,
+			away,
 			`if ${state.config.peer} is dead: vmpair takeover --confirm-dead ${state.config.peer}`,
 		);
 	}
@@ -119,16 +138,7 @@ const forward = (
 	if (!state.forwarded.some((each) => each.id === pending.id))
 		draft.state = {
 			...state,
-			forwarded: [
-				...state.forwarded,
-				{
-					id: pending.id,
-					verb: request.verb,
-					vm: request.vm,
-					to: 'to' in request ? request.to : null,
-					by: request.by,
-				},
-			].slice(-64),
+			forwarded: [...state.forwarded, { id: pending.id, ...asked }].slice(-64),
 		};
 	return null;
 };
@@ -141,38 +151,31 @@ const dropForwarded = (draft: Draft, id: string): void => {
 	};
 };
 
-/** Requests that the peer forwarded to us as the owner; each is answered once. */
+/** What the peer forwarded, carried out here. */
+const onForwarded = (draft: Draft, { verb, vm: name, to, cold, by }: ForwardedRequest): Reply => {
+	if (verb === 'evacuate') return evacuateSelf(draft, { by, cold });
+	const { self } = draft.state.config;
+	const vm = name === null ? undefined : vmOf(draft.state, name);
+	const held = vm !== undefined && conflictOf(draft.state, vm.resource) !== null;
+	if (vm === undefined || held || recordOf(draft.state, vm.resource)?.owner !== self)
+		return refused('not-owner', `${self} does not own ${name ?? 'it'}`, '');
+	if (verb === 'move' || verb === 'migrate') return onOwner(draft, { verb, vm: vm.vm, to, by }, vm);
+	if (verb === 'start') return onOwner(draft, { verb, vm: vm.vm, by, acceptStale: false }, vm);
+	return onOwner(draft, { verb, vm: vm.vm, by }, vm);
+};
+
+/** Requests that the peer forwarded to us as the one that decides; each is answered once. */
 export const forwardedRule = (draft: Draft): void => {
 	const document = draft.state.peer.document;
 	if (document === null || !inContact(draft.state)) return;
 	for (const request of document.forwarded) {
-		if (draft.state.forwardedReplies.some((each) => each.id === request.id)) continue;
-		const vm = vmOf(draft.state, request.vm);
-		const owner = vm === undefined ? null : recordOf(draft.state, vm.resource)?.owner;
-		let reply = refused('not-owner', `${draft.state.config.self} does not own ${request.vm}`, '');
-		const held = vm !== undefined && conflictOf(draft.state, vm.resource) !== null;
-		if (vm !== undefined && owner === draft.state.config.self && !held) {
-			const { verb, by, to } = request;
-			reply = onOwner(
-				draft,
-				verb === 'move' || verb === 'migrate'
-					? { verb, vm: vm.vm, to, by }
-					: verb === 'start'
-						? { verb, vm: vm.vm, by, acceptStale: false }
-						: { verb, vm: vm.vm, by },
-				vm,
-			);
-		}
+		const { id } = request;
+		if (draft.state.forwardedReplies.some((each) => each.id === id)) continue;
+		const { status, message } = onForwarded(draft, request);
+		const reply = { id, accepted: status !== 'refused', reason: message.slice(0, 1024) };
 		draft.state = {
 			...draft.state,
-			forwardedReplies: [
-				...draft.state.forwardedReplies,
-				{
-					id: request.id,
-					accepted: reply.status !== 'refused',
-					reason: reply.message.slice(0, 1024),
-				},
-			].slice(-64),
+			forwardedReplies: [...draft.state.forwardedReplies, reply].slice(-64),
 		};
 	}
 };
@@ -287,21 +290,6 @@ const disarmBlocker = (state: State): string | null => {
 	return moving === undefined ? null : `${moving.vm} is being handed over`;
 };
 
-const leave = (draft: Draft, by: string): Reply => {
-	const { state } = draft;
-	if (state.leaving) return accepted(`${state.config.self} is leaving already`);
-	const apart = state.config.vms.find((vm) => !together(state, vm.resource));
-	if (apart !== undefined)
-		return refused(
-			'not-together',
-			`${state.config.self} can't leave: ${apart.vm} is not in contact with equal records on both hosts`,
-			'vmpair status',
-		);
-	draft.state = { ...state, leaving: true };
-	note(draft, 'info', 'this host leaves: its VMs are handed over', { by });
-	return accepted(`the VMs of ${state.config.self} are handed over to ${state.config.peer}`);
-};
-
 const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 	const { request } = pending;
 	switch (request.verb) {
@@ -317,7 +305,11 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 		case 'disarm':
 			return arm(draft, pending, false);
 		case 'leave':
-			return leave(draft, request.by);
+			return leave(draft, request);
+		case 'evacuate':
+			return evacuate(draft, pending, request);
+		case 'standby':
+			return standby(draft, request, pending.at);
 		case 'resolve':
 			return resolve(draft, request, pending.id);
 	}

@@ -99,7 +99,7 @@ export const attachRule = (draft: Draft): void => {
 		const detached = localOf(state, resource)?.detached === true;
 		if (observed !== undefined && (detached || !isHalfUp(observed)))
 			reconnect(draft, resource, observed);
-		else if (state.resourcesUnknownSinceMs === null && !state.leaving)
+		else if (state.resourcesUnknownSinceMs === null && state.leaving === null)
 			start(draft, { type: 'resource-up', resource, generation });
 	}
 };
@@ -183,7 +183,7 @@ export const roleRule = (draft: Draft): void => {
 		const record = recordOf(state, resource);
 		if (observed === undefined || record === undefined) continue;
 		if (busy(state, resource, roleActions)) continue;
-		if (observed.role === 'Secondary' && startAllowed(state, vm) && !state.leaving) {
+		if (observed.role === 'Secondary' && startAllowed(state, vm) && state.leaving === null) {
 			if (promoteBlocker(state, resource) === null)
 				start(draft, { type: 'promote', resource, generation: record.generation });
 		} else if (observed.role === 'Primary' && keepsPrimary(state, vm)) {
@@ -214,7 +214,7 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 	if (record.owner !== self) return true;
 	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
 	if (useless && !isConnected(observed)) return true;
-	return record.wanted === 'stopped' || state.leaving || !selfInSync(state, vm.resource);
+	return record.wanted === 'stopped' || state.leaving !== null || !selfInSync(state, vm.resource);
 };
 
 /** A Primary that the record gave to the other host: stopped and frozen for good, never resumed (V15). */

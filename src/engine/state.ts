@@ -2,6 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import type { GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
+import { type DrainState, type LeaveHow, noDrain } from '#src/engine/state-drain.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
@@ -252,8 +253,10 @@ export interface State {
 	/** Why the disk of the state file takes nothing: the next decision would end this agent. */
 	readonly diskProblem: string | null;
 	readonly witness: WitnessState;
-	readonly leaving: boolean;
+	/** How this host leaves; null: it stays. */
+	readonly leaving: LeaveHow | null;
 	readonly left: boolean;
+	readonly drain: DrainState;
 	readonly stretched: boolean;
 	readonly documentSeq: number;
 	/** The document that was published last, to publish only changes. */
@@ -278,11 +281,10 @@ export interface Identity {
 	readonly session: string;
 }
 
-const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
+const emptyRecord = (config: EngineConfig): Omit<Persisted, 'bootId'> => ({
 	format: stateFormat,
 	pairId: config.pairId,
 	host: config.self,
-	bootId,
 	joinedBootId: null,
 	peerBootIds: [],
 	pair: { generation: 0, armed: false, by: 'vmpair', reason: 'never armed', at: '' },
@@ -293,6 +295,7 @@ const emptyRecord = (config: EngineConfig, bootId: string): Persisted => ({
 	fences: [],
 	witness: null,
 	arbiter: null,
+	standby: null,
 });
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
@@ -333,10 +336,7 @@ export const initialState = (
 	steppedAtMs: nowMs,
 	steadySinceMs: nowMs,
 	stateFileFound: persisted !== null,
-	persisted:
-		persisted === null
-			? emptyRecord(config, identity.bootId)
-			: { ...persisted, bootId: identity.bootId },
+	persisted: { ...(persisted ?? emptyRecord(config)), bootId: identity.bootId },
 	peer: initialPeer(persisted, nowMs),
 	fencing: {
 		tries: [],
@@ -385,8 +385,9 @@ export const initialState = (
 	armBlockers: null,
 	diskProblem: null,
 	witness: initialWitness(persisted, nowMs),
-	leaving: false,
+	leaving: null,
 	left: false,
+	drain: noDrain,
 	stretched: false,
 	documentSeq: 0,
 	published: null,

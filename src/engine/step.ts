@@ -3,6 +3,7 @@ import { claimRule } from '#src/engine/claim.ts';
 import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
 import { type Draft, note } from '#src/engine/draft.ts';
+import { drainRule } from '#src/engine/drain.ts';
 import { excludeRule } from '#src/engine/exclude.ts';
 import { compareRule, generationRule } from '#src/engine/generation.ts';
 import { comparedRule, growRule, shrinkRule } from '#src/engine/in-sync.ts';
@@ -71,6 +72,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	compareRule,
 	handoverRule,
 	migrationRule,
+	drainRule,
 	leaveRule,
 	resolveRule,
 	arbiterRule,

@@ -46,6 +46,10 @@ export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
 	conflictOf(state, resource) === null &&
 	currentDisk(state, resource);
 
+/** True when this host takes VMs over without being asked by a person. */
+export const takesOver = ({ persisted }: State): boolean =>
+	persisted.pair.armed && persisted.standby === null;
+
 /** Why the copy here may not be used, as a person needs it; for a resource that this host could not take over. */
 export const copyBlocker = (state: State, resource: ResourceName): string => {
 	const { self } = state.config;
@@ -98,7 +102,7 @@ export const takeoverRule = (draft: Draft): void => {
 };
 
 const mayTakeOver = (state: State, resource: ResourceName, proof: Proof): boolean =>
-	couldTakeOver(state, resource) && (state.persisted.pair.armed || proof.kind === 'person');
+	couldTakeOver(state, resource) && (takesOver(state) || proof.kind === 'person');
 
 /** Why this host does not start the resource alone before it has joined (section 8); null when it may. */
 export const aloneBlocker = (

@@ -11,9 +11,11 @@ import {
 import { apartView } from '#src/engine/view-apart.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { EngineVm } from '#src/engine/config.ts';
+import { drainOf } from '#src/engine/drain.ts';
 import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
 import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts';
 import { inContact } from '#src/engine/join.ts';
+import { migrationBlocker } from '#src/engine/migration.ts';
 import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
@@ -37,6 +39,8 @@ const selfHost = (state: State, nowMs: number): HostView => ({
 	lagMs: 0,
 	freeMemoryMib: state.vms === null ? null : state.freeMemoryMib,
 	configAgrees: true,
+	standby: state.persisted.standby !== null,
+	emptied: drainOf(state) !== null,
 });
 
 const peerReason = (state: State, nowMs: number): string => {
@@ -77,6 +81,8 @@ const peerHost = (state: State, nowMs: number): HostView => {
 		lagMs: peer.hearing === 'online' ? peer.lagMs : null,
 		freeMemoryMib: document?.freeMemoryMib ?? null,
 		configAgrees: document === null ? null : document.configDigest === config.digest,
+		standby: document?.standby ?? null,
+		emptied: document?.emptied ?? null,
 	};
 };
 
@@ -212,6 +218,12 @@ const resyncOf = (state: State, vm: EngineVm): VmView['resync'] => {
 	return { outOfSyncKib: outOfSyncKib(observed), donePercent: null };
 };
 
+const migrationView = (state: State, vm: EngineVm): VmView['migration'] => {
+	if (recordOf(state, vm.resource)?.owner !== state.config.self) return null;
+	const blocker = migrationBlocker(state, vm);
+	return { ready: blocker === null, blocker: blocker ?? '' };
+};
+
 const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 	const record = recordOf(state, vm.resource);
 	const runsOn = runsSomewhere(state, vm);
@@ -230,6 +242,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		activity: activityOf(state, vm),
 		resync: resyncOf(state, vm),
 		apart: apartView(state, vm),
+		migration: migrationView(state, vm),
 		failover: { ...readinessOf(state, vm, nowMs) },
 	};
 };

@@ -86,7 +86,7 @@ export const startRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
 		const { state } = draft;
 		if (presenceOf(state, vm.vm) !== 'absent' || starting(state, vm.vm)) continue;
-		if (startAllowed(state, vm) && !state.leaving) due.push(vm);
+		if (startAllowed(state, vm) && state.leaving === null) due.push(vm);
 		else changeHold(draft, vm, null);
 	}
 	due.sort((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
@@ -177,7 +177,7 @@ export const endedRule = (draft: Draft): void => {
 			!asked &&
 			record.wanted === 'running' &&
 			record.journal?.kind !== 'handover' &&
-			!state.leaving
+			state.leaving === null
 		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
 		}
@@ -219,7 +219,7 @@ const stopDue = (state: State, vm: EngineVm): boolean => {
 	if (record.journal?.kind === 'migration') return false;
 	if (record.journal !== null)
 		return record.journal.from === state.config.self && record.journal.to !== state.config.self;
-	return record.wanted === 'stopped';
+	return record.wanted === 'stopped' || state.leaving === 'stop';
 };
 
 /** A VM whose own disk failed and whose good copy is out of reach only sees I/O errors: it is released (V16). */

@@ -90,10 +90,13 @@ const resolveOrderSchema = z.strictObject({
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
 const forwardedRequestSchema = z.strictObject({
 	id,
-	verb: z.enum(['start', 'stop', 'move', 'migrate']),
-	vm: name,
-	/** Move only. */
+	verb: z.enum(['start', 'stop', 'move', 'migrate', 'evacuate']),
+	/** Null: it is about the host. */
+	vm: name.nullable(),
+	/** Of `move` and `migrate`. */
 	to: name.nullable(),
+	/** Of `evacuate`. */
+	cold: z.boolean().default(false),
 	by: z.string().max(256),
 });
 
@@ -146,6 +149,10 @@ export const peerDocumentSchema = z.strictObject({
 	left: z.boolean(),
 	/** The sender has seen that the receiver leaves: it counts it in no more. */
 	leaveSeen: z.boolean().default(false),
+	/** The sender takes no VMs. */
+	standby: z.boolean().default(false),
+	/** The sender's VMs go to the receiver: it leaves, is in standby or is evacuated. */
+	emptied: z.boolean().default(false),
 	pair: pairRecordSchema,
 	/** Hash of everything in the configuration that must be equal on both hosts. */
 	configDigest: z.string().max(128),

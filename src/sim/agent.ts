@@ -5,6 +5,7 @@ import type { World } from '#src/loop.ts';
 import { Loop } from '#src/loop.ts';
 import type { Outcome } from '#src/ports.ts';
 import { execute } from '#src/sim/executor.ts';
+import { sayGoodbye } from '#src/sim/goodbye.ts';
 import {
 	armDetector,
 	createEars,
@@ -239,9 +240,10 @@ const perform = (simulation: Simulation, agent: SimAgent, action: ImmediateActio
 			panic(simulation, agent.host);
 			return;
 		case 'leave-complete':
-			tell(simulation, agent.host.name, 'agent has left and stops');
-			disarmWatchdog(agent.host);
-			endAgent(simulation, agent);
+			sayGoodbye(simulation, agent, () => {
+				disarmWatchdog(agent.host);
+				endAgent(simulation, agent);
+			});
 			return;
 	}
 };

@@ -128,6 +128,8 @@ const rightOn = (simulation: Simulation, place: Place, arbiter: ArbiterDue): Rig
 	if (sole && joined && isHeldBack(host, replica))
 		return { host, why: 'it alone holds the data and asks nobody', withinMs: promptMs };
 	if (simulation.vms.some((each) => replicaOf(host, each).connection === 'Connected')) return null;
+	// A host in standby takes nothing over; its own VMs it runs.
+	if (content.standby !== null && record.owner !== host.name) return null;
 	if (arbiter.now === 'witness') return underWitness(simulation, place);
 	return arbiter.now === 'fencing' && joined ? underFencing(simulation, host, content) : null;
 };

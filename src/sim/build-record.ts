@@ -84,5 +84,6 @@ export const firstRecord = (
 		fences: [],
 		witness: world.witness === undefined ? null : firstMemory(world),
 		arbiter: world.witness === undefined ? null : { round: 1, now: world.arbiter, next: null },
+		standby: null,
 	};
 };

@@ -24,6 +24,7 @@ const needsPerson: ReadonlySet<StepVerb> = new Set([
 	'disarm',
 	'stop',
 	'leave',
+	'standby',
 	'takeover',
 	'move',
 ]);

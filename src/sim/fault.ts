@@ -248,7 +248,11 @@ const requestOf = (step: HostStep): Request | null => {
 		case 'disarm':
 			return { verb: 'disarm', by, reason: step.reason };
 		case 'leave':
-			return { verb: 'leave', by };
+			return { verb: 'leave', by, how: step.how };
+		case 'evacuate':
+			return { verb: 'evacuate', host: step.target ?? step.host, cold: step.cold, by };
+		case 'standby':
+			return { verb: 'standby', on: step.on, by, reason: 'maintenance' };
 		default:
 			return null;
 	}

@@ -219,7 +219,14 @@ export const stepSchema = z.discriminatedUnion('do', [
 	}),
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
-	action('leave', host),
+	action('leave', { ...host, how: z.enum(['migrate', 'hand-over', 'stop']).default('hand-over') }),
+	action('evacuate', {
+		...host,
+		/** The host to be emptied; absent: the one that is asked. */
+		target: nameSchema.nullable().default(null),
+		cold: z.boolean().default(false),
+	}),
+	action('standby', { ...host, on: z.boolean() }),
 	action('resolve', {
 		...onVm,
 		/** Absent: the copy that misses writes, asked on the host whose copy stays. */

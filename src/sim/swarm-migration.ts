@@ -165,6 +165,27 @@ const ask = (random: Prng, world: WorldInput, atMs: number): Timed => {
 	return at(atMs, { do: 'migrate', host, vm });
 };
 
+/** A host is emptied once or for good, or leaves and comes back. */
+const empty = (random: Prng, atMs: number): Timed[] => {
+	const host = pick(random, swarmHosts);
+	const backMs = atMs + between(random, 20_000, 60_000);
+	const plans: readonly [Timed[], ...Timed[][]] = [
+		[
+			at(atMs, {
+				do: 'evacuate',
+				host,
+				target: pick(random, swarmHosts),
+				cold: chance(random, 0.5),
+			}),
+		],
+		[at(atMs, { do: 'standby', host, on: true })],
+		[at(atMs, { do: 'standby', host, on: true }), at(backMs, { do: 'standby', host, on: false })],
+		[at(atMs, { do: 'leave', host, how: 'migrate' }), at(backMs, { do: 'agent-start', host })],
+		[at(atMs, { do: 'leave', host, how: 'stop' }), at(backMs, { do: 'agent-start', host })],
+	];
+	return pick(random, plans);
+};
+
 const slowStage = (random: Prng) => ({
 	for: duration(between(random, 1000, 25_000)),
 	in: pick(random, ['suspended', 'told', 'told', 'received'] as const),
@@ -173,7 +194,7 @@ const slowStage = (random: Prng) => ({
 /** Migrations, and what goes wrong meanwhile; in some seeds nothing does. */
 export const migrationFaults = (random: Prng, world: WorldInput): Timed[] => {
 	const askedMs = between(random, 8000, 12_000);
-	const timed = [ask(random, world, askedMs)];
+	const timed = chance(random, 0.3) ? empty(random, askedMs) : [ask(random, world, askedMs)];
 	if (chance(random, 0.4)) timed.push(ask(random, world, askedMs + below(random, 40_000)));
 	// The short moments last longer, so that something happens in them.
 	if (chance(random, 0.5)) timed.push(at(0, { do: 'stream-hangs', ...slowStage(random) }));

@@ -57,7 +57,7 @@ const lasting = (
 /** Looks what people are told of VMs that run; call it every few seconds. */
 export const watchWarnings = (simulation: Simulation, warnings: Warnings): void => {
 	// Somebody has asked for it, and knows.
-	if (simulation.hosts.some(({ agent }) => agent?.loop.state.leaving === true)) return;
+	if (simulation.hosts.some(({ agent }) => (agent?.loop.state.leaving ?? null) !== null)) return;
 	for (const vm of simulation.vms) {
 		const record = newestRecord(simulation, vm);
 		const mirrored = isMirrored(vm);

@@ -136,6 +136,13 @@ export const arbiterRecordSchema = z.strictObject({
 	next: z.enum(['witness', 'fencing', 'person']).nullable(),
 });
 
+/** Who put a host in standby, why and when (wall-clock time, ISO 8601), for people. */
+const standbySchema = z.strictObject({
+	by: z.string().max(256),
+	reason: z.string().max(1024),
+	at: z.string().max(64),
+});
+
 export const persistedSchema = z.strictObject({
 	format: z.literal(stateFormat),
 	pairId: z.string().min(1).max(128),
@@ -158,6 +165,8 @@ export const persistedSchema = z.strictObject({
 	witness: witnessMemorySchema.nullable().default(null),
 	/** Null: the configured one, unless that is a witness that the hosts have not agreed on yet. */
 	arbiter: arbiterRecordSchema.nullable().default(null),
+	/** This host takes no VM over and is kept empty, also after a boot; null: it takes part. */
+	standby: standbySchema.nullable().default(null),
 });
 
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;

@@ -25,6 +25,7 @@ export const exampleVm = (vm: string, changes: Partial<VmView> = {}): VmView => 
 	activity: '',
 	resync: null,
 	apart: null,
+	migration: { ready: true, blocker: '' },
 	failover: { ready: true, to: 'south', blocker: '', next: '' },
 	...changes,
 });
@@ -42,6 +43,8 @@ const host = (name: string, self: boolean): HostView => ({
 	lagMs: 1,
 	freeMemoryMib: 4096,
 	configAgrees: true,
+	standby: false,
+	emptied: false,
 });
 
 /** A level with one device that says on. */

@@ -157,6 +157,8 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	leaving: false,
 	left: false,
 	leaveSeen: false,
+	standby: false,
+	emptied: false,
 	pair: { generation: 0, armed: false, by, reason: '', at: '' },
 	configDigest: '',
 	version: '0',

@@ -167,7 +167,22 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),
 	arm: (stage, step) => ask(stage, step, 'arm'),
 	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),
-	leave: (stage, step) => ask(stage, step, 'leave'),
+	leave: (stage, step) =>
+		ask(stage, step, `leave${step.how === 'hand-over' ? '' : ` --${step.how}`}`),
+	evacuate: (stage, step) =>
+		ask(
+			stage,
+			step,
+			`evacuate ${step.target ?? step.host}${step.cold ? ' --cold' : ''} --no-wait`,
+			'accepted',
+		),
+	standby: (stage, step) =>
+		ask(
+			stage,
+			step,
+			`standby ${step.on ? 'on --reason maintenance --no-wait' : 'off'}`,
+			step.on ? 'accepted' : 'done',
+		),
 	resolve: (stage, step) => {
 		if (step.discard === null) throw new Error('the lab must be told which copy goes');
 		return ask(

@@ -69,6 +69,7 @@ export const exampleRecord: Persisted = {
 		paused: { ldap: '17' },
 	},
 	arbiter: { round: 2, now: 'witness', next: 'fencing' },
+	standby: { by: 'root', reason: 'a new disk', at: '2026-03-01T03:00:00.000Z' },
 };
 
 const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,20}$/);
@@ -141,4 +142,5 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 			next: fc.constantFrom(null, 'witness' as const, 'person' as const),
 		}),
 	),
+	standby: fc.option(fc.record({ by: text, reason: text, at: text })),
 });

@@ -1,0 +1,93 @@
+import type { Reply, Request } from '#src/api/request.ts';
+import { changePersisted, type Draft, note, recordOf } from '#src/engine/draft.ts';
+import { inContact, together } from '#src/engine/join.ts';
+import { accepted, done, refused } from '#src/engine/reply.ts';
+import type { State } from '#src/engine/state.ts';
+import { noDrain } from '#src/engine/state-drain.ts';
+
+/** What people ask of a host. */
+
+export type EvacuateRequest = Extract<Request, { verb: 'evacuate' }>;
+
+const ownsAny = (state: State): boolean =>
+	state.config.vms.some(({ resource }) => recordOf(state, resource)?.owner === state.config.self);
+
+/** Why the VMs of this host have nowhere to go, as a sentence; null when they may have. */
+const noPlace = (state: State): string | null => {
+	const { peer } = state.config;
+	if (!inContact(state)) return `${peer} is not in contact`;
+	if (state.peer.document?.standby === true) return `${peer} is in standby: it takes no VMs`;
+	return state.peer.document?.leaving === true ? `${peer} leaves` : null;
+};
+
+/** Empties this host once. */
+export const evacuateSelf = (
+	draft: Draft,
+	{ by, cold }: Pick<EvacuateRequest, 'by' | 'cold'>,
+): Reply => {
+	const { state } = draft;
+	const { self, peer } = state.config;
+	if (!ownsAny(state)) return done(`no VM is on ${self}`);
+	const blocker = noPlace(state);
+	if (blocker !== null)
+		return refused('evacuation-blocked', `${self} can't be emptied: ${blocker}`, 'vmpair status');
+	draft.state = { ...state, drain: { ...noDrain, evacuation: { by, cold } } };
+	note(draft, 'info', 'this host is being emptied', { host: self, by, cold });
+	return accepted(`the VMs of ${self} go to ${peer}, one after the other`);
+};
+
+/** Keeps this host empty from now on, or lets it take part again. */
+export const standby = (
+	draft: Draft,
+	{ on, by, reason }: Extract<Request, { verb: 'standby' }>,
+	at: string,
+): Reply => {
+	const { state } = draft;
+	const { self, peer } = state.config;
+	const before = state.persisted.standby;
+	if (!on) {
+		if (before === null) return done(`${self} is not in standby`);
+		changePersisted(draft, { standby: null });
+		note(draft, 'info', 'standby ended', { host: self, by });
+		return done(
+			`${self} takes VMs again; those that went to ${peer} stay there`,
+			`vmpair migrate VM --to ${self}`,
+		);
+	}
+	if (before !== null) return done(`${self} is in standby since ${before.at} (${before.by})`);
+	if (state.peer.document?.standby === true)
+		return refused(
+			'peer-in-standby',
+			`${peer} is in standby already: nobody would run the VMs after a failure`,
+			`on ${peer}: vmpair standby off`,
+		);
+	changePersisted(draft, { standby: { by, reason, at } });
+	note(draft, 'warn', 'standby begins', { host: self, by, reason });
+	return accepted(
+		`${self} takes no VMs over from now on, and its own go to ${peer}, one after the other`,
+	);
+};
+
+/** Takes this host out of the pair on purpose. */
+export const leave = (draft: Draft, { by, how }: Extract<Request, { verb: 'leave' }>): Reply => {
+	const { state } = draft;
+	const { self, peer } = state.config;
+	if (state.leaving === how) return accepted(`${self} is leaving already`);
+	const apart = state.config.vms.find((vm) => !together(state, vm.resource));
+	if (how !== 'stop' && apart !== undefined)
+		return refused(
+			'not-together',
+			`${self} can't leave: ${apart.vm} is not in contact with equal records on both hosts`,
+			'vmpair status',
+		);
+	draft.state = { ...state, leaving: how };
+	if (how === 'stop') {
+		note(draft, 'info', 'this host leaves: its VMs are stopped and start again when it is back', {
+			by,
+		});
+		return accepted(`the VMs of ${self} are stopped and start again when it is back`);
+	}
+	note(draft, 'info', 'this host leaves: its VMs are handed over', { by });
+	const live = how === 'migrate' ? 'live-migrated' : 'handed over';
+	return accepted(`the VMs of ${self} are ${live} to ${peer}`);
+};
