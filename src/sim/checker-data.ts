@@ -6,6 +6,16 @@ import { durableRecord } from '#src/sim/truth.ts';
 /** What an agent may take from a failed disk to the durable exclusion, ms: the stated exception of I3. */
 const diskReactionMs = 5000;
 
+/** What is on this copy, and on the other one if that is equal, is all that counts from here on. */
+export const takeForTruth = (replica: Replica): void => {
+	const { vm } = replica;
+	const other = otherReplica(replica);
+	const equal = other.head === replica.head;
+	vm.acknowledged += 1;
+	replica.head = vm.acknowledged;
+	if (equal) other.head = vm.acknowledged;
+};
+
 /** Nothing acknowledged is lost: a VM that starts sees every acknowledged write. */
 export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
@@ -23,14 +33,15 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
 	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(vm)) {
-		// A person took the loss, or it is the stated one of V16: from here on this copy is the truth.
+		// A person took the loss, or it is the stated one of V16.
 		count(simulation, inWindow ? 'lost in the window of V16' : 'stale data accepted');
 		vm.staleAccepted = false;
-		const other = otherReplica(replica);
-		const equal = other.head === replica.head;
-		vm.acknowledged += 1;
-		replica.head = vm.acknowledged;
-		if (equal) other.head = vm.acknowledged;
+		takeForTruth(replica);
+		return;
+	}
+	// A person's word took the VM from a host that lives and has not heard of it. What it then writes is still judged.
+	if (vm.buried.get(host.name) === 'alive' && durableRecord(host, vm)?.inSync.includes(host.name)) {
+		count(simulation, 'started where a person had counted it out');
 		return;
 	}
 	violate(

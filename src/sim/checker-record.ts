@@ -1,3 +1,5 @@
+import { takeForTruth } from '#src/sim/checker-data.ts';
+import { settle } from '#src/sim/data.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { otherReplica, peerOf, replicaOf, violate } from '#src/sim/model.ts';
 import { atMost } from '#src/sim/replica.ts';
@@ -21,6 +23,30 @@ export const noteBurial = (
 		const is = after.resources[engine.resource]?.record.inSync.includes(peer.name);
 		if (was !== true || is !== false || buried.get(peer.name) === 'alive') continue;
 		buried.set(peer.name, peer.powered ? 'alive' : 'dead');
+	}
+};
+
+/**
+ * A person gave this host's copy up, and its VM stands still: the other copy is the truth. Until this very record both
+ * VMs may run, and what had split them goes on excusing the writes of the one that loses.
+ */
+export const noteDecision = (
+	simulation: Simulation,
+	host: SimHost,
+	before: Persisted | 'corrupt' | null,
+	after: Persisted,
+): void => {
+	if (before === null || before === 'corrupt') return;
+	for (const vm of simulation.vms) {
+		const was = before.resources[vm.engine.resource]?.record;
+		const is = after.resources[vm.engine.resource]?.record;
+		if (was === undefined || is === undefined || !vm.givenUp.has(host.name)) continue;
+		if (is.generation - was.generation < decidedGenerations || is.inSync.includes(host.name))
+			continue;
+		settle(simulation, vm);
+		const kept = otherReplica(replicaOf(host, vm));
+		if (kept.head !== vm.acknowledged) takeForTruth(kept);
+		vm.buried.clear();
 	}
 };
 

@@ -8,7 +8,7 @@ import { decisionOf } from '#src/sim/decision.ts';
 import { checkFenceSent } from '#src/sim/checker-claim.ts';
 import { checkData, checkLoneWrite } from '#src/sim/checker-data.ts';
 import { checkReceived, isMigrationTarget } from '#src/sim/checker-migration.ts';
-import { checkRight, noteBurial } from '#src/sim/checker-record.ts';
+import { checkRight, noteBurial, noteDecision } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, peerOf, tell, violate } from '#src/sim/model.ts';
 import { atMost } from '#src/sim/replica.ts';
@@ -68,6 +68,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	persisted: (host, record, before) => {
 		checkRight(simulation, host, before, record);
 		noteBurial(simulation, host, before, record);
+		noteDecision(simulation, host, before, record);
 		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),

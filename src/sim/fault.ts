@@ -279,8 +279,6 @@ const giveUp = (
 		step.discard === null ? lesserCopy(simulation, vm) : hostNamed(simulation, step.discard);
 	const keeper = peerOf(simulation, victim);
 	vm.givenUp.add(victim.name);
-	vm.buried.clear();
-	if (replicaOf(keeper, vm).head !== vm.acknowledged) vm.staleAccepted = true;
 	const request = { verb: 'resolve', vm: vm.name, discard: victim.name, by: 'person' } as const;
 	ask(simulation, step.discard === null ? keeper : hostNamed(simulation, step.host), request, id);
 };
