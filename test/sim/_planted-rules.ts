@@ -350,4 +350,8 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 			),
 		],
 	},
+	'given-up-running': {
+		brings: 'section 1',
+		edits: [edit(engine('resolve'), "if (presence === 'running') {", 'if (false) {')],
+	},
 };

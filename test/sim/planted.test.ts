@@ -57,6 +57,7 @@ test.serial(found, 'never-thawed', 'liveness', 'ladder', 62);
 test.serial(found, 'agent-down-for-ever', 'liveness', 'ladder', 8);
 test.serial(found, 'exclusion-untold', 'I10', 'narrow');
 test.serial(found, 'resync-untold', 'I10', 'ladder', 45);
+test.serial(found, 'given-up-running', 'no-loss', 'mistaken', 20_024_400);
 
 /** The numbers are those of the steps of a live migration (docs/protocol.md, section 9). */
 test.serial(found, 'given-before-demoted', 'migration', 'migration');
