@@ -5,12 +5,14 @@ import {
 	excludeSelf,
 	joined,
 	observedOf,
+	presenceOf,
 	recordOf,
 	selfInSync,
 	soleInSync,
 	start,
 	writeRecord,
 } from '#src/engine/draft.ts';
+import type { EngineVm } from '#src/engine/config.ts';
 import { together } from '#src/engine/join.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
 import type { State } from '#src/engine/state.ts';
@@ -44,7 +46,7 @@ export const comparedRule = (draft: Draft): void => {
  * fails, so writes are acknowledged on one copy until this is durable (V16).
  */
 export const shrinkRule = (draft: Draft): void => {
-	for (const { resource } of draft.state.config.vms) {
+	for (const { vm, resource } of draft.state.config.vms) {
 		const observed = observedOf(draft.state, resource);
 		const record = recordOf(draft.state, resource);
 		if (observed === undefined || record === undefined) continue;
@@ -56,7 +58,7 @@ export const shrinkRule = (draft: Draft): void => {
 			draft.state.compared[resource] === true &&
 			isConnected(observed) &&
 			lowestPeerDisk(observed) === 'UpToDate' &&
-			(!onlyHere || isMirror(draft.state, resource, observed));
+			(!onlyHere || isMirror(draft.state, { vm, resource }, observed));
 		const counted =
 			record.inSync.includes(self) && (peerCurrent || !soleInSync(draft.state, resource));
 		if (counted && diskFailed(observed))
@@ -87,12 +89,17 @@ export const shrinkRule = (draft: Draft): void => {
 };
 
 /**
- * The connected copy is what the sole holder had: in use here through the network, newer by DRBD's own note, or seen
- * in one data generation with the own one since that last wrote alone. Beside a new disk, or one that has failed, DRBD
- * calls every other copy UpToDate, and the one that the record leaves out may be years old.
+ * The connected copy is what the sole holder had: in use by the VM through the network, newer by DRBD's own note, or
+ * seen in one data generation with the own one since that last wrote alone. Beside a new disk, or one that has failed,
+ * DRBD calls every other copy UpToDate, and the one that the record leaves out may be years old; it lets somebody
+ * promote on that, too, so a Primary that the VM does not use says nothing.
  */
-const isMirror = (state: State, resource: ResourceName, observed: ResourceObservation): boolean =>
-	observed.role === 'Primary' ||
+const isMirror = (
+	state: State,
+	{ vm, resource }: Pick<EngineVm, 'vm' | 'resource'>,
+	observed: ResourceObservation,
+): boolean =>
+	(observed.role === 'Primary' && ['running', 'paused'].includes(presenceOf(state, vm))) ||
 	lowestDisk(observed) === 'Outdated' ||
 	(state.mirroredAtMs[resource] ?? 0) > aloneUntilMs(state, resource);
 
