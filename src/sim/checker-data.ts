@@ -1,4 +1,4 @@
-import { hasTwoHistories, visibleHead } from '#src/sim/data.ts';
+import { hasTwoHistories, isForgotten, visibleHead } from '#src/sim/data.ts';
 import type { Replica, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, otherReplica, replicaOf, violate } from '#src/sim/model.ts';
 import { durableRecord } from '#src/sim/truth.ts';
@@ -28,8 +28,9 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 		return;
 	}
 	// Who had the newest data was known to a file and to a disk, and both are gone: without a witness nobody can know.
-	const forgotten = simulation.hosts.some(({ fileReplacedMs }) => fileReplacedMs > 0);
-	const unknowable = vm.dataDestroyed && forgotten && simulation.witness === null;
+	const replaced = simulation.hosts.some(({ fileReplacedMs }) => fileReplacedMs > 0);
+	const destroyed = vm.dataDestroyed && replaced && simulation.witness === null;
+	const unknowable = destroyed || isForgotten(simulation, vm);
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
 	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(vm)) {

@@ -64,6 +64,13 @@ export const visibleHead = (replica: Replica): number => {
 export const hasTwoHistories = ({ buried }: SimVm): boolean =>
 	buried.size === 2 && [...buried.values()].includes('alive');
 
+/** Who has the newest data was known to a file and to a disk of one host; the file was replaced, the disk has failed. */
+export const isForgotten = ({ witness }: Simulation, vm: SimVm): boolean => {
+	const newest = vm.replicas.filter(({ head }) => head === vm.acknowledged);
+	const gone = newest.every(({ broken, host }) => broken && host.fileReplacedMs > 0);
+	return witness === null && newest.length > 0 && gone;
+};
+
 /** Counts the writes since the last change. Call it before anything changes that decides about writes. */
 export const settle = (simulation: Simulation, vm: SimVm): void => {
 	const { nowMs } = simulation.queue;
@@ -81,7 +88,8 @@ export const writeOnce = (simulation: Simulation, replica: Replica): void => {
 	const { host, vm } = replica;
 	const target = writeGoesTo(simulation, replica);
 	if (target === null) return;
-	if (visibleHead(replica) !== vm.acknowledged && !hasTwoHistories(vm)) {
+	const excused = hasTwoHistories(vm) || isForgotten(simulation, vm);
+	if (visibleHead(replica) !== vm.acknowledged && !excused) {
 		violate(
 			simulation,
 			'no-loss',

@@ -156,15 +156,18 @@ test('fence devices that lie break nothing that does not rest on their word', (t
 
 /**
  * 3189: as witness 2992. 23876: a host that had stood still promised on what it had read before. 126045: a host that
- * left went by the record from before the stayer saw it leave, and was counted in again. 20022580: a frozen copy whose
- * disk had failed was released before it was counted out. 20064923: a copy was counted out by what was seen before its
- * disk was attached again. 20024406 and those from 20044010: both VMs ran until the one whose copy a person gave up was
- * paused. 20055865, 20068380 and 20070918: a host that a person had called dead ended its start of a VM, and wrote
- * nothing.
+ * left went by the record from before the stayer saw it leave, and was counted in again. 20022580, 42037421 and
+ * 42078382: a frozen copy whose disk had failed was released before it was counted out. 20064923: a copy was counted out
+ * by what was seen before its disk was attached again. 20024406 and those from 20044010: both VMs ran until the one
+ * whose copy a person gave up was paused. 20055865, 20068380 and 20070918: a host that a person had called dead ended its
+ * start of a VM, and wrote nothing. 42042905: beside a new disk somebody promoted by hand, and the old copy was called
+ * the good one. 42043830: the newest data was known to a disk that failed and to a file that was replaced. 42030829: a
+ * file was taken away while the handler's answer was on its way.
  */
 const wrongPeople: readonly number[] = [
 	3189, 23_876, 126_045, 20_022_580, 20_064_923, 20_024_406, 20_044_010, 20_059_709, 20_062_005,
-	20_093_699, 20_119_855, 20_124_207, 31_002_075, 20_055_865, 20_068_380, 20_070_918,
+	20_093_699, 20_119_855, 20_124_207, 31_002_075, 20_055_865, 20_068_380, 20_070_918, 42_037_421,
+	42_078_382, 42_042_905, 42_043_830, 42_030_829,
 ];
 
 test('seeds of people who are wrong that once broke a promise keep it', (t) => {
