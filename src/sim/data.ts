@@ -64,7 +64,7 @@ export const visibleHead = (replica: Replica): number => {
 export const hasTwoHistories = ({ buried }: SimVm): boolean =>
 	buried.size === 2 && [...buried.values()].includes('alive');
 
-/** Who has the newest data was known to a file and to a disk of one host; the file was replaced, the disk has failed. */
+/** Who has the newest data was known to one host: its file was replaced by another, and its disk has failed. */
 export const isForgotten = ({ witness }: Simulation, vm: SimVm): boolean => {
 	const newest = vm.replicas.filter(({ head }) => head === vm.acknowledged);
 	const gone = newest.every(({ broken, host }) => broken && host.fileReplacedMs > 0);
