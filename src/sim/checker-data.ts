@@ -16,6 +16,15 @@ export const takeForTruth = (replica: Replica): void => {
 	if (equal) other.head = vm.acknowledged;
 };
 
+/**
+ * That this copy misses writes stood in the two files alone: its own was replaced by an older one, the witness could not
+ * be told meanwhile, and on the disk there is no mark, because it had failed when it would have got one.
+ */
+const isUntold = ({ witness }: Simulation, { host, vm, flags }: Replica): boolean =>
+	host.fileReplacedMs > 0 &&
+	flags.upToDate &&
+	witness?.written.get(vm.engine.resource)?.includes(host.name) === true;
+
 /** Nothing acknowledged is lost: a VM that starts sees every acknowledged write. */
 export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
 	const replica = replicaOf(host, vm);
@@ -30,7 +39,7 @@ export const checkData = (simulation: Simulation, host: SimHost, vm: SimVm): voi
 	// Who had the newest data was known to a file and to a disk, and both are gone: without a witness nobody can know.
 	const replaced = simulation.hosts.some(({ fileReplacedMs }) => fileReplacedMs > 0);
 	const destroyed = vm.dataDestroyed && replaced && simulation.witness === null;
-	const unknowable = destroyed || isForgotten(simulation, vm);
+	const unknowable = destroyed || isForgotten(simulation, vm) || isUntold(simulation, replica);
 	const { writtenAlone } = vm;
 	const inWindow = writtenAlone?.last === vm.acknowledged && seen >= writtenAlone.kept;
 	if (vm.staleAccepted || inWindow || unknowable || hasTwoHistories(vm)) {

@@ -216,10 +216,7 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	// It did when it consented, and its file was lost while the answer was on its way: nobody can know.
 	if (gone && simulation.queue.nowMs - peer.host.fileReplacedMs < answerDelayMs) return;
 	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.
-	const { nowMs } = simulation.queue;
-	if (counted && nowMs - peer.outdatedMs < answerDelayMs) return;
-	// Or it was counted out in a file that somebody took away while the answer was on its way.
-	if (peer.broken && nowMs - peer.host.fileReplacedMs < answerDelayMs) return;
+	if (counted && simulation.queue.nowMs - peer.outdatedMs < answerDelayMs) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
 	// Or a third voter holds that it misses writes: nobody promotes it without asking there.
 	// (As it was last written: somebody may have emptied it since.)

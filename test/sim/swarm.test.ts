@@ -126,14 +126,15 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * that was let go by the host that it prefers, whose copy did not count, was taken by nobody.
  * 9002931: while DRBD's tools hung, status promised a failover. 127223: a file from before a disarm was put back.
  * 20071911: a peer was switched off in the moment in which it was heard again. 20097836: armed again while the order
- * to let the watchdog rest was on its way. 20147102: a document of a run of the agent that was over came last.
+ * to let the watchdog rest was on its way. 20147102: a document of a run of the agent that was over came last. 42009748:
+ * that a copy missed writes stood in two files alone, and one was replaced by an older one.
  * 20022457: a VM that was let go waited for the host that it prefers, which had just counted its own copy out.
  * 20032473: a host without its file, beside one whose file was damaged, said nothing of any VM. 31003224: only a host
  * that had just started told. 20018448, 20027363: a late power-off hit a host in the middle of the resync from it.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
-	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363,
+	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748,
 ];
 
 test('seeds of the present edition with a witness that once broke a promise keep it', (t) => {
