@@ -65,6 +65,7 @@ export const packagedFiles = (root: string): readonly PackagedFile[] => {
 		{ from: 'deploy/drbd/drbd-handler', to: `${libraryFolder}/drbd-handler`, mode: 0o755 },
 		plain('deploy/systemd/vmpair.service', 'lib/systemd/system/vmpair.service'),
 		plain('deploy/systemd/vmpair-feeder.service', 'lib/systemd/system/vmpair-feeder.service'),
+		plain('deploy/systemd/vmpair-shutdown.service', 'lib/systemd/system/vmpair-shutdown.service'),
 		plain('deploy/debian/needrestart.conf', configurationFiles[1]),
 		plain('deploy/vmpair.yaml.example', configurationFiles[0]),
 		...['postinst', 'prerm', 'postrm'].map((script): PackagedFile => ({

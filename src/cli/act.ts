@@ -20,6 +20,8 @@ export interface Goal {
 	readonly missed?: (status: Status) => string | null;
 	/** The sentence for a success that was waited for. */
 	readonly done: string;
+	/** How long to wait, ms; otherwise five minutes. */
+	readonly limitMs?: number;
 }
 
 /** The VM of a status, or undefined. */
@@ -52,7 +54,7 @@ const waitFor = async (
 	reply: Reply,
 	tell: (line: string) => void,
 ): Promise<Ending> => {
-	const end = Date.now() + waitMaxMs;
+	const end = Date.now() + (goal.limitMs ?? waitMaxMs);
 	let last = goal.afterSeq;
 	const done: Ending = {
 		code: exit.done,

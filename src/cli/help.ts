@@ -110,6 +110,8 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: [
 			'--migrate    VMs go live where they can, instead of being stopped and started over there',
 			'--stop       VMs are stopped, and start again when this host is back',
+			'--at-shutdown as hosts.*.shutdown says; systemd runs it before this host goes down',
+			'--config     another file than /etc/vmpair/vmpair.yaml, for --at-shutdown',
 			...acting,
 		],
 	},

@@ -1,6 +1,25 @@
-import { act, actOptions } from '#src/cli/act.ts';
+import type { Status } from '#src/api/view.ts';
+import { act, actOptions, type Goal } from '#src/cli/act.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
+
+/** It was being emptied, and is not any more: the other host, which was to take the VMs, is gone. */
+export const staysAfterAll = (): ((status: Status) => string | null) => {
+	let began = false;
+	return ({ hosts, peer }) => {
+		const emptied = hosts.some((host) => host.self && host.emptied === true);
+		began ||= emptied;
+		return began && !emptied ? `this host stays: ${peer} is not there to take its VMs` : null;
+	};
+};
+
+/** What every way to leave waits for. */
+export const leaveGoal: Goal = {
+	reached: () => false,
+	vm: null,
+	endsAgent: true,
+	done: 'this host has left the pair and may be switched off; it joins again when it boots',
+};
 
 /** `vmpair leave [--migrate | --stop]`: empties this host and says goodbye, before it is switched off on purpose. */
 export const leave = async (argv: string[], around: Surroundings): Promise<number> => {
@@ -8,18 +27,20 @@ export const leave = async (argv: string[], around: Surroundings): Promise<numbe
 		...actOptions,
 		migrate: { type: 'boolean', default: false },
 		stop: { type: 'boolean', default: false },
+		'at-shutdown': { type: 'boolean', default: false },
+		config: { type: 'string' },
 	});
-	if (values.migrate && values.stop)
-		throw usageError('--migrate and --stop exclude each other', 'leave');
-	const how = values.migrate ? 'migrate' : values.stop ? 'stop' : 'hand-over';
+	const { migrate, stop, 'at-shutdown': atShutdown } = values;
+	if ([migrate, stop, atShutdown].filter(Boolean).length > 1)
+		throw usageError('--migrate, --stop and --at-shutdown exclude each other', 'leave');
+	if (atShutdown)
+		return await (
+			await import('#src/cli/leave-at-shutdown.ts')
+		).leaveAtShutdown(values.config, around);
+	const how = migrate ? 'migrate' : stop ? 'stop' : 'hand-over';
 	return await act(
 		{ verb: 'leave', by: around.user, how },
-		{
-			reached: (status) => status.hosts.some((host) => host.self && host.state === 'left'),
-			vm: null,
-			endsAgent: true,
-			done: 'this host has left the pair and may be switched off; it joins again when it boots',
-		},
+		{ ...leaveGoal, ...(stop ? {} : { missed: staysAfterAll() }) },
 		{ json: values.json, wait: !values['no-wait'] },
 		around,
 	);

@@ -52,6 +52,8 @@ export interface HostConfig {
 	/** In the order in which they are tried. Empty when there is none. */
 	readonly fenceLevels: readonly FenceLevelConfig[];
 	readonly watchdog: WatchdogConfig | null;
+	/** What becomes of its VMs when it shuts down. */
+	readonly shutdown: 'migrate' | 'stop-and-hand-over' | 'stop';
 }
 
 interface LinkConfig {
@@ -145,6 +147,7 @@ const hostOf = (file: ConfigFile['hosts'][string]): HostConfig => ({
 		file.watchdog === undefined
 			? null
 			: { ...file.watchdog, parameter: file.watchdog.parameter ?? null },
+	shutdown: file.shutdown,
 });
 
 const witnessOf = (file: ConfigFile['witness']): WitnessConfig | null => {

@@ -162,6 +162,14 @@ const host = section(
 		),
 		fence: fence.optional().describe('How the peer cuts the power of this host.'),
 		watchdog: watchdog.optional().describe('The watchdog of this host.'),
+		shutdown: z
+			.enum(['migrate', 'stop-and-hand-over', 'stop'], {
+				error: 'expected migrate, stop-and-hand-over or stop',
+			})
+			.default('migrate')
+			.describe(
+				'What becomes of its VMs when this host shuts down or reboots: they go live to the other one (migrate), are stopped here and started there (stop-and-hand-over), or are stopped and start again when it is back (stop).',
+			),
 	},
 	'the settings of a host',
 );

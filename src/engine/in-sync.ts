@@ -130,7 +130,8 @@ export const growRule = (draft: Draft): void => {
 		if (!together(state, resource) || !isEstablishedUpToDate(observed)) continue;
 		if (busy(state, resource, ['outdate', 'resource-connect', 'resource-up', 'resume-io']))
 			continue;
-		if (state.leaving !== null || state.peer.document?.leaving === true) continue;
+		// A host that leaves is counted in no more; it counts the other one in as long as a VM is its own.
+		if (state.peer.document?.leaving === true) continue;
 		if ((state.mirroredAtMs[resource] ?? 0) <= aloneUntilMs(state, resource)) {
 			if (!busy(state, resource, ['read-generations']))
 				start(draft, { type: 'read-generations', resource, generation: record.generation });

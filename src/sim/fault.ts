@@ -19,6 +19,7 @@ import {
 	vmNamed,
 } from '#src/sim/model.ts';
 import { hangStreams } from '#src/sim/migration-path.ts';
+import { reboot } from '#src/sim/reboot.ts';
 import { hangHost, panic, refreshPower, resumeHost } from '#src/sim/power.ts';
 import { changed, failDisk } from '#src/sim/replica.ts';
 import { tellDisk } from '#src/sim/state-disk.ts';
@@ -95,7 +96,8 @@ const powerStep = (simulation: Simulation, host: SimHost, step: HostStep): boole
 			if (device.behaviour === 'dead') device.behaviour = 'ok';
 		}
 		refreshPower(simulation, host, 'fault');
-	} else if (step.do === 'crash') panic(simulation, host);
+	} else if (step.do === 'reboot') reboot(simulation, host, leaveOf(simulation, host));
+	else if (step.do === 'crash') panic(simulation, host);
 	else if (step.do === 'hang') hangHost(simulation, host, step.whole === true);
 	else if (step.do === 'resume') resumeHost(simulation, host);
 	else if (step.do === 'watchdog-fails') failWatchdog(host);
@@ -108,6 +110,10 @@ const powerStep = (simulation: Simulation, host: SimHost, step: HostStep): boole
 	} else return false;
 	return true;
 };
+
+/** What the shutdown unit asks of the agent. */
+const leaveOf = (simulation: Simulation, host: SimHost) => (how: 'migrate' | 'stop') =>
+	ask(simulation, host, { verb: 'leave', by: 'the shutdown', how }, `reboot-${host.name}-${how}`);
 
 const agentStep = (simulation: Simulation, host: SimHost, step: HostStep): boolean => {
 	const { agent } = host;

@@ -220,6 +220,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
 	action('leave', { ...host, how: z.enum(['migrate', 'hand-over', 'stop']).default('hand-over') }),
+	action('reboot', host),
 	action('evacuate', {
 		...host,
 		/** The host to be emptied; absent: the one that is asked. */

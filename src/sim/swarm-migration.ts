@@ -180,6 +180,7 @@ const empty = (random: Prng, atMs: number): Timed[] => {
 		],
 		[at(atMs, { do: 'standby', host, on: true })],
 		[at(atMs, { do: 'standby', host, on: true }), at(backMs, { do: 'standby', host, on: false })],
+		[at(atMs, { do: 'reboot', host })],
 		[at(atMs, { do: 'leave', host, how: 'migrate' }), at(backMs, { do: 'agent-start', host })],
 		[at(atMs, { do: 'leave', host, how: 'stop' }), at(backMs, { do: 'agent-start', host })],
 	];

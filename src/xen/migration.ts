@@ -43,7 +43,10 @@ const common = (unit: string): readonly string[] => [
 	'--collect',
 	'--quiet',
 	`--unit=${unit}`,
-	'--slice=machine.slice',
+	// A host that is shutting down refuses new units, and ends running ones, unless they are made for it. Its own
+	// slices are among those that it ends; this one stays.
+	'--property=DefaultDependencies=no',
+	'--slice=system.slice',
 	'--setenv=LC_ALL=C',
 ];
 

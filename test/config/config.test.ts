@@ -120,7 +120,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'an unknown key': [
 		'socketGroup: adm',
 		'socketgroup: adm',
-		/^f:121:1: socketgroup: .*"socketGroup" was probably meant$/,
+		/^f:123:1: socketgroup: .*"socketGroup" was probably meant$/,
 	],
 	'a number in the place of a duration': [
 		'detection: 3s',
@@ -160,52 +160,52 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'two VMs on one resource': [
 		'resource: samba',
 		'resource: ldap',
-		/^f:98:15: vms\.samba\.resource: expected a resource of its own, found "ldap", which vms\.ldap\.resource uses/,
+		/^f:100:15: vms\.samba\.resource: expected a resource of its own, found "ldap", which vms\.ldap\.resource uses/,
 	],
 	'two VMs with one configuration': [
 		'samba.cfg',
 		'ldap.cfg',
-		/^f:99:13: vms\.samba\.config: expected a configuration file of its own/,
+		/^f:101:13: vms\.samba\.config: expected a configuration file of its own/,
 	],
 	'a VM after one that does not exist': [
 		'priority: 200\n    after: [ldap]',
 		'priority: 200\n    after: [ldpa]',
-		/^f:101:13: vms\.samba\.after\[0\]: expected a VM of this pair .*"ldpa"/,
+		/^f:103:13: vms\.samba\.after\[0\]: expected a VM of this pair .*"ldpa"/,
 	],
 	'a VM after itself': [
 		'priority: 200\n    after: [ldap]',
 		'priority: 200\n    after: [samba]',
-		/^f:101:13: vms\.samba\.after\[0\]: expected another VM, found samba itself$/,
+		/^f:103:13: vms\.samba\.after\[0\]: expected another VM, found samba itself$/,
 	],
 	'VMs in a circle': [
 		'priority: 300',
 		'after: [batch]',
-		/^f:93:12: vms\.ldap\.after: .* found a circle: ldap after batch after ldap$/,
+		/^f:95:12: vms\.ldap\.after: .* found a circle: ldap after batch after ldap$/,
 	],
 	'a preferred host that does not exist': [
 		'preferred: beta',
 		'preferred: gamma',
-		/^f:109:16: vms\.batch\.preferred: expected one of the hosts/,
+		/^f:111:16: vms\.batch\.preferred: expected one of the hosts/,
 	],
 	'a path that is not absolute': [
 		'config: /etc/xen/ldap.cfg',
 		'config: ldap.cfg',
-		/^f:92:13: vms\.ldap\.config: expected the absolute path of a file, found "ldap\.cfg"$/,
+		/^f:94:13: vms\.ldap\.config: expected the absolute path of a file, found "ldap\.cfg"$/,
 	],
 	'memory without a unit': [
 		'memory: 512M',
 		'memory: 512',
-		/^f:94:13: vms\.ldap\.memory: expected memory such as 512M or 2G, found the number 512$/,
+		/^f:96:13: vms\.ldap\.memory: expected memory such as 512M or 2G, found the number 512$/,
 	],
 	'a VM named as Xen names a moving one': [
 		'  samba:\n',
 		'  samba--incoming:\n',
-		/^f:97:3: vms\.samba--incoming: expected the name of a VM without "--"/,
+		/^f:99:3: vms\.samba--incoming: expected the name of a VM without "--"/,
 	],
 	'a VM named like a word of JavaScript': [
 		'  samba:\n',
 		'  constructor:\n',
-		/^f:97:3: vms\.constructor: .* not a word of JavaScript/,
+		/^f:99:3: vms\.constructor: .* not a word of JavaScript/,
 	],
 	'a host without a fence device': [
 		exampleText.slice(exampleText.indexOf('    fence:\n'), exampleText.indexOf('  beta:\n')),
@@ -215,27 +215,27 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'a device without a bound for a late off': [
 		'lateMs: 10000',
 		'',
-		/^f:40:15: hosts\.alpha\.fence\.levels\[0\]\.devices\[0\]\.lateMs: expected a number \(the longest in ms that the device may hold back/,
+		/^f:42:15: hosts\.alpha\.fence\.levels\[0\]\.devices\[0\]\.lateMs: expected a number \(the longest in ms that the device may hold back/,
 	],
 	'one BMC for both hosts': [
 		'address: 192.0.2.22',
 		'address: 192.0.2.21',
-		/^f:76:24: .*expected the BMC of beta, found 192\.0\.2\.21, which is the BMC of alpha/,
+		/^f:78:24: .*expected the BMC of beta, found 192\.0\.2\.21, which is the BMC of alpha/,
 	],
 	'two devices of one name': [
 		'name: beta-bmc',
 		'name: alpha-bmc',
-		/^f:75:21: .*expected a name of its own, found "alpha-bmc", which is hosts\.alpha\.fence/,
+		/^f:77:21: .*expected a name of its own, found "alpha-bmc", which is hosts\.alpha\.fence/,
 	],
 	'a device of an unknown kind': [
 		'kind: ipmi',
 		'kind: ipmii',
-		/^f:40:21: .*expected ipmi or agent, found "ipmii"$/,
+		/^f:42:21: .*expected ipmi or agent, found "ipmii"$/,
 	],
 	'a link that one host lacks': [
 		'      replication: { address: 198.51.100.2, port: 7400, device: eth1 }\n',
 		'',
-		/^f:67:5: hosts\.beta\.links: expected the address of beta on the link "replication"/,
+		/^f:69:5: hosts\.beta\.links: expected the address of beta on the link "replication"/,
 	],
 	'a link that is not listed': [
 		'      replication: { address: 198.51.100.2',
@@ -245,7 +245,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'two links on one address': [
 		'address: 198.51.100.2,',
 		'address: 192.0.2.12,',
-		/^f:69:31: .*expected an address and port of its own, found 192\.0\.2\.12 port 7400, which is hosts\.beta\.links\.management\.address already$/,
+		/^f:71:31: .*expected an address and port of its own, found 192\.0\.2\.12 port 7400, which is hosts\.beta\.links\.management\.address already$/,
 	],
 	'a gateway that is a host of the pair': [
 		'gateway: 192.0.2.1',
@@ -256,22 +256,22 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'a secret in the file': [
 		'secretFile: /etc/vmpair/on-call.secret',
 		'secret: whsec_hunter2',
-		/^f:117:7: .*expected secretFile with the path of a file that holds it, found "secret": a secret is never written into this file$/,
+		/^f:119:7: .*expected secretFile with the path of a file that holds it, found "secret": a secret is never written into this file$/,
 	],
 	'a password in the file': [
 		'passwordFile: /etc/vmpair/alpha-bmc.password',
 		'password: hunter2',
-		/^f:45:15: .*expected passwordFile with the path of a file/,
+		/^f:47:15: .*expected passwordFile with the path of a file/,
 	],
 	'a URL with a password': [
 		'https://alerts.example.org',
 		'https://user:hunter2@alerts.example.org',
-		/^f:116:12: .*expected a URL without user and password/,
+		/^f:118:12: .*expected a URL without user and password/,
 	],
 	'a URL that is none': [
 		'https://alerts.example.org/hooks/vmpair',
 		'alerts.example.org',
-		/^f:116:12: .*expected a URL that starts with https/,
+		/^f:118:12: .*expected a URL that starts with https/,
 	],
 	'a key twice': [
 		'detection: 3s',
@@ -312,13 +312,13 @@ test('every problem is told at once, in the order of the lines', (t) => {
 		.replace('preferred: beta', 'preferred: gamma')
 		.replace('minimum: warning', 'minimum: loud');
 	const lines = problemsOf(text).map((each) => Number(each.split(':')[1]));
-	t.deepEqual(lines, [14, 98, 109, 118]);
+	t.deepEqual(lines, [14, 100, 111, 120]);
 });
 
 test('a level that could never be tried, or whose BMC is another level, is told with its place', (t) => {
 	t.deepEqual(problemsOf(twoLevelText), []);
 	t.deepEqual(problemsOf(twoLevelText.replace('perHour: 6', 'perHour: 3')), [
-		'f:49:11: hosts.alpha.fence.levels[1]: expected a level that can be tried, found fencing.perHour 3 used up by the 3 attempts of the levels before it; lower their attempts or set "perHour" to 4 or more',
+		'f:51:11: hosts.alpha.fence.levels[1]: expected a level that can be tried, found fencing.perHour 3 used up by the 3 attempts of the levels before it; lower their attempts or set "perHour" to 4 or more',
 	]);
 	const same = twoLevelText.replace(
 		/- \{kind: agent, name: outlet-a, .*/,
@@ -326,7 +326,7 @@ test('a level that could never be tried, or whose BMC is another level, is told 
 	);
 	t.regex(
 		problemsOf(same).join('\n'),
-		/^f:51:\d+: .*levels\[1\]\.devices\[0\]\.address: expected another BMC, found 192\.0\.2\.21, which is hosts\.alpha\.fence\.levels\[0\]/,
+		/^f:53:\d+: .*levels\[1\]\.devices\[0\]\.address: expected another BMC, found 192\.0\.2\.21, which is hosts\.alpha\.fence\.levels\[0\]/,
 	);
 });
 

@@ -77,16 +77,16 @@ test('every file that is missing or open to others is told at once, at the line 
 	t.is(found.length, 4);
 	t.regex(
 		found[0] ?? '',
-		/^78 hosts\.beta\.fence\.levels\[0\]\.devices\[0\]\.passwordFile: .* found no file at/,
+		/^80 hosts\.beta\.fence\.levels\[0\]\.devices\[0\]\.passwordFile: .* found no file at/,
 	);
 	t.regex(
 		found[1] ?? '',
-		/^92 vms\.ldap\.config: expected "memory = MIB" .* set vms\.ldap\.memory here$/,
+		/^94 vms\.ldap\.config: expected "memory = MIB" .* set vms\.ldap\.memory here$/,
 	);
-	t.regex(found[2] ?? '', /^98 vms\.samba\.config: .* found no file at/);
+	t.regex(found[2] ?? '', /^100 vms\.samba\.config: .* found no file at/);
 	t.regex(
 		found[3] ?? '',
-		/^116 alerts\.webhooks\[0\]\.secretFile: .* found mode 644; run: chmod 600/,
+		/^118 alerts\.webhooks\[0\]\.secretFile: .* found mode 644; run: chmod 600/,
 	);
 });
 

@@ -109,6 +109,7 @@ const freezeDisk = (ms: number): string =>
 const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'power-cut': (stage, step) => losePower(stage, hostNamed(step.host), step.bmcToo),
 	'power-on': (stage, step) => getPower(stage, hostNamed(step.host)),
+	reboot: (stage, { host }) => agent(stage, host, 'systemctl --no-block reboot'),
 	crash: (stage, { host }) => agent(stage, host, 'echo c > /proc/sysrq-trigger &'),
 	hang: (stage, { host, whole }) => {
 		if (stage.watchdogs.includes(host) && whole !== true)
