@@ -17,8 +17,8 @@ export const takeForTruth = (replica: Replica): void => {
 };
 
 /**
- * That this copy misses writes stood in the two files alone: its own was replaced by an older one, the witness could not
- * be told meanwhile, and on the disk there is no mark, because it had failed when it would have got one.
+ * That this copy misses writes stood in the two files alone: its own was replaced by an older one, the witness could
+ * not be told meanwhile, and on the disk there is no mark, because it had failed when it would have got one.
  */
 const isUntold = ({ witness }: Simulation, { host, vm, flags }: Replica): boolean =>
 	host.fileReplacedMs > 0 &&

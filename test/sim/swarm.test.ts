@@ -120,17 +120,17 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
 
 /**
  * 5595: a disarm waited for the witness when the pair was armed again, both undid each other until the agents ended.
- * 4638: the window of V16 under an agent that stands still. 10616: a host that had just gone on after a hang.
- * 2992: the disk with the newest data was replaced, and the old copy was started. 5380: looks were not as close as
- * asked for, and both hosts reset themselves for ever. 9500: a fence that a restored file knows nothing of. 62928: a VM
- * that was let go by the host that it prefers, whose copy did not count, was taken by nobody.
- * 9002931: while DRBD's tools hung, status promised a failover. 127223: a file from before a disarm was put back.
- * 20071911: a peer was switched off in the moment in which it was heard again. 20097836: armed again while the order
- * to let the watchdog rest was on its way. 20147102: a document of a run of the agent that was over came last. 42009748:
- * that a copy missed writes stood in two files alone, and one was replaced by an older one.
- * 20022457: a VM that was let go waited for the host that it prefers, which had just counted its own copy out.
- * 20032473: a host without its file, beside one whose file was damaged, said nothing of any VM. 31003224: only a host
- * that had just started told. 20018448, 20027363: a late power-off hit a host in the middle of the resync from it.
+ * 4638: the window of V16 under an agent that stands still. 10616: a host that had just gone on after a hang. 2992:
+ * the disk with the newest data was replaced, and the old copy was started. 5380: looks were not as close as asked
+ * for, and both hosts reset themselves for ever. 9500: a fence that a restored file knows nothing of. 62928: a VM
+ * that was let go by the host that it prefers, whose copy did not count, was taken by nobody. 9002931: while DRBD's
+ * tools hung, status promised a failover. 127223: a file from before a disarm was put back. 20071911: a peer was
+ * switched off in the moment in which it was heard again. 20097836: armed again while the order to let the watchdog
+ * rest was on its way. 20147102: a document of a run of the agent that was over came last. 42009748: that a copy
+ * missed writes stood in two files alone, and one was replaced by an older one. 20022457: a VM that was let go waited
+ * for the host that it prefers, which had just counted its own copy out. 20032473: a host without its file, beside
+ * one whose file was damaged, said nothing of any VM. 31003224: only a host that had just started told. 20018448,
+ * 20027363: a late power-off hit a host in the middle of the resync from it.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
@@ -158,12 +158,12 @@ test('fence devices that lie break nothing that does not rest on their word', (t
 /**
  * 3189: as witness 2992. 23876: a host that had stood still promised on what it had read before. 126045: a host that
  * left went by the record from before the stayer saw it leave, and was counted in again. 20022580, 42037421 and
- * 42078382: a frozen copy whose disk had failed was released before it was counted out. 20064923: a copy was counted out
- * by what was seen before its disk was attached again. 20024406 and those from 20044010: both VMs ran until the one
- * whose copy a person gave up was paused. 20055865, 20068380 and 20070918: a host that a person had called dead ended its
- * start of a VM, and wrote nothing. 42042905: beside a new disk somebody promoted by hand, and the old copy was called
- * the good one. 42043830: the newest data was known to a disk that failed and to a file that was replaced. 42030829: a
- * file was taken away while the handler's answer was on its way.
+ * 42078382: a frozen copy whose disk had failed was released before it was counted out. 20064923: a copy was counted
+ * out by what was seen before its disk was attached again. 20024406 and those from 20044010: both VMs ran until the
+ * one whose copy a person gave up was paused. 20055865, 20068380 and 20070918: a host that a person had called dead
+ * ended its start of a VM, and wrote nothing. 42042905: beside a new disk somebody promoted by hand, and the old copy
+ * was called the good one. 42043830: the newest data was known to a disk that failed and to a file that was replaced.
+ * 42030829: a file was taken away while the handler's answer was on its way.
  */
 const wrongPeople: readonly number[] = [
 	3189, 23_876, 126_045, 20_022_580, 20_064_923, 20_024_406, 20_044_010, 20_059_709, 20_062_005,
