@@ -110,16 +110,17 @@ export const isCompared = (observation: ResourceObservation): boolean =>
 			({ disk, peerDisk }) => attached.has(disk) && attached.has(peerDisk),
 		));
 
-/** True when both copies of every volume are current and every write goes to both. */
-export const isEstablishedUpToDate = (observation: ResourceObservation): boolean =>
+/** True when the copies of every volume are connected and nothing is being made equal. */
+export const isEstablished = (observation: ResourceObservation): boolean =>
 	isConnected(observation) &&
 	observation.volumes.length > 0 &&
-	observation.volumes.every(
-		(volume) =>
-			volume.replication === 'Established' &&
-			volume.disk === 'UpToDate' &&
-			volume.peerDisk === 'UpToDate',
-	);
+	observation.volumes.every(({ replication }) => replication === 'Established');
+
+/** True when both copies of every volume are current and every write goes to both. */
+export const isEstablishedUpToDate = (observation: ResourceObservation): boolean =>
+	isEstablished(observation) &&
+	lowestDisk(observation) === 'UpToDate' &&
+	lowestPeerDisk(observation) === 'UpToDate';
 
 /** True while a resync of any volume runs, is about to start or is paused. A verify is not a resync. */
 export const isResyncing = (observation: ResourceObservation): boolean =>

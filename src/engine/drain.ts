@@ -46,11 +46,9 @@ export const drainOf = ({ leaving, drain, persisted, config }: State): Drain | n
 
 const triesOf = (state: State, { vm }: EngineVm): number => state.drain.tries[vm] ?? 0;
 
-/** It has no guest whose memory could be sent, or nothing of it is here: only stopping and starting moves it. */
+/** It has no guest whose memory could be sent, or its live migration does not get through. */
 const onlyCold = (state: State, vm: EngineVm): boolean =>
-	['paused', 'stopped'].includes(presenceOf(state, vm.vm)) ||
-	!selfInSync(state, vm.resource) ||
-	triesOf(state, vm) >= liveTriesMax;
+	['paused', 'stopped'].includes(presenceOf(state, vm.vm)) || triesOf(state, vm) >= liveTriesMax;
 
 /** What would take the VM away now, or why nothing does, as a sentence. */
 const wayOut = (
@@ -74,7 +72,22 @@ const wayOut = (
 	return live === null ? 'migrate' : { blocker: live };
 };
 
-const leftHere = (state: State): readonly EngineVm[] =>
+/** Its disk here has failed: the guest lives on the link alone, and the good copy is on the other host. */
+const hasLostDisk = (state: State, { vm, resource }: EngineVm): boolean =>
+	state.persisted.pair.armed &&
+	!selfInSync(state, resource) &&
+	recordOf(state, resource)?.inSync.includes(state.config.peer) === true &&
+	presenceOf(state, vm) === 'running';
+
+/** Why and how this VM has to go; null when it stays. */
+const dueOf = (state: State, vm: EngineVm): Drain | null => {
+	const host = drainOf(state);
+	if (host !== null) return host;
+	if (state.leaving !== null || !hasLostDisk(state, vm)) return null;
+	return { why: `its disk on ${state.config.self} has failed`, live: true, cold: false };
+};
+
+const ownVms = (state: State): readonly EngineVm[] =>
 	state.config.vms
 		.filter(({ resource }) => recordOf(state, resource)?.owner === state.config.self)
 		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
@@ -90,7 +103,7 @@ export const drainLeft = (state: State, nowMs: number): readonly Left[] => {
 	const drain = drainOf(state);
 	const { idleSinceMs } = state.drain;
 	if (drain === null || idleSinceMs === null || nowMs - idleSinceMs < drainPatienceMs) return [];
-	return leftHere(state).flatMap((vm) => {
+	return ownVms(state).flatMap((vm) => {
 		const way = wayOut(state, drain, vm);
 		return typeof way === 'string' ? [] : [{ vm, blocker: way.blocker }];
 	});
@@ -108,7 +121,7 @@ const endEvacuation = (draft: Draft): void => {
 	const { evacuation, idleSinceMs } = state.drain;
 	if (evacuation === null || idleSinceMs === null) return;
 	const left = drainLeft(state, nowMs);
-	const all = leftHere(state);
+	const all = ownVms(state);
 	if (all.length > 0 && left.length < all.length) return;
 	changeDrain(draft, { evacuation: null });
 	const host = state.config.self;
@@ -117,35 +130,43 @@ const endEvacuation = (draft: Draft): void => {
 		note(draft, 'warn', 'a VM could not be moved away', { vm: vm.vm, reason: blocker });
 };
 
-const takeNext = (draft: Draft, drain: Drain): void => {
+/** The most important VM that has to go and has a way out. */
+const nextOf = (state: State): { readonly vm: EngineVm; readonly drain: Drain } | null => {
+	for (const vm of ownVms(state)) {
+		const drain = dueOf(state, vm);
+		if (drain !== null && typeof wayOut(state, drain, vm) === 'string') return { vm, drain };
+	}
+	return null;
+};
+
+const takeNext = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const { tries, idleSinceMs } = state.drain;
 	const moving = state.config.vms.some(
 		({ resource }) => (recordOf(state, resource)?.journal ?? null) !== null,
 	);
-	const next = moving
-		? undefined
-		: leftHere(state).find((vm) => typeof wayOut(state, drain, vm) === 'string');
-	if (next === undefined) {
+	const next = moving ? null : nextOf(state);
+	if (next === null) {
 		const sinceMs = moving ? null : (idleSinceMs ?? nowMs);
 		changeDrain(draft, { idleSinceMs: sinceMs });
 		if (sinceMs !== null) wakeBy(draft, sinceMs + drainPatienceMs);
 		return;
 	}
-	const live = wayOut(state, drain, next) === 'migrate';
-	if (live) openMigration(draft, next, drain.why);
-	else openHandover(draft, next, drain.why);
-	const tried = triesOf(state, next) + (live ? 1 : 0);
-	changeDrain(draft, { tries: { ...tries, [next.vm]: tried }, idleSinceMs: null });
+	const { vm, drain } = next;
+	const live = wayOut(state, drain, vm) === 'migrate';
+	if (live) openMigration(draft, vm, drain.why);
+	else openHandover(draft, vm, drain.why);
+	const tried = triesOf(state, vm) + (live ? 1 : 0);
+	changeDrain(draft, { tries: { ...tries, [vm.vm]: tried }, idleSinceMs: null });
 };
 
-/** Takes the next VM away from a host that is being emptied. */
+/** Takes the next VM away that has to go: of a host that is being emptied, or one whose disk here has failed. */
 export const drainRule = (draft: Draft): void => {
-	const drain = drainOf(draft.state);
-	if (drain === null) {
+	const { state } = draft;
+	if (drainOf(state) === null && ownVms(state).every((vm) => dueOf(state, vm) === null)) {
 		changeDrain(draft, noDrain);
 		return;
 	}
-	takeNext(draft, drain);
+	takeNext(draft);
 	endEvacuation(draft);
 };

@@ -17,10 +17,17 @@ import { together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { State } from '#src/engine/state.ts';
-import { isConnected, isEstablishedUpToDate, isFrozen } from '#src/drbd/role.ts';
+import {
+	isConnected,
+	isEstablished,
+	isEstablishedUpToDate,
+	isFrozen,
+	lowestDisk,
+	lowestPeerDisk,
+} from '#src/drbd/role.ts';
 import { goneMs, heldBackMs, migrationStep, prepareMs, sendMs } from '#src/migrate/saga.ts';
 import type { MigrationAct, MigrationSide, MigrationView } from '#src/migrate/saga.ts';
-import type { Outcome, ResourceName, VmName } from '#src/ports.ts';
+import type { HostName, Outcome, ResourceName, VmName } from '#src/ports.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
 
 /** Live migration on this host (docs/protocol.md, section 9): shows the saga what is seen, and does what it says. */
@@ -91,6 +98,21 @@ const contactOf = ({ state, nowMs }: Draft, resource: ResourceName): MigrationVi
 	return ['online', 'suspect', 'unknown'].includes(status) ? 'unsettled' : 'lost';
 };
 
+/**
+ * Every write goes to the copy on that host, and it is current: both copies are, or the other disk has failed and its
+ * host reads and writes through the network.
+ */
+const replicatesTo = (state: State, resource: ResourceName, host: HostName): boolean => {
+	const observed = observedOf(state, resource);
+	const inSync = recordOf(state, resource)?.inSync ?? [];
+	if (observed === undefined) return false;
+	if (isEstablishedUpToDate(observed)) return true;
+	const disk = host === state.config.self ? lowestDisk(observed) : lowestPeerDisk(observed);
+	return (
+		inSync.length === 1 && inSync[0] === host && disk === 'UpToDate' && isEstablished(observed)
+	);
+};
+
 const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
 	const { state, nowMs } = draft;
 	const { resource } = vm;
@@ -106,8 +128,9 @@ const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
 		contact: contactOf(draft, resource),
 		own: migrationSide(state, vm),
 		peer: peerSide(state, resource),
-		replicates: observed !== undefined && isEstablishedUpToDate(observed),
+		replicates: migration !== null && replicatesTo(state, resource, migration.to),
 		frozen: observed !== undefined && isFrozen(observed) && !isConnected(observed),
+		inSync: selfInSync(state, resource),
 		targetInSync: migration !== null && record?.inSync.includes(migration.to) === true,
 		sent: sentMs !== null && state.vms !== null && state.vms.atMs > sentMs,
 		goneForMs: goneSinceMs === null ? 0 : nowMs - goneSinceMs,
@@ -200,7 +223,7 @@ export const migrationBlocker = (state: State, vm: EngineVm): string | null => {
 	if (other !== undefined) return `${other.vm} is being live-migrated, and one goes at a time`;
 	const presence = presenceOf(state, vm.vm);
 	if (presence !== 'running') return `its domain is ${presence}`;
-	if (!selfInSync(state, vm.resource)) return 'its own copy is not current: move it instead';
+	if (!replicatesTo(state, vm.resource, state.config.peer)) return 'replication is not complete';
 	const { twin, underWay } = migrationSide(state, vm);
 	const there = peerSide(state, vm.resource);
 	if (twin !== null || underWay || there.twin !== null || there.underWay)
@@ -254,11 +277,15 @@ const wakeForTimes = (draft: Draft, vm: EngineVm): void => {
 	wakeBy(draft, goneSinceMs + goneMs);
 };
 
-/** No write is in flight and the whole copy waits over there, paused: the owner changes, the old one first (V8). */
+/** The whole copy waits there and no write is in flight, or only that host can start it: the old owner first (V8). */
 const give = (draft: Draft, { vm, resource }: EngineVm): void => {
 	const { self, peer } = draft.state.config;
 	if (busy(draft.state, resource, crossing.resource)) return;
-	writeRecord(draft, resource, { owner: peer }, `sent to ${peer} and demoted on ${self}`);
+	const whole = migrationOf(draft.state, resource)?.phase === 'forth';
+	const why = whole
+		? `sent to ${peer} and demoted on ${self}`
+		: `the copy on ${self} is not current: released to ${peer}`;
+	writeRecord(draft, resource, { owner: peer }, why);
 	note(draft, 'info', 'live migration: the other host owns the VM', { vm, owner: peer });
 };
 

@@ -30,10 +30,12 @@ export interface MigrationView {
 	readonly contact: 'together' | 'unsettled' | 'lost';
 	readonly own: MigrationSide;
 	readonly peer: MigrationSide;
-	/** Both copies are current and replicate. */
+	/** The target's copy is current and gets every write; so is the source's, unless its disk has failed. */
 	readonly replicates: boolean;
 	/** DRBD holds back this host's writes: a domain with its disk open can't go before its release (V15). */
 	readonly frozen: boolean;
+	/** The copy of this host counts. */
+	readonly inSync: boolean;
 	/** The target's copy counts. */
 	readonly targetInSync: boolean;
 	/** xl has ended its sending in this run of the agent. */
@@ -153,14 +155,20 @@ const gone = (view: MigrationView): MigrationStep => {
 };
 
 /** The source, when the VM stays: once nothing of it can go on, what is left is taken away on both hosts. */
-const stay = ({ own, peer, contact }: MigrationView): MigrationStep => {
+const stay = (view: MigrationView): MigrationStep => {
+	const { own, peer, contact } = view;
 	if (own.underWay) return act('cut-migration');
 	if (own.twin !== null) return act('destroy-twin');
 	// Suspended by an xl that is gone: Xen 4.17 has no way to resume it.
 	if (own.presence === 'stopped') return act('destroy-vm');
 	if (contact === 'lost') return { do: 'close' };
 	if (contact === 'unsettled') return wait('the other host');
-	const clear = peer.presence === 'absent' && peer.twin === null && !peer.underWay;
+	const nothingWhole = peer.presence === 'absent' && !peer.underWay;
+	// Its disk had failed, and its guest is gone: only the other host can run it, from the start. Never from a whole copy
+	// there, for the guest may have run here since; half a one goes when DRBD lets that host's writes go on.
+	if (nothingWhole && !view.inSync && view.targetInSync && own.presence === 'absent')
+		return own.role === 'Primary' && !view.frozen ? act('demote') : { do: 'give' };
+	const clear = nothingWhole && peer.twin === null;
 	if (!clear || peer.role === 'Primary') return wait('the other host');
 	return own.twoPrimaries === false ? { do: 'close' } : act('forbid-two-primaries');
 };

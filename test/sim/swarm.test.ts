@@ -47,6 +47,12 @@ test('faults that are made to meet break no promise', (t) => {
 	}
 });
 
+/** The disk under a VM failed, its host died while it went live to the other one, and that one was left frozen. */
+test('seeds of failed disks that once broke a promise keep it', (t) => {
+	for (const seed of [61_001_352, 61_003_023, 62_000_453, 62_003_736])
+		t.deepEqual(runSeed(seed).violations, [], `vmpair simulate --seeds 1 --seed ${seed} --trace`);
+});
+
 test('faults in the middle of live migrations break no promise', (t) => {
 	for (let seed = 1; seed <= 60; seed += 1) {
 		const { violations } = runSeed(seed, { swarmClass: 'migration' });
