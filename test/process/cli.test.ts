@@ -64,6 +64,50 @@ test('what is refused for safety has code 2 and says why', async (t) => {
 	promisesHold(t, stage);
 });
 
+test('a host in standby is given nothing, and says so', async (t) => {
+	const stage = await setStage(t);
+	t.is((await vmpair(stage, 'south', 'standby', 'on')).exitCode, 64);
+	for (const vm of ['ui', 'ce']) {
+		const away = await vmpair(stage, 'south', 'move', vm);
+		t.is(away.exitCode, 0, away.stdout + away.stderr);
+	}
+	const on = await vmpair(stage, 'south', 'standby', 'on', '--reason', 'a new fan');
+	t.is(on.exitCode, 0, on.stdout + on.stderr);
+	t.regex(on.stdout, /south is in standby: nothing runs here/);
+	const { stdout } = await vmpair(stage, 'north', 'status');
+	t.regex(stdout, /south +online.*in standby: takes no VMs/);
+	t.regex(stdout, /^DEGRADED.*\n +ldap: south is in standby: it takes nothing over/);
+	const moved = await vmpair(stage, 'north', 'move', 'batch');
+	t.is(moved.exitCode, 2);
+	t.regex(moved.stderr, /south is in standby: it takes no VMs/);
+	const dry = await vmpair(stage, 'north', 'evacuate', 'north', '--dry-run');
+	t.is(dry.exitCode, 0);
+	t.regex(dry.stdout, /batch: can't go live \(south is in standby/);
+	const refused = await vmpair(stage, 'south', 'evacuate', 'north', '--json');
+	t.is(refused.exitCode, 2, refused.stdout);
+	t.regex(refused.stdout, /north can't be emptied: south is in standby/);
+	t.is((await vmpair(stage, 'north', 'standby', 'on', '--reason', 'x')).exitCode, 2);
+	t.is((await vmpair(stage, 'south', 'standby', 'off')).exitCode, 0);
+	await allProtected(stage);
+	promisesHold(t, stage);
+});
+
+test('a host that leaves with its VMs stopped starts them when it is back', async (t) => {
+	const stage = await setStage(t);
+	stage.host('north').restartMs = null;
+	const left = await vmpair(stage, 'north', 'leave', '--stop');
+	t.is(left.exitCode, 0, left.stdout + left.stderr);
+	t.regex(places(stage), /batch@ /);
+	await until('the other host says so', async () => {
+		const { stdout } = await vmpair(stage, 'south', 'status', '--json');
+		return stdout.includes('away on purpose');
+	});
+	stage.startAgent('north');
+	await until('they run again', () => places(stage).includes('batch@north'));
+	await allProtected(stage);
+	promisesHold(t, stage);
+});
+
 test('disarm and arm hold for both hosts', async (t) => {
 	const stage = await setStage(t);
 	t.is((await vmpair(stage, 'north', 'disarm', '--reason', 'switch firmware')).exitCode, 0);
