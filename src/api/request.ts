@@ -9,6 +9,7 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({ verb: z.literal('stop'), vm: name, by }),
 	z.strictObject({ verb: z.literal('move'), vm: name, to: name.nullable(), by }),
 	z.strictObject({ verb: z.literal('migrate'), vm: name, to: name.nullable(), by }),
+	z.strictObject({ verb: z.literal('cancel-migration'), vm: name, by }),
 	z.strictObject({ verb: z.literal('takeover'), confirmDead: name, by }),
 	z.strictObject({ verb: z.literal('arm'), by, reason: z.string().max(1024) }),
 	z.strictObject({ verb: z.literal('disarm'), by, reason: z.string().min(1).max(1024) }),

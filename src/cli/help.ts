@@ -45,11 +45,13 @@ export const topics: Readonly<Record<string, Topic>> = {
 		],
 	},
 	migrate: {
-		synopsis: 'migrate VM [--to HOST]',
+		synopsis: 'migrate VM [--to HOST] [--dry-run | --cancel]',
 		summary: 'move a running VM to the other host without a stop (live migration)',
 		details: [
 			'Tells every step. One that cannot be finished turns back: the VM stays where it is.',
 			'--to HOST    where it shall be, so that a second try moves nothing back',
+			'--dry-run    only say whether it would go and what stands in the way',
+			'--cancel     have one that is on its way stay, as long as its guest is still here',
 			...acting,
 		],
 	},

@@ -46,7 +46,13 @@ export const migrationOf = (state: State, resource: ResourceName): Migration | n
 	return journal?.kind === 'migration' ? journal : null;
 };
 
-const nothing: MigrationMemory = { receivingUntilMs: null, sentMs: null, goneSinceMs: null };
+const nothing: MigrationMemory = {
+	receivingUntilMs: null,
+	sentMs: null,
+	goneSinceMs: null,
+	cancelledBy: null,
+	waitsFor: '',
+};
 
 const memoryOf = (state: State, vm: VmName): MigrationMemory => state.migrations[vm] ?? nothing;
 
@@ -120,7 +126,7 @@ const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
 	const record = recordOf(state, resource);
 	const migration = migrationOf(state, resource);
 	const observed = observedOf(state, resource);
-	const { sentMs, goneSinceMs } = memoryOf(state, vm.vm);
+	const { sentMs, goneSinceMs, cancelledBy } = memoryOf(state, vm.vm);
 	return {
 		phase: migration?.phase ?? null,
 		side: migration?.to === self ? 'target' : 'source',
@@ -133,6 +139,7 @@ const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
 		inSync: selfInSync(state, resource),
 		targetInSync: migration !== null && record?.inSync.includes(migration.to) === true,
 		sent: sentMs !== null && state.vms !== null && state.vms.atMs > sentMs,
+		cancelled: cancelledBy !== null,
 		goneForMs: goneSinceMs === null ? 0 : nowMs - goneSinceMs,
 		ageMs: nowMs - (vmStateOf(state, vm.vm).journalSinceMs ?? nowMs),
 		memoryMib: vm.memoryMib,
@@ -231,6 +238,19 @@ export const migrationBlocker = (state: State, vm: EngineVm): string | null => {
 	return there.presence === 'absent' ? null : `a domain of it is on ${state.config.peer}`;
 };
 
+/**
+ * Has an open migration turn back as long as its guest is here. It ends the transport, never xl: what is whole over
+ * there by then goes on there. False when it is too late.
+ */
+export const cancelMigration = (draft: Draft, { vm, resource }: EngineVm, by: string): boolean => {
+	const { state } = draft;
+	if (migrationOf(state, resource)?.phase !== 'forth' || presenceOf(state, vm) !== 'running')
+		return false;
+	remember(draft, vm, { cancelledBy: by });
+	note(draft, 'info', 'live migration is cancelled', { vm, by });
+	return true;
+};
+
 /** Opens the journal of a live migration to the peer; the rest follows from it on both hosts. */
 export const openMigration = (draft: Draft, vm: EngineVm, why: string): void => {
 	const { self, peer } = draft.state.config;
@@ -254,6 +274,8 @@ export const migrationRule = (draft: Draft): void => {
 		else if (step.do === 'close') close(draft, vm);
 		else if (step.do === 'give') give(draft, vm);
 		else wakeForTimes(draft, vm);
+		if (migrationOf(draft.state, vm.resource) !== null)
+			remember(draft, vm.vm, { waitsFor: step.do === 'wait' ? step.for : '' });
 	}
 };
 

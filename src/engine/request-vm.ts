@@ -2,12 +2,20 @@ import type { Reply, Request } from '#src/api/request.ts';
 import { changeVmState, type Draft, presenceOf, recordOf, writeRecord } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
-import { migrationBlocker, openMigration } from '#src/engine/migration.ts';
+import {
+	cancelMigration,
+	migrationBlocker,
+	migrationOf,
+	openMigration,
+} from '#src/engine/migration.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 
 /** What people ask of one VM, carried out by its owner. */
 
-export type VmRequest = Extract<Request, { verb: 'start' | 'stop' | 'move' | 'migrate' }>;
+export type VmRequest = Extract<
+	Request,
+	{ verb: 'start' | 'stop' | 'move' | 'migrate' | 'cancel-migration' }
+>;
 
 const moving = (draft: Draft, vm: EngineVm): Reply | null => {
 	const journal = recordOf(draft.state, vm.resource)?.journal ?? null;
@@ -66,6 +74,16 @@ const moveVm = (
 	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}`);
 };
 
+const cancel = (draft: Draft, vm: EngineVm, by: string): Reply => {
+	const migration = migrationOf(draft.state, vm.resource);
+	if (migration === null)
+		return refused('no-migration', `${vm.vm} is not being live-migrated`, 'vmpair status');
+	if (migration.phase === 'back') return accepted(`${vm.vm} stays on ${migration.from} already`);
+	return cancelMigration(draft, vm, by)
+		? accepted(`${vm.vm} stays on ${migration.from}: what has gone over is taken back`)
+		: refused('migration-too-late', `the guest of ${vm.vm} has left already`, 'vmpair status -w');
+};
+
 /** Carries a VM request out on its owner. */
 export const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply => {
 	switch (request.verb) {
@@ -76,5 +94,7 @@ export const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply =
 		case 'move':
 		case 'migrate':
 			return moveVm(draft, vm, request);
+		case 'cancel-migration':
+			return cancel(draft, vm, request.by);
 	}
 };

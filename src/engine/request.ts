@@ -297,6 +297,7 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 		case 'stop':
 		case 'move':
 		case 'migrate':
+		case 'cancel-migration':
 			return vmRequest(draft, pending, request);
 		case 'takeover':
 			return takeover(draft, request.confirmDead, request.by);

@@ -8,4 +8,8 @@ export interface MigrationMemory {
 	readonly sentMs: MonotonicMs | null;
 	/** Since when the VM's own domain is not here any more and xl is not under way. */
 	readonly goneSinceMs: MonotonicMs | null;
+	/** Who wants it to turn back; null: nobody. */
+	readonly cancelledBy: string | null;
+	/** What the next step waits for, for people; empty while one is taken. */
+	readonly waitsFor: string;
 }

@@ -180,7 +180,10 @@ const movingWords = (journal: NonNullable<ResourceRecord['journal']>): string =>
 const activityOf = (state: State, vm: EngineVm): string => {
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
-	if (record?.journal !== null && record !== undefined) return movingWords(record.journal);
+	if (record?.journal !== null && record !== undefined) {
+		const waitsFor = state.migrations[vm.vm]?.waitsFor ?? '';
+		return `${movingWords(record.journal)}${waitsFor === '' ? '' : `; it waits for ${waitsFor}`}`;
+	}
 	if (busy(state, vm.resource, ['promote'])) return `its disk is being promoted on ${self}`;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return `being started on ${self}`;
 	if (vmStateOf(state, vm.vm).shutdownAskedMs !== null) return `shutting down on ${self}`;

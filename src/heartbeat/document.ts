@@ -90,7 +90,7 @@ const resolveOrderSchema = z.strictObject({
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
 const forwardedRequestSchema = z.strictObject({
 	id,
-	verb: z.enum(['start', 'stop', 'move', 'migrate', 'evacuate']),
+	verb: z.enum(['start', 'stop', 'move', 'migrate', 'cancel-migration', 'evacuate']),
 	/** Null: it is about the host. */
 	vm: name.nullable(),
 	/** Of `move` and `migrate`. */

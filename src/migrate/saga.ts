@@ -40,6 +40,8 @@ export interface MigrationView {
 	readonly targetInSync: boolean;
 	/** xl has ended its sending in this run of the agent. */
 	readonly sent: boolean;
+	/** A person wants the VM to stay. */
+	readonly cancelled: boolean;
 	/** Since xl is not under way here and the VM's domain is not here any more, ms. */
 	readonly goneForMs: number;
 	/** Since the journal was first seen by this run, ms. */
@@ -116,9 +118,10 @@ const send = (view: MigrationView): MigrationStep => {
 	// Before the first look at DRBD nothing is known to have changed.
 	if (own.role === null) return wait('DRBD');
 	if (own.underWay) {
-		if (contact === 'lost' || !replicates || ageMs > prepareMs + sendMs(view.memoryMib))
-			return act('cut-migration');
-		return wait('xl');
+		const late = ageMs > prepareMs + sendMs(view.memoryMib);
+		// What is whole by then goes on over there all the same: the looks that follow say where the guest is.
+		if (contact === 'lost' || !replicates || late || view.cancelled) return act('cut-migration');
+		return wait('the memory of the guest to go over');
 	}
 	if (contact === 'lost') return turnBack('the other host is not in contact any more');
 	if (contact === 'unsettled') return wait('the other host');
@@ -126,6 +129,7 @@ const send = (view: MigrationView): MigrationStep => {
 	if (own.presence === 'dying') return wait('its devices');
 	// Its own domain is still here: xl has not begun, or has given up and lets the guest go on.
 	if (view.sent) return turnBack('xl has ended and the guest is still here');
+	if (view.cancelled) return turnBack('somebody wants it to stay');
 	if (own.presence !== 'running') return turnBack(`its domain is ${own.presence}`);
 	if (peer.twin !== null || !['absent', 'unknown'].includes(peer.presence))
 		return turnBack('a domain of it is on the other host');

@@ -247,6 +247,8 @@ const requestOf = (step: HostStep): Request | null => {
 			return { verb: 'move', vm: step.vm, to: step.to, by };
 		case 'migrate':
 			return { verb: 'migrate', vm: step.vm, to: step.to, by };
+		case 'cancel-migration':
+			return { verb: 'cancel-migration', vm: step.vm, by };
 		case 'takeover':
 			return { verb: 'takeover', confirmDead: step.confirmDead, by };
 		case 'arm':

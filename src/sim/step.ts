@@ -205,6 +205,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('stop', onVm),
 	action('move', { ...onVm, to: nameSchema.nullable().default(null) }),
 	action('migrate', { ...onVm, to: nameSchema.nullable().default(null) }),
+	action('cancel-migration', onVm),
 	action('xl-killed', host),
 	action('stream-hangs', {
 		for: durationSchema,

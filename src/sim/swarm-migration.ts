@@ -197,6 +197,11 @@ export const migrationFaults = (random: Prng, world: WorldInput): Timed[] => {
 	const askedMs = between(random, 8000, 12_000);
 	const timed = chance(random, 0.3) ? empty(random, askedMs) : [ask(random, world, askedMs)];
 	if (chance(random, 0.4)) timed.push(ask(random, world, askedMs + below(random, 40_000)));
+	if (chance(random, 0.15)) {
+		const atMs = askedMs + below(random, spanMs);
+		const host = pick(random, swarmHosts);
+		timed.push(at(atMs, { do: 'cancel-migration', host, vm: someVm(random, world) }));
+	}
 	// The short moments last longer, so that something happens in them.
 	if (chance(random, 0.5)) timed.push(at(0, { do: 'stream-hangs', ...slowStage(random) }));
 	const amount = chance(random, 0.1) ? 0 : between(random, 1, 2);

@@ -165,6 +165,7 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	move: (stage, step) => ask(stage, step, `move ${step.vm}`),
 	// The steps that follow happen meanwhile.
 	migrate: (stage, step) => ask(stage, step, `migrate ${step.vm} --no-wait`, 'accepted'),
+	'cancel-migration': (stage, step) => ask(stage, step, `migrate ${step.vm} --cancel`),
 	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),
 	arm: (stage, step) => ask(stage, step, 'arm'),
 	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),
