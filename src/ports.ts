@@ -126,6 +126,8 @@ export interface MigrationObservation {
 	readonly twin: Twin | null;
 	/** xl still sends or receives it here. */
 	readonly underWay: boolean;
+	/** Bytes that xl has sent from here; left out where nothing says so. */
+	readonly sentBytes?: number;
 }
 
 export interface HypervisorObservation {

@@ -6,6 +6,8 @@ import { VmpairError } from '#src/std/error.ts';
 
 /** The target was ready before xl was started here; this is for a slow processor. */
 const reachMs = 10_000;
+/** How often it says how much has gone over, ms. */
+const tellMs = 2000;
 
 /**
  * `vmpair migrate-send --vm VM -- ...`: the transport that `xl migrate` starts in the place of ssh. xl appends the host
@@ -34,7 +36,9 @@ export const send = async (argv: string[], _around: Surroundings): Promise<numbe
 			},
 			Number(values.limit) * 1000,
 		);
+		const telling = setInterval(() => say('connected', socket.bytesWritten), tellMs);
 		const whole = await carry(socket, process.stdin, process.stdout).received;
+		clearInterval(telling);
 		clearTimeout(limit);
 		socket.destroy();
 		if (whole) return exit.done;

@@ -11,7 +11,7 @@ import { VmpairError } from '#src/std/error.ts';
 export interface Start {
 	readonly route: Route;
 	/** Says what this process does, for the agent. */
-	readonly say: (state: Transport['state']) => void;
+	readonly say: (state: Transport['state'], bytes?: number) => void;
 	/** Takes that back. */
 	readonly silence: () => void;
 }
@@ -44,8 +44,8 @@ export const transportOf = async (end: End, configFile: string, vm: string): Pro
 			peerFingerprint256: there.certificate,
 			header: { pairId: config.pairId, vm },
 		},
-		say: (state) => {
-			const text: Transport = { pid: process.pid, state };
+		say: (state, bytes = 0) => {
+			const text: Transport = { pid: process.pid, state, bytes };
 			// Whoever reads it sees one state or the other, never half of one.
 			writeFileSync(`${file}.new`, `${JSON.stringify(text)}\n`, { mode: 0o600 });
 			renameSync(`${file}.new`, file);

@@ -177,12 +177,27 @@ const movingWords = (journal: NonNullable<ResourceRecord['journal']>): string =>
 		: `its live migration to ${to} turned back`;
 };
 
-const activityOf = (state: State, vm: EngineVm): string => {
+/** How much of the guest's memory has gone over, and how fast; pages that it changes meanwhile go again. */
+const sentWords = (state: State, { vm, memoryMib }: EngineVm, nowMs: number): string => {
+	const sentBytes = state.twins[vm]?.sentBytes;
+	const sending = state.inFlight.find(
+		({ action }) => action.type === 'send-vm' && action.vm === vm,
+	);
+	if (sentBytes === undefined || sending === undefined) return '';
+	const mib = sentBytes / 1_048_576;
+	const rate = (mib * 1000) / Math.max(1, nowMs - sending.sinceMs);
+	const left =
+		mib < memoryMib ? `, about ${Math.ceil((memoryMib - mib) / rate)} s for the rest` : '';
+	return ` (${Math.round(mib)} of ${memoryMib} MiB sent, ${rate.toFixed(0)} MiB/s${rate > 0 ? left : ''})`;
+};
+
+const activityOf = (state: State, vm: EngineVm, nowMs: number): string => {
 	const { self } = state.config;
 	const record = recordOf(state, vm.resource);
 	if (record?.journal !== null && record !== undefined) {
 		const waitsFor = state.migrations[vm.vm]?.waitsFor ?? '';
-		return `${movingWords(record.journal)}${waitsFor === '' ? '' : `; it waits for ${waitsFor}`}`;
+		const waits = waitsFor === '' ? '' : `; it waits for ${waitsFor}`;
+		return `${movingWords(record.journal)}${waits}${sentWords(state, vm, nowMs)}`;
 	}
 	if (busy(state, vm.resource, ['promote'])) return `its disk is being promoted on ${self}`;
 	if (busy(state, vm.vm, ['create-vm', 'unpause-vm'])) return `being started on ${self}`;
@@ -242,7 +257,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		sights: [ownSight(state, vm, nowMs), peerSight(state, vm, nowMs)],
 		inSync: [...(record?.inSync ?? [])],
 		generation: record?.generation ?? 0,
-		activity: activityOf(state, vm),
+		activity: activityOf(state, vm, nowMs),
 		resync: resyncOf(state, vm),
 		apart: apartView(state, vm),
 		migration: migrationView(state, vm),

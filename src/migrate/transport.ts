@@ -18,6 +18,8 @@ export type End = 'send' | 'receive';
 const transportSchema = z.strictObject({
 	pid: z.int().min(2),
 	state: z.enum(['waiting', 'connected', 'cut']),
+	/** What it has carried to the other host so far; told every few seconds. */
+	bytes: z.int().min(0).default(0),
 });
 
 export type Transport = z.output<typeof transportSchema>;

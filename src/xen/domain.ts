@@ -188,13 +188,16 @@ export const hasRest = (vm: VmName, seen: Seen): boolean =>
 export const migrationsOf = (
 	vms: readonly { readonly vm: VmName }[],
 	seen: Seen,
-	underWay: ReadonlySet<VmName>,
+	underWay: ReadonlyMap<VmName, number | null>,
 ): readonly MigrationObservation[] | undefined => {
 	const found = vms.flatMap(({ vm }): MigrationObservation[] => {
 		const twins = twinsOf(vm, seen).map((domain) => twinOf(vm, domain));
 		// A host can have both, of two migrations; the one that is received is the newer one.
 		const twin = twins.find((each) => each === 'incoming') ?? twins[0] ?? null;
-		return twin === null && !underWay.has(vm) ? [] : [{ vm, twin, underWay: underWay.has(vm) }];
+		if (twin === null && !underWay.has(vm)) return [];
+		const sentBytes = underWay.get(vm) ?? null;
+		const sent = sentBytes === null ? {} : { sentBytes };
+		return [{ vm, twin, underWay: underWay.has(vm), ...sent }];
 	});
 	return found.length === 0 ? undefined : found;
 };

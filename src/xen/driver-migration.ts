@@ -47,20 +47,21 @@ export class MigrationUnits implements Migrations {
 	}
 
 	/** A receiver whose state cannot be read counts. */
-	async underWay(twinSeen: boolean): Promise<ReadonlySet<VmName> | null> {
-		if (!this.#any && !twinSeen) return new Set();
+	async underWay(twinSeen: boolean): Promise<ReadonlyMap<VmName, number | null> | null> {
+		if (!this.#any && !twinSeen) return new Map();
 		const calls = this.#calls;
 		const units = await this.#list();
 		if (units === null) return null;
 		// A call that began in the meantime may have started what this list does not show.
 		if (units.length === 0 && calls === this.#calls && this.#running === 0) this.#any = false;
 		const carrying = await Promise.all(
-			units.map(async ({ end, vm }) => {
-				const transport = end === 'receive' ? await this.#transport(end, vm) : null;
-				return transport?.state === 'waiting' ? [] : [vm];
+			units.map(async ({ end, vm }): Promise<readonly [VmName, number | null][]> => {
+				const transport = await this.#transport(end, vm);
+				if (end === 'send') return [[vm, transport?.bytes ?? null]];
+				return transport?.state === 'waiting' ? [] : [[vm, null]];
 			}),
 		);
-		return new Set(carrying.flat());
+		return new Map(carrying.flat());
 	}
 
 	/** While a call runs, and afterwards until nothing is left, systemd is asked. */

@@ -15,11 +15,11 @@ export interface Units {
 /** The two ends of live migrations on this host. */
 export interface Migrations {
 	/**
-	 * VMs that xl sends or receives now; null when systemd does not say. It is asked at the start of a run until
-	 * nothing is left, while this run has a migration, and when a twin is seen. A receiver to whom nobody has come
-	 * does not count.
+	 * VMs that xl sends or receives now, with the bytes that were sent from here (null where nothing says so); null
+	 * when systemd does not say. It is asked at the start of a run until nothing is left, while this run has a
+	 * migration, and when a twin is seen. A receiver to whom nobody has come does not count.
 	 */
-	underWay(twinSeen: boolean): Promise<ReadonlySet<VmName> | null>;
+	underWay(twinSeen: boolean): Promise<ReadonlyMap<VmName, number | null> | null>;
 	/** As in `Hypervisor`. */
 	receive(vm: VmName, limitMs: number): Promise<Outcome>;
 	send(vm: VmName, limitMs: number): Promise<Outcome>;

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { execa } from 'execa';
 import type { HypervisorObservation } from '#src/ports.ts';
 import {
 	migrationFailure,
@@ -191,6 +193,20 @@ test('a copy that was received is the VM once it has its name, and has never run
 	t.is(migrations(received), undefined);
 	t.deepEqual(await driver.destroyTwin('ldap'), { result: 'succeeded', value: null });
 	t.false((await host.calls()).some((call) => call.startsWith('xl destroy')));
+});
+
+test('how much has been sent is told while it is', async (t) => {
+	const host = await fakeXen(t);
+	await transportOn(host);
+	const driver = host.driver();
+	await execa(join(host.folder, 'vmpair'), ['migrate-send', '--vm', 'ldap']);
+	const file = join(host.folder, 'migrate-send-ldap.json');
+	while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
+	const pid = /\d+/.exec(await readFile(file, 'utf8'))?.[0];
+	await host.write('migrate-send-ldap.json', `{"pid":${pid},"state":"connected","bytes":4096}`);
+	await host.write('creates', unit('send'));
+	const seen = await observed(t, driver, (each) => migrations(each) !== undefined);
+	t.deepEqual(migrations(seen), [{ vm: 'ldap', twin: null, underWay: true, sentBytes: 4096 }]);
 });
 
 test('systemd is asked for migrations at the start of a run only', async (t) => {
