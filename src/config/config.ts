@@ -74,6 +74,8 @@ export interface VmConfig {
 	readonly shutdownMs: number;
 	readonly restartsMax: number;
 	readonly restartWindowMs: number;
+	/** Why it can only be stopped and started over there, from its own configuration; null: nothing says so. */
+	readonly liveBlocker: string | null;
 }
 
 interface WebhookConfig {
@@ -213,6 +215,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			shutdownMs: each.shutdown,
 			restartsMax: each.restarts.atMost,
 			restartWindowMs: each.restarts.within,
+			liveBlocker: null,
 		})),
 		webhooks: file.alerts.webhooks.map(({ name, url, secretFile, minimum, limit }) => ({
 			name,

@@ -6,7 +6,7 @@ import { configChange } from '#src/config/change.ts';
 import type { ConfigChange } from '#src/config/change.ts';
 import { hostConfig, readConfig } from '#src/config/config.ts';
 import type { Config, VmConfig } from '#src/config/config.ts';
-import { guestMemoryMib } from '#src/config/guest-memory.ts';
+import { guestMemoryMib, liveBlocker } from '#src/config/guest.ts';
 import { pathText, problemText } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import type { Path, Source } from '#src/config/source.ts';
@@ -160,7 +160,7 @@ const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
 	const read = await tryRead({ path, file: vm.configFile, remedy });
 	if ('message' in read) return read;
 	const memoryMib = vm.memoryMib ?? guestMemoryMib(read.text);
-	if (memoryMib !== null) return { ...vm, memoryMib };
+	if (memoryMib !== null) return { ...vm, memoryMib, liveBlocker: liveBlocker(read.text) };
 	const message = `expected "memory = MIB" in ${vm.configFile}, found none; add it there or set vms.${vm.vm}.memory here`;
 	return { path, message };
 };

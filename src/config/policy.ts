@@ -76,6 +76,7 @@ export const engineConfig = (
 			shutdownMs: each.shutdownMs,
 			restartsMax: each.restartsMax,
 			restartWindowMs: each.restartWindowMs,
+			liveBlocker: each.liveBlocker,
 		})),
 		reservedMemoryMib: config.reservedMemoryMib,
 		startsAtOnce: config.startsAtOnce,

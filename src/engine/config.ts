@@ -31,6 +31,8 @@ export interface EngineVm {
 	/** Crash and start-failure budget: at most `restartsMax` starts in `restartWindowMs`. */
 	readonly restartsMax: number;
 	readonly restartWindowMs: number;
+	/** Why it can never go live to the other host; null when nothing is known to forbid it. */
+	readonly liveBlocker: string | null;
 }
 
 interface EngineLink {

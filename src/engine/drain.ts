@@ -48,7 +48,9 @@ const triesOf = (state: State, { vm }: EngineVm): number => state.drain.tries[vm
 
 /** It has no guest whose memory could be sent, or its live migration does not get through. */
 const onlyCold = (state: State, vm: EngineVm): boolean =>
-	['paused', 'stopped'].includes(presenceOf(state, vm.vm)) || triesOf(state, vm) >= liveTriesMax;
+	vm.liveBlocker !== null ||
+	['paused', 'stopped'].includes(presenceOf(state, vm.vm)) ||
+	triesOf(state, vm) >= liveTriesMax;
 
 /** What would take the VM away now, or why nothing does, as a sentence. */
 const wayOut = (

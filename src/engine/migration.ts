@@ -224,7 +224,7 @@ const close = (draft: Draft, { vm, resource }: EngineVm): void => {
 
 /** Why the VM can't be live-migrated to the peer now, as a sentence; null when it can. Asked on the owner. */
 export const migrationBlocker = (state: State, vm: EngineVm): string | null => {
-	const blocker = handoverBlocker(state, vm);
+	const blocker = vm.liveBlocker ?? handoverBlocker(state, vm);
 	if (blocker !== null) return blocker;
 	const other = state.config.vms.find((each) => migrationOf(state, each.resource) !== null);
 	if (other !== undefined) return `${other.vm} is being live-migrated, and one goes at a time`;

@@ -64,7 +64,7 @@ const moveVm = (
 		return refused(
 			live ? 'migration-blocked' : 'handover-blocked',
 			`${vm.vm} can't be ${live ? 'live-migrated' : 'moved'}: ${blocker}`,
-			'vmpair status',
+			live && vm.liveBlocker !== null ? `vmpair move ${vm.vm}` : 'vmpair status',
 		);
 	if (live) {
 		openMigration(draft, vm, `migrated by ${by}`);

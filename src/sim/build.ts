@@ -110,6 +110,7 @@ const engineVm = (vm: ScenarioVm): EngineVm => ({
 	shutdownMs: vm.shutdown,
 	restartsMax: vm.restartsMax,
 	restartWindowMs: vm.restartWindow,
+	liveBlocker: null,
 });
 
 const defaultDevices: readonly ScenarioDevice[] = [

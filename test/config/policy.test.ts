@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { configChange } from '#src/config/change.ts';
-import { guestMemoryMib } from '#src/config/guest-memory.ts';
+import { guestMemoryMib, liveBlocker } from '#src/config/guest.ts';
 import { digestText, engineConfig } from '#src/config/policy.ts';
 import { timingTable } from '#src/config/timing.ts';
 import { timingText } from '#src/config/timing-text.ts';
@@ -143,3 +143,12 @@ for (const [text, memoryMib] of memories)
 	test(`a VM with ${JSON.stringify(text)} has ${memoryMib ?? 'unknown'} MiB`, (t) => {
 		t.is(guestMemoryMib(text), memoryMib);
 	});
+
+test('a guest with a device of its host, or one that says so, never goes live', (t) => {
+	t.is(liveBlocker("name = 'x'\nmemory = 512\n"), null);
+	t.is(liveBlocker('pci = []\nnomigrate = 0\n'), null);
+	t.is(liveBlocker("# pci = ['07:00.0']\n"), null);
+	t.regex(liveBlocker("pci = [ '07:00.0,permissive=1' ]") ?? '', /device of the host \(pci\)/);
+	t.regex(liveBlocker("usbdev = [\n  'type=hostdev'\n]") ?? '', /\(usbdev\)/);
+	t.regex(liveBlocker('nomigrate="1"') ?? '', /says nomigrate/);
+});

@@ -20,6 +20,7 @@ export const vmConfig = (vm: string, change: Partial<EngineVm> = {}): EngineVm =
 	shutdownMs: 60_000,
 	restartsMax: 3,
 	restartWindowMs: 600_000,
+	liveBlocker: null,
 	...change,
 });
 

@@ -26,9 +26,9 @@ const shows = (
 };
 
 /** Two hosts together, the VM running on the left one, its migration asked for. */
-const migrating = (): { left: Host; right: Host } => {
-	const left = new Host(engineConfig('left', 'right', vms));
-	const right = new Host(engineConfig('right', 'left', vms));
+const migrating = (of = vms): { left: Host; right: Host } => {
+	const left = new Host(engineConfig('left', 'right', of));
+	const right = new Host(engineConfig('right', 'left', of));
 	left.sees(healthy('web', true));
 	right.sees(healthy('web', false, true));
 	shows(left, 'running');
@@ -116,4 +116,22 @@ test('a guest that xl lets go on is kept, and the target gives everything back',
 	t.is(left.record()?.journal, null);
 	t.is(left.record()?.owner, 'left');
 	t.deepEqual(left.open('shutdown-vm'), []);
+});
+
+test('a VM with a device of its host is offered the move instead, and evacuated cold only', (t) => {
+	const bound = [vmConfig('web', { liveBlocker: 'it has a device of the host' })];
+	const { left, right } = migrating(bound);
+	const ask = (id: string, cold: boolean): void => {
+		const request = { verb: 'evacuate', host: 'left', cold, by: 'test' } as const;
+		left.take({ type: 'requested', id, at: '2026-01-01T00:00:00Z', request });
+		exchange(left, right);
+	};
+	const answer = left.actions.find((each) => each.type === 'reply');
+	t.is(answer?.reply.code, 'migration-blocked');
+	t.is(answer?.reply.next, 'vmpair move web');
+	ask('r2', false);
+	tick(left, right);
+	t.is(left.record('web')?.journal, null);
+	ask('r3', true);
+	t.is(left.record('web')?.journal?.kind, 'handover');
 });
