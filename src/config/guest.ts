@@ -20,7 +20,7 @@ export const guestMemoryMib = (text: string): number | null => {
 const devices = /^[ \t]*(pci|usbdev|dtdev|rdm)[ \t]*=[ \t]*(?:\[[ \t\r\n]*[^\]\s]|["'][^"'\s])/m;
 const forbidden = /^[ \t]*nomigrate[ \t]*=[ \t]*(["']?)0*[1-9][0-9]*\1[ \t]*(?:;|#|$)/m;
 
-/** Why the VM can never be moved while it runs, from the text of its configuration for xl; null when nothing says so. */
+/** Why a VM can never be moved while it runs, from the text of its configuration for xl; null: nothing says so. */
 export const liveBlocker = (text: string): string | null => {
 	const device = devices.exec(text)?.[1];
 	if (device !== undefined)
