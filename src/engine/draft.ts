@@ -88,6 +88,16 @@ export const waiting = (draft: Draft, type: CarriedAction['type'], subject: stri
 	return true;
 };
 
+/** That it succeeded a moment ago is no reason to wait: it is asked for anew. */
+export const forgetSettling = (
+	draft: Draft,
+	type: CarriedAction['type'],
+	subject: string,
+): void => {
+	const { [retryKey(type, subject)]: retry, ...retries } = draft.state.retries;
+	if (retry?.failures === 0) draft.state = { ...draft.state, retries };
+};
+
 /** Starts an action unless the same one is under way or has to wait after a failure. True when started. */
 export const start = (draft: Draft, wish: Wish, limitMs?: number): boolean => {
 	const { state, nowMs } = draft;

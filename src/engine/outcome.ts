@@ -182,11 +182,16 @@ const promoteEnded = (draft: Draft, resource: string, outcome: Outcome): void =>
 
 const readingsOf = (outcome: Outcome): readonly DeviceReading[] =>
 	outcome.result === 'succeeded' ? (outcome.value as readonly DeviceReading[]) : [];
-/** A resource that is down was outdated in its metadata: no observation will show it. */
+
+/** The copy carries the mark, and was read back: for the request that it was begun for, and for no later one. */
 const outdateEnded = (draft: Draft, resource: string): void => {
-	if (observedOf(draft.state, resource) !== undefined) return;
-	const { outdatedDown } = draft.state;
-	draft.state = { ...draft.state, outdatedDown: { ...outdatedDown, [resource]: true } };
+	const { outdating } = draft.state;
+	const asked = outdating[resource];
+	if (asked === undefined) return;
+	draft.state = {
+		...draft.state,
+		outdating: { ...outdating, [resource]: { ...asked, fresh: true } },
+	};
 };
 
 const seedPauseMs = 3000;

@@ -14,6 +14,7 @@ import {
 	selfInSync,
 	start,
 	wakeBy,
+	forgetSettling,
 	freshSight,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
@@ -26,6 +27,7 @@ import {
 	isBehind,
 	isConnected,
 	isFrozen,
+	isOutdated,
 	lowestDisk,
 	lowestPeerDisk,
 } from '#src/drbd/role.ts';
@@ -38,11 +40,8 @@ export const lossRule = (draft: Draft): void => {
 		const observed = observedOf(draft.state, resource);
 		const loss = draft.state.losses[resource];
 		if (observed === undefined) continue;
-		if (draft.state.outdatedDown[resource] === true) {
-			const { [resource]: _up, ...down } = draft.state.outdatedDown;
-			draft.state = { ...draft.state, outdatedDown: down };
-		}
 		if (isConnected(observed)) {
+			dropOutdating(draft, resource);
 			if (loss === undefined || loss.over) continue;
 			// DRBD called after this was seen: it shows the time before the loss.
 			if (draft.state.resources !== null && draft.state.resources.atMs <= loss.sinceMs) continue;
@@ -73,6 +72,13 @@ export const lossCalled = (draft: Draft, resource: ResourceName): void => {
 		answeredMs: null,
 	});
 	dropOutdateRequest(draft, resource);
+};
+
+/** A copy that is connected again may have taken every write since: its mark is gone. */
+const dropOutdating = (draft: Draft, resource: ResourceName): void => {
+	if (draft.state.outdating[resource] === undefined) return;
+	const { [resource]: _over, ...outdating } = draft.state.outdating;
+	draft.state = { ...draft.state, outdating };
 };
 
 const putLoss = (draft: Draft, resource: ResourceName, loss: State['losses'][string]): void => {
@@ -249,6 +255,23 @@ const isAttaching = (
 	return true;
 };
 
+/** The copy is, or was, outdated for this very request. */
+const isAskedAlready = (state: State, { resource, loss }: OutdateRequest, session: string) =>
+	state.outdating[resource]?.loss === loss && state.outdating[resource].session === session;
+
+/**
+ * The own copy misses writes, and that was read after this request came: a mark seen before may be of an earlier loss,
+ * while DRBD here shows nothing new (V5). What has no disk takes no mark; that it is gone is all that can be seen.
+ */
+const isOutdatedFor = (state: State, request: OutdateRequest, session: string): boolean => {
+	const { resource } = request;
+	const observed = observedOf(state, resource);
+	const fresh =
+		isAskedAlready(state, request, session) && state.outdating[resource]?.fresh === true;
+	if (observed === undefined) return fresh;
+	return isBehind(highestDisk(observed)) && (fresh || !isOutdated(observed));
+};
+
 /** Outdates the own copy, makes the record durable and answers; a step at a time, as far as things are. */
 const consent = (draft: Draft, request: OutdateRequest, session: string): void => {
 	const { resource, loss, proposal } = request;
@@ -261,15 +284,19 @@ const consent = (draft: Draft, request: OutdateRequest, session: string): void =
 	if (observed !== undefined && isAttaching(draft, resource, observed)) return;
 	// What was read before this host stood still may be long over: the copy may have been connected since.
 	if (!freshSight(draft.state)) return;
-	const outdated =
-		observed === undefined
-			? draft.state.outdatedDown[resource] === true
-			: isBehind(highestDisk(observed));
-	if (!outdated) {
+	if (!isOutdatedFor(draft.state, request, session)) {
 		// A resource that is coming up is asked again when it is; one that can't come up is outdated in its metadata.
 		const failing = (draft.state.retries[`resource-up/${resource}`]?.failures ?? 0) > 0;
-		if (observed !== undefined || failing)
-			start(draft, { type: 'outdate', resource, generation: record.generation });
+		if (observed === undefined && !failing) return;
+		if (!isAskedAlready(draft.state, request, session)) forgetSettling(draft, 'outdate', resource);
+		if (!start(draft, { type: 'outdate', resource, generation: record.generation })) return;
+		// A disk without the mark shows it only when it is made; one that has it, or is down, when this has ended.
+		const fresh = observed !== undefined && !isOutdated(observed);
+		const { outdating } = draft.state;
+		draft.state = {
+			...draft.state,
+			outdating: { ...outdating, [resource]: { loss, session, fresh } },
+		};
 		return;
 	}
 	excludeSelf(draft, resource, `outdated for ${draft.state.config.peer}`);

@@ -210,8 +210,10 @@ export interface State {
 	readonly compared: Readonly<Record<ResourceName, boolean>>;
 	/** When the last reading was asked for that showed both copies connected and in one data generation. */
 	readonly mirroredAtMs: Readonly<Record<ResourceName, MonotonicMs>>;
-	/** Resources that are down here and were outdated in their metadata. */
-	readonly outdatedDown: Readonly<Record<ResourceName, true>>;
+	/** The request that the own copy is outdated for; `fresh`: the mark that is seen is no older than that. */
+	readonly outdating: Readonly<
+		Record<ResourceName, Pick<OutdateAnswer, 'loss' | 'session'> & { readonly fresh: boolean }>
+	>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
 	readonly releases: Readonly<Record<ResourceName, Release>>;
 	/** What copies that stand apart carry, as read last. */
@@ -359,7 +361,7 @@ export const initialState = (
 	generationsRead: {},
 	compared: {},
 	mirroredAtMs: {},
-	outdatedDown: {},
+	outdating: {},
 	losses: {},
 	releases: {},
 	evidence: {},

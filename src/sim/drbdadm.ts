@@ -158,6 +158,8 @@ export const outdate = (simulation: Simulation, replica: Replica, done: Done): v
 	if (!replica.up) done(failed('drbd-not-up'));
 	else if (replica.role === 'Primary') done(failed('drbd-needs-up-to-date'));
 	else if (replica.connection === 'Connected') done(failed('drbd-connected'));
+	// The driver takes it for outdated: it is just as durable, and as unusable.
+	else if (replica.disk === 'Inconsistent') done(succeeded());
 	else if (atMost(replica.disk, 'Inconsistent')) done(failed('drbd-lower-than-outdated'));
 	else {
 		settle(simulation, replica.vm);
