@@ -40,9 +40,9 @@ const writeGoesTo = (
 	const own = replica.disk === 'UpToDate' ? [replica] : [];
 	if (replica.connection !== 'Connected')
 		return own.length > 0 ? { alone: true, copies: own } : null;
-	// Protocol C: the peer must acknowledge, whatever its disk is.
-	if (!replicationPath(simulation)) return null;
 	const peer = otherReplica(replica);
+	// Protocol C: the peer must acknowledge, whatever its disk is; one that has dropped the connection does not.
+	if (!replicationPath(simulation) || peer.connection !== 'Connected') return null;
 	const copies = peer.disk === 'UpToDate' ? [...own, peer] : own;
 	return copies.length === 0 ? null : { alone: copies.length === 1, copies };
 };
