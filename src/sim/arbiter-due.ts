@@ -1,6 +1,7 @@
 import { flowsFrom } from '#src/sim/hearing.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { kernelAnswers } from '#src/sim/model.ts';
+import type { Device } from '#src/sim/model-device.ts';
 import { isDead } from '#src/sim/power.ts';
 
 /**
@@ -30,13 +31,18 @@ export const isFit = (simulation: Simulation, host: SimHost): boolean => {
 	return nowMs >= host.xlHungUntilMs && nowMs >= host.drbdHungUntilMs;
 };
 
-/** Some level of this host's ladder tells and does the truth, every device of it. */
-export const someLevelIsSound = (host: SimHost): boolean =>
+const someLevel = (host: SimHost, behaviours: readonly Device['behaviour'][]): boolean =>
 	host.devices.some(({ level }) =>
 		host.devices
 			.filter((device) => device.level === level)
-			.every((device) => device.behaviour === 'ok' && !isDead(device, host)),
+			.every((device) => behaviours.includes(device.behaviour) && !isDead(device, host)),
 	);
+
+/** Some level of this host's ladder tells and does the truth, every device of it. */
+export const someLevelIsSound = (host: SimHost): boolean => someLevel(host, ['ok']);
+
+/** Some level tells the truth in time, whenever it does what it is told. */
+export const someLevelIsRead = (host: SimHost): boolean => someLevel(host, ['ok', 'late']);
 
 export const reachesWitness = ({ witness, queue }: Simulation, host: SimHost): boolean =>
 	witness !== null &&

@@ -3,6 +3,7 @@ import { conditions } from '#src/engine/conditions.ts';
 import { isWell, newestRecord } from '#src/sim/alive.ts';
 import { statusView } from '#src/engine/view.ts';
 import { checkMigrationEnd } from '#src/sim/checker-migration.ts';
+import { someLevelIsRead } from '#src/sim/arbiter-due.ts';
 import { settleAll } from '#src/sim/data.ts';
 import type { SimVm, Simulation } from '#src/sim/model.ts';
 import { hostClock, tell, violate } from '#src/sim/model.ts';
@@ -10,6 +11,7 @@ import type { Scenario } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
 import { canTell, steadyMs, seenWithinMs } from '#src/sim/told.ts';
 import { durableRecord, isRunnable } from '#src/sim/truth.ts';
+import type { ResourceRecord } from '#src/store/record.ts';
 
 /** What must be true when faults and repairs are over and the pair had its time: data, liveness, alerts. */
 
@@ -155,6 +157,24 @@ const isShotMidResync = ({ replicas }: SimVm): boolean =>
 	replicas.some(({ host }) => host.shotLate && !host.powered) &&
 	replicas.some(({ host, disk }) => host.powered && disk === 'Inconsistent');
 
+/** An agent that has started has a vote, and vouches for its watchdog, within this time, ms. */
+const vouchesWithinMs = 5000;
+
+/**
+ * A power-off landed late, on a host that had just booted and had not yet said in the witness that its watchdog is
+ * armed. Its silence proves nothing, and no device tells that it is off: nobody but a person can.
+ */
+const isShotUnproven = ({ hosts, witness }: Simulation, record: ResourceRecord): boolean =>
+	hosts.some(
+		(host) =>
+			host.name === record.owner &&
+			host.shotLate &&
+			!host.powered &&
+			(host.fencedAtMs.at(-1) ?? 0) - host.agentSinceMs < vouchesWithinMs &&
+			!someLevelIsRead(host) &&
+			(witness?.record?.hosts[host.name]?.watchdogMs ?? null) === null,
+	);
+
 /** Liveness and I10: after one quiet time the VM runs, or somebody is told why not and what to do. */
 const checkAlive = (
 	simulation: Simulation,
@@ -186,7 +206,11 @@ const checkAlive = (
 	);
 	if (!about.some(({ next }) => next !== ''))
 		violate(simulation, 'I10', `${vm.name} is down or frozen and nobody is told what to do`);
-	else if (!excused && !isHeld(simulation, vm) && (repaired || !isShotMidResync(vm)))
+	else if (
+		!excused &&
+		!isHeld(simulation, vm) &&
+		(repaired || !(isShotMidResync(vm) || isShotUnproven(simulation, record)))
+	)
 		violate(
 			simulation,
 			'liveness',

@@ -105,10 +105,13 @@ test('seeds that once broke a promise keep it', (t) => {
  * host left with a VM that was just created, paused for ever. 28484: an outdated copy was connected again at once.
  * 516501: somebody promoted a copy by hand where DRBD needs nobody's word, on a host without records.
  * 20030562: a file was lost while the consent of its host was on its way. 20223701: the outlets of two levels feed
- * each other's BMC, and none could be read any more.
+ * each other's BMC, and none could be read any more. 50031506: while DRBD's tools hung, a host consented by the mark of
+ * an earlier loss. 63001166: a write passed to a copy whose kernel had dropped the connection.
  */
 test('seeds of the present edition that once broke a promise keep it', (t) => {
-	for (const seed of [121, 1145, 40_540, 80_856, 28_484, 516_501, 20_030_562, 20_223_701]) {
+	for (const seed of [
+		121, 1145, 40_540, 80_856, 28_484, 516_501, 20_030_562, 20_223_701, 50_031_506, 63_001_166,
+	]) {
 		t.deepEqual(runSeed(seed).violations, [], `vmpair simulate --seeds 1 --seed ${seed} --trace`);
 	}
 });
@@ -136,11 +139,12 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * missed writes stood in two files alone, and one was replaced by an older one. 20022457: a VM that was let go waited
  * for the host that it prefers, which had just counted its own copy out. 20032473: a host without its file, beside
  * one whose file was damaged, said nothing of any VM. 31003224: only a host that had just started told. 20018448,
- * 20027363: a late power-off hit a host in the middle of the resync from it.
+ * 20027363: a late power-off hit a host in the middle of the resync from it. 63002331: one hit a host that had just
+ * booted, before its watchdog was vouched for, and its device answered too late to be read.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
-	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748,
+	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748, 63_002_331,
 ];
 
 test('seeds of the present edition with a witness that once broke a promise keep it', (t) => {
