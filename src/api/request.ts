@@ -16,7 +16,7 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({
 		verb: z.literal('leave'),
 		by,
-		how: z.enum(['migrate', 'hand-over', 'stop']),
+		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']),
 	}),
 	z.strictObject({ verb: z.literal('evacuate'), host: name, cold: z.boolean(), by }),
 	z.strictObject({

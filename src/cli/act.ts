@@ -16,6 +16,8 @@ export interface Goal {
 	readonly vm: string | null;
 	/** The agent ends with the request; then its silence is the success. */
 	readonly endsAgent: boolean;
+	/** Whether it had come to its end when the agent ended. */
+	readonly hasEnded?: () => boolean;
 	/** Why it ended without having been reached; null while it may still be. */
 	readonly missed?: (status: Status) => string | null;
 	/** The sentence for a success that was waited for. */
@@ -75,7 +77,8 @@ const waitFor = async (
 		} catch (error) {
 			if (!isUnanswered(error)) throw error;
 			// An agent that is only slow has not ended.
-			if (error.code === unreachableCode && goal.endsAgent) return done;
+			if (error.code === unreachableCode && goal.endsAgent && goal.hasEnded?.() !== false)
+				return done;
 			tell('the agent does not answer at the moment; it goes on where it was once it is back');
 		}
 	}

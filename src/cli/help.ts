@@ -96,7 +96,7 @@ export const topics: Readonly<Record<string, Topic>> = {
 		synopsis: 'evacuate HOST [--cold] [--dry-run]',
 		summary: 'every VM of a host goes to the other one, live where it can',
 		details: [
-			'--cold       one that can not go live is stopped there and started over here',
+			'--cold       one that can not go live is stopped, and started on the other host',
 			'--dry-run    only say what would go and what stands in the way',
 			...acting,
 		],
@@ -107,11 +107,13 @@ export const topics: Readonly<Record<string, Topic>> = {
 		details: ['--reason     why, for those who look at the status', ...acting],
 	},
 	leave: {
-		synopsis: 'leave [--migrate | --stop]',
+		synopsis: 'leave [--migrate | --stop | --cancel]',
 		summary: 'hand everything over before this host is switched off',
 		details: [
 			'--migrate    VMs go live where they can, instead of being stopped and started over there',
-			'--stop       VMs are stopped, and start again when this host is back',
+			'--stop       VMs are stopped; in an armed pair they start again when this host is back,',
+			'             or on the other one when its power goes off meanwhile',
+			'--cancel     take a leave back that has not come to its end',
 			'--at-shutdown as hosts.*.shutdown says; systemd runs it before this host goes down',
 			'--config     another file than /etc/vmpair/vmpair.yaml, for --at-shutdown',
 			...acting,

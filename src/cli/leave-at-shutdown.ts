@@ -1,3 +1,4 @@
+import { movingMs, stoppingMs } from '#src/api/shutdown.ts';
 import type { Status } from '#src/api/view.ts';
 import { isUnanswered } from '#src/api/driver-client.ts';
 import { act, type Goal } from '#src/cli/act.ts';
@@ -7,9 +8,6 @@ import { hostConfig } from '#src/config/config.ts';
 import { defaultConfigFile, loadConfig } from '#src/config/driver.ts';
 import { tools } from '#src/std/driver-tool.ts';
 
-/** VMs go for so long at most, then what is left is stopped; the unit's own limit is longer, ms. */
-const movingMs = 1_800_000;
-const stoppingMs = 600_000;
 const systemMs = 10_000;
 
 /** True when the whole host is shutting down; a unit is also stopped by itself, by a person or a package. */
@@ -49,7 +47,7 @@ export const leaveAtShutdown = async (
 		if (shutdown !== 'stop') {
 			const code = await act(
 				{ verb: 'leave', by: 'the shutdown of this host', how: ways[shutdown] },
-				{ ...leaveGoal, missed: movingMissed(), limitMs: movingMs },
+				{ ...leaveGoal(around), missed: movingMissed(), limitMs: movingMs },
 				options,
 				around,
 			);
@@ -58,7 +56,7 @@ export const leaveAtShutdown = async (
 		}
 		return await act(
 			{ verb: 'leave', by: 'the shutdown of this host', how: 'stop' },
-			{ ...leaveGoal, limitMs: stoppingMs },
+			{ ...leaveGoal(around), limitMs: stoppingMs },
 			options,
 			around,
 		);

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Status } from '#src/api/view.ts';
 import { act, actOptions, type Goal } from '#src/cli/act.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
+import type { Persisted } from '#src/store/record.ts';
 
 /** It was being emptied, and is not any more: the other host, which was to take the VMs, is gone. */
 export const staysAfterAll = (): ((status: Status) => string | null) => {
@@ -13,26 +16,50 @@ export const staysAfterAll = (): ((status: Status) => string | null) => {
 	};
 };
 
+/** The agent's durable record says that the leave came to its end; an agent that merely died goes on with it. */
+const hasLeft = (folder: string): boolean => {
+	try {
+		const parsed = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as {
+			record?: Partial<Persisted>;
+		} & Partial<Persisted>;
+		return (parsed.record ?? parsed).leaving?.done === true;
+	} catch {
+		// Not readable: nothing says that it has left.
+		return false;
+	}
+};
+
 /** What every way to leave waits for. */
-export const leaveGoal: Goal = {
+export const leaveGoal = ({ stateFolder }: Surroundings): Goal => ({
 	reached: () => false,
 	vm: null,
 	endsAgent: true,
+	hasEnded: () => hasLeft(stateFolder),
 	done: 'this host has left the pair and may be switched off; it joins again when it boots',
-};
+});
 
-/** `vmpair leave [--migrate | --stop]`: empties this host and says goodbye, before it is switched off on purpose. */
+const cancel = async (json: boolean, around: Surroundings): Promise<number> =>
+	await act(
+		{ verb: 'leave', by: around.user, how: 'cancel' },
+		{ reached: () => true, vm: null, endsAgent: false, done: 'this host stays' },
+		{ json, wait: true },
+		around,
+	);
+
+/** `vmpair leave [--migrate | --stop | --cancel]`: empties this host and says goodbye, before it is switched off. */
 export const leave = async (argv: string[], around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('leave', argv, {
 		...actOptions,
 		migrate: { type: 'boolean', default: false },
 		stop: { type: 'boolean', default: false },
+		cancel: { type: 'boolean', default: false },
 		'at-shutdown': { type: 'boolean', default: false },
 		config: { type: 'string' },
 	});
 	const { migrate, stop, 'at-shutdown': atShutdown } = values;
-	if ([migrate, stop, atShutdown].filter(Boolean).length > 1)
-		throw usageError('--migrate, --stop and --at-shutdown exclude each other', 'leave');
+	if ([migrate, stop, values.cancel, atShutdown].filter(Boolean).length > 1)
+		throw usageError('--migrate, --stop, --cancel and --at-shutdown exclude each other', 'leave');
+	if (values.cancel) return await cancel(values.json, around);
 	if (atShutdown)
 		return await (
 			await import('#src/cli/leave-at-shutdown.ts')
@@ -40,7 +67,7 @@ export const leave = async (argv: string[], around: Surroundings): Promise<numbe
 	const how = migrate ? 'migrate' : stop ? 'stop' : 'hand-over';
 	return await act(
 		{ verb: 'leave', by: around.user, how },
-		{ ...leaveGoal, ...(stop ? {} : { missed: staysAfterAll() }) },
+		{ ...leaveGoal(around), ...(stop ? {} : { missed: staysAfterAll() }) },
 		{ json: values.json, wait: !values['no-wait'] },
 		around,
 	);

@@ -1,4 +1,12 @@
-import { type Draft, joined, note, observedOf, recordOf, wakeBy } from '#src/engine/draft.ts';
+import {
+	type Draft,
+	joined,
+	note,
+	observedOf,
+	recordOf,
+	wakeBy,
+	leavingOf,
+} from '#src/engine/draft.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { State } from '#src/engine/state.ts';
 import { inContact } from '#src/engine/join.ts';
@@ -80,7 +88,7 @@ const voids = (state: State): boolean => {
 const claimWanted = (draft: Draft): boolean => {
 	const { state, nowMs } = draft;
 	const { status } = state.peer;
-	if (arbiterOf(state) !== 'witness' || !joined(state) || state.leaving !== null) return false;
+	if (arbiterOf(state) !== 'witness' || !joined(state) || leavingOf(state) !== null) return false;
 	if (voids(state)) return false;
 	if (status !== 'lost' && status !== 'out') return false;
 	if (claimGain(state, nowMs) === null) return false;

@@ -7,6 +7,7 @@ import {
 import {
 	busy,
 	joined,
+	leavingOf,
 	localOf,
 	observedOf,
 	presenceOf,
@@ -26,6 +27,7 @@ import {
 } from '#src/engine/ladder.ts';
 import { conflictOf, inContact } from '#src/engine/join.ts';
 import { drainLeft } from '#src/engine/drain.ts';
+import { handoverBlocker } from '#src/engine/handover.ts';
 import { migrationOf } from '#src/engine/migration.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
@@ -157,29 +159,35 @@ const leaseRemains = (state: State): string =>
 		: '';
 
 const emptyingConditions = (state: State, nowMs: number, raise: Raise): void => {
-	const { leaving, persisted } = state;
-	const { self } = state.config;
+	const { persisted } = state;
+	const { self, peer } = state.config;
+	const leaving = leavingOf(state);
 	const goes = leaving === 'stop' ? 'stops its VMs' : 'hands its VMs over';
 	if (leaving !== null)
 		raise('leaving', self, 'info', `${self} ${goes} to leave`, 'vmpair status -w');
 	if (persisted.standby !== null) {
 		const { by, reason } = persisted.standby;
 		const why = `${by}: ${reason || 'no reason given'}`;
+		const both = state.peer.document?.standby === true;
 		raise(
 			'standby',
 			self,
-			'warning',
-			`${self} is in standby (${why}): it takes nothing over`,
+			both ? 'critical' : 'warning',
+			both
+				? `${self} and ${peer} are both in standby: nobody takes anything over`
+				: `${self} is in standby (${why}): it takes nothing over`,
 			`on ${self}: vmpair standby off`,
 		);
 	}
-	for (const { vm, blocker } of drainLeft(state, nowMs))
+	for (const { vm, why, blocker } of drainLeft(state, nowMs))
 		raise(
 			'not-emptied',
 			vm.vm,
 			'warning',
-			`${vm.vm} stays on ${self}, which is being emptied: ${blocker}`,
-			`vmpair move ${vm.vm} stops it here and starts it over there`,
+			`${vm.vm} stays on ${self} (${why}): ${blocker}`,
+			handoverBlocker(state, vm) === null
+				? `vmpair move ${vm.vm} stops it here and starts it over there`
+				: 'vmpair status',
 		);
 };
 

@@ -1,5 +1,12 @@
 import { drainOf } from '#src/engine/drain.ts';
-import { type Draft, joined, localOf, observedOf, presenceOf } from '#src/engine/draft.ts';
+import {
+	type Draft,
+	joined,
+	localOf,
+	observedOf,
+	presenceOf,
+	leavingOf,
+} from '#src/engine/draft.ts';
 import { migrationSide } from '#src/engine/migration.ts';
 import { monitored } from '#src/engine/arbiter.ts';
 import { vouchedWatchdogMs } from '#src/engine/lease.ts';
@@ -87,7 +94,7 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	bootId: state.bootId,
 	session: state.session,
 	joined: joined(state),
-	leaving: state.leaving !== null,
+	leaving: leavingOf(state) !== null,
 	left: state.left,
 	leaveSeen: leaveSeen(state),
 	standby: state.persisted.standby !== null,
@@ -173,7 +180,6 @@ const untouched = (before: State, state: State): boolean =>
 	before.armBlockers === state.armBlockers &&
 	before.ownDeviceWrong === state.ownDeviceWrong &&
 	before.ownGenerations === state.ownGenerations &&
-	before.leaving === state.leaving &&
 	before.drain.evacuation === state.drain.evacuation &&
 	before.left === state.left &&
 	sameWitnessSight(before, state);

@@ -9,7 +9,7 @@ import type {
 	ResourceObservation,
 	VmName,
 } from '#src/ports.ts';
-import type { LocalResource, Persisted, ResourceRecord } from '#src/store/record.ts';
+import type { LeaveHow, LocalResource, Persisted, ResourceRecord } from '#src/store/record.ts';
 import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 import { assert } from '#src/std/assert.ts';
 import { same } from '#src/std/same.ts';
@@ -373,6 +373,14 @@ export const soleInSync = (state: State, resource: ResourceName): boolean =>
 /** DRBD was seen since this agent last stalled: nothing is started, or promised, on what came with the stall's end. */
 export const freshSight = (state: State): boolean =>
 	state.resources !== null && state.resources.atMs > state.steadySinceMs;
+
+/** How this host leaves; null: it stays. */
+export const leavingOf = ({ persisted, bootId, left, drain }: State): LeaveHow | null => {
+	const { leaving } = persisted;
+	if (leaving?.bootId !== bootId) return null;
+	// An agent that is started after the leave takes part again.
+	return !leaving.done || left || drain.endedAlone ? leaving.how : null;
+};
 
 export const joined = (state: State): boolean =>
 	state.persisted.joinedBootId !== null && state.persisted.joinedBootId === state.bootId;

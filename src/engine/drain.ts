@@ -1,6 +1,7 @@
 import {
 	busy,
 	type Draft,
+	leavingOf,
 	note,
 	presenceOf,
 	recordOf,
@@ -33,8 +34,10 @@ interface Drain {
 }
 
 /** Why and how this host is being emptied; null when it is not. */
-export const drainOf = ({ leaving, drain, persisted, config }: State): Drain | null => {
-	const { evacuation } = drain;
+export const drainOf = (state: State): Drain | null => {
+	const { persisted, config } = state;
+	const { evacuation } = state.drain;
+	const leaving = leavingOf(state);
 	if (leaving === 'stop') return null;
 	if (leaving !== null)
 		return { why: `${config.self} leaves`, live: leaving === 'migrate', cold: true };
@@ -85,7 +88,7 @@ const hasLostDisk = (state: State, { vm, resource }: EngineVm): boolean =>
 const dueOf = (state: State, vm: EngineVm): Drain | null => {
 	const host = drainOf(state);
 	if (host !== null) return host;
-	if (state.leaving !== null || !hasLostDisk(state, vm)) return null;
+	if (leavingOf(state) !== null || !hasLostDisk(state, vm)) return null;
 	return { why: `its disk on ${state.config.self} has failed`, live: true, cold: false };
 };
 
@@ -94,20 +97,24 @@ const ownVms = (state: State): readonly EngineVm[] =>
 		.filter(({ resource }) => recordOf(state, resource)?.owner === state.config.self)
 		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
 
-/** One VM that stays although this host is being emptied. */
+/** One VM that stays although it has to go. */
 export interface Left {
 	readonly vm: EngineVm;
+	/** Why it has to go. */
+	readonly why: string;
 	readonly blocker: string;
 }
 
-/** What stays on this host although it is being emptied for a while already, and why; empty while it gets on. */
+/** What stays on this host although it has to go for a while already, and why; empty while it gets on. */
 export const drainLeft = (state: State, nowMs: number): readonly Left[] => {
-	const drain = drainOf(state);
 	const { idleSinceMs } = state.drain;
-	if (drain === null || idleSinceMs === null || nowMs - idleSinceMs < drainPatienceMs) return [];
+	if (idleSinceMs === null || nowMs - idleSinceMs < drainPatienceMs) return [];
 	return ownVms(state).flatMap((vm) => {
-		const way = wayOut(state, drain, vm);
-		return typeof way === 'string' ? [] : [{ vm, blocker: way.blocker }];
+		const drain = dueOf(state, vm);
+		const way = drain === null ? '' : wayOut(state, drain, vm);
+		return drain === null || typeof way === 'string'
+			? []
+			: [{ vm, why: drain.why, blocker: way.blocker }];
 	});
 };
 
@@ -162,11 +169,21 @@ const takeNext = (draft: Draft): void => {
 	changeDrain(draft, { tries: { ...tries, [vm.vm]: tried }, idleSinceMs: null });
 };
 
+/** Nothing has to go, nor is on its way: what was tried for a failed disk counts until that is whole again. */
+const isOver = (state: State): boolean =>
+	drainOf(state) === null &&
+	state.config.vms.every(({ resource }) => {
+		const record = recordOf(state, resource);
+		if (record === undefined) return true;
+		return (
+			record.journal === null && (record.owner !== state.config.self || selfInSync(state, resource))
+		);
+	});
+
 /** Takes the next VM away that has to go: of a host that is being emptied, or one whose disk here has failed. */
 export const drainRule = (draft: Draft): void => {
-	const { state } = draft;
-	if (drainOf(state) === null && ownVms(state).every((vm) => dueOf(state, vm) === null)) {
-		changeDrain(draft, noDrain);
+	if (isOver(draft.state)) {
+		changeDrain(draft, { ...noDrain, endedAlone: draft.state.drain.endedAlone });
 		return;
 	}
 	takeNext(draft);

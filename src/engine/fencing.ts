@@ -130,10 +130,12 @@ const unacknowledged = (state: State): boolean =>
 /**
  * The turn of this host: 0 and 1 by the records both acknowledged last. A host whose newest record is
  * unacknowledged reckons with other records than its peer, so it takes a later turn, by name alone:
- * whatever each of the two knows, they never have the same one.
+ * whatever each of the two knows, they never have the same one. So does a host in standby: it would run nothing of the
+ * other one's afterwards.
  */
 const turnOf = (state: State): number => {
-	if (unacknowledged(state)) return state.config.self < state.config.peer ? 2 : 3;
+	const later = unacknowledged(state) || state.persisted.standby !== null;
+	if (later) return state.config.self < state.config.peer ? 2 : 3;
 	return goesFirst(state) ? 0 : 1;
 };
 

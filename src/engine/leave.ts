@@ -1,18 +1,21 @@
 import {
 	busy,
+	changePersisted,
 	type Draft,
 	joined,
+	leavingOf,
 	note,
 	observedOf,
 	presenceOf,
 	recordOf,
 	start,
+	wakeBy,
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
-import type { LeaveHow } from '#src/engine/state-drain.ts';
 import type { ResourceName } from '#src/ports.ts';
+import type { LeaveHow } from '#src/store/record.ts';
 
 /** The stayer counts the leaver out once nothing of the VM is left there; the leaver asked for it. */
 const excludeLeaverRule = (draft: Draft): void => {
@@ -42,23 +45,31 @@ const seenByStayer = ({ peer: { document }, session }: State): boolean =>
 const isReleased = (state: State, resource: ResourceName): boolean => {
 	const { self, peer } = state.config;
 	const record = recordOf(state, resource);
-	if (record === undefined || (state.leaving === 'stop' && record.owner === self)) return true;
-	// Nobody is there to count it out.
-	if (state.leaving === 'stop' && !inContact(state)) return true;
+	if (record === undefined) return true;
+	if (record.journal !== null) return false;
+	if (leavingOf(state) === 'stop' && record.owner === self) return true;
 	return record.owner === peer && !record.inSync.includes(self);
 };
 
+/**
+ * The stayer has no copy but the one here, and loses it with this host. An orderly end of its resource would have DRBD
+ * call this copy outdated: it stays up until the host goes.
+ */
+const isOnlyCopy = (state: State, resource: ResourceName): boolean => {
+	const { peer } = state.config;
+	const record = recordOf(state, resource);
+	return record?.owner === peer && !record.inSync.includes(peer) && record.journal === null;
+};
+
 /** The leaver takes its resources down when the stayer's durable records count it out, then says goodbye (P1). */
-const goodbyeRule = (draft: Draft): void => {
-	const { leaving } = draft.state;
-	const alone = leaving === 'stop' && !inContact(draft.state);
-	if (draft.state.left || (!seenByStayer(draft.state) && !alone)) return;
+const goodbyeRule = (draft: Draft, how: LeaveHow): void => {
+	if (draft.state.left || !seenByStayer(draft.state) || !inContact(draft.state)) return;
 	let ready = true;
 	for (const { vm, resource } of draft.state.config.vms) {
 		const { state } = draft;
 		const record = recordOf(state, resource);
 		const observed = observedOf(state, resource);
-		if (record === undefined) continue;
+		if (record === undefined || (how === 'stop' && isOnlyCopy(state, resource))) continue;
 		if (!isReleased(state, resource) || presenceOf(state, vm) !== 'absent') ready = false;
 		else if (observed !== undefined) {
 			ready = false;
@@ -68,8 +79,39 @@ const goodbyeRule = (draft: Draft): void => {
 	}
 	if (!ready) return;
 	draft.state = { ...draft.state, left: true };
+	end(draft, goodbyes[how]);
+};
+
+/** The agent ends; one that is started afterwards is of a host that takes part. */
+const end = (draft: Draft, message: string): void => {
+	const { leaving } = draft.state.persisted;
+	if (leaving !== null) changePersisted(draft, { leaving: { ...leaving, done: true } });
 	draft.actions.push({ type: 'leave-complete' });
-	note(draft, 'info', goodbyes[leaving ?? 'hand-over'], {});
+	note(draft, 'info', message, {});
+};
+
+/** The peer's agent may be back in a moment; then it is told, and counts this host out in order, ms. */
+const silenceMs = 30_000;
+
+/**
+ * Nobody is there to be told: a leave that only stops is over when no guest of this host is left. No resource is taken
+ * down and nothing is said: to whoever is there after all, this host is lost as any other.
+ */
+const aloneRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { status, statusSinceMs } = state.peer;
+	if (state.drain.endedAlone || inContact(state)) return;
+	if (status !== 'lost' && status !== 'out' && nowMs < statusSinceMs + silenceMs) {
+		wakeBy(draft, statusSinceMs + silenceMs);
+		return;
+	}
+	const stopped = state.config.vms.every(({ vm, resource }) => {
+		if (recordOf(state, resource)?.owner !== state.config.self) return true;
+		return presenceOf(state, vm) === 'absent' && observedOf(state, resource)?.role !== 'Primary';
+	});
+	if (!stopped) return;
+	draft.state = { ...state, drain: { ...state.drain, endedAlone: true } };
+	end(draft, 'this host has left: its VMs are stopped, and nobody was there to be told');
 };
 
 const goodbyes: Readonly<Record<LeaveHow, string>> = {
@@ -81,14 +123,15 @@ const goodbyes: Readonly<Record<LeaveHow, string>> = {
 /** Planned leave of a host (P1), both sides of it. */
 export const leaveRule = (draft: Draft): void => {
 	excludeLeaverRule(draft);
-	const { leaving, left } = draft.state;
-	if (leaving === null) return;
+	const how = leavingOf(draft.state);
+	if (how === null) return;
 	const { status } = draft.state.peer;
 	// VMs that stay with this host need nobody.
-	if (leaving !== 'stop' && !left && (status === 'lost' || status === 'out')) {
-		draft.state = { ...draft.state, leaving: null };
+	if (how !== 'stop' && !draft.state.left && (status === 'lost' || status === 'out')) {
+		changePersisted(draft, { leaving: null });
 		note(draft, 'warn', 'this host stays: the other one that should take over is gone', {});
 		return;
 	}
-	goodbyeRule(draft);
+	goodbyeRule(draft, how);
+	if (how === 'stop') aloneRule(draft);
 };

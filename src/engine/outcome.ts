@@ -190,7 +190,7 @@ const outdateEnded = (draft: Draft, resource: string): void => {
 	if (asked === undefined) return;
 	draft.state = {
 		...draft.state,
-		outdating: { ...outdating, [resource]: { ...asked, fresh: true } },
+		outdating: { ...outdating, [resource]: { ...asked, done: true } },
 	};
 };
 

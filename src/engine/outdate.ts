@@ -266,10 +266,11 @@ const isAskedAlready = (state: State, { resource, loss }: OutdateRequest, sessio
 const isOutdatedFor = (state: State, request: OutdateRequest, session: string): boolean => {
 	const { resource } = request;
 	const observed = observedOf(state, resource);
-	const fresh =
-		isAskedAlready(state, request, session) && state.outdating[resource]?.fresh === true;
-	if (observed === undefined) return fresh;
-	return isBehind(highestDisk(observed)) && (fresh || !isOutdated(observed));
+	const asked = isAskedAlready(state, request, session) ? state.outdating[resource] : undefined;
+	const done = asked?.done === true;
+	// A resource that is down shows no mark.
+	if (observed === undefined) return done;
+	return isBehind(highestDisk(observed)) && (done || asked?.anew === true || !isOutdated(observed));
 };
 
 /** Outdates the own copy, makes the record durable and answers; a step at a time, as far as things are. */
@@ -291,11 +292,11 @@ const consent = (draft: Draft, request: OutdateRequest, session: string): void =
 		if (!isAskedAlready(draft.state, request, session)) forgetSettling(draft, 'outdate', resource);
 		if (!start(draft, { type: 'outdate', resource, generation: record.generation })) return;
 		// A disk without the mark shows it only when it is made; one that has it, or is down, when this has ended.
-		const fresh = observed !== undefined && !isOutdated(observed);
+		const anew = observed !== undefined && !isOutdated(observed);
 		const { outdating } = draft.state;
 		draft.state = {
 			...draft.state,
-			outdating: { ...outdating, [resource]: { loss, session, fresh } },
+			outdating: { ...outdating, [resource]: { loss, session, anew, done: false } },
 		};
 		return;
 	}

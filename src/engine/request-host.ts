@@ -1,5 +1,5 @@
 import type { Reply, Request } from '#src/api/request.ts';
-import { changePersisted, type Draft, note, recordOf } from '#src/engine/draft.ts';
+import { changePersisted, type Draft, leavingOf, note, recordOf } from '#src/engine/draft.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 import type { State } from '#src/engine/state.ts';
@@ -55,6 +55,12 @@ export const standby = (
 		);
 	}
 	if (before !== null) return done(`${self} is in standby since ${before.at} (${before.by})`);
+	if (!inContact(state))
+		return refused(
+			'peer-not-in-contact',
+			`${peer} is not in contact: nobody would run the VMs of ${self}`,
+			'vmpair status',
+		);
 	if (state.peer.document?.standby === true)
 		return refused(
 			'peer-in-standby',
@@ -68,11 +74,28 @@ export const standby = (
 	);
 };
 
-/** Takes this host out of the pair on purpose. */
+/** A VM that runs on the peer on the copy here alone: its own has failed. */
+const guestOfThisCopy = (state: State): string | null => {
+	const { self, peer } = state.config;
+	const vm = state.config.vms.find(({ resource }) => {
+		const record = recordOf(state, resource);
+		return record?.owner === peer && record.inSync.length === 1 && record.inSync[0] === self;
+	});
+	return vm?.vm ?? null;
+};
+
+/** Takes this host out of the pair on purpose, or takes that back. */
 export const leave = (draft: Draft, { by, how }: Extract<Request, { verb: 'leave' }>): Reply => {
 	const { state } = draft;
 	const { self, peer } = state.config;
-	if (state.leaving === how) return accepted(`${self} is leaving already`);
+	const before = leavingOf(state);
+	if (how === 'cancel') {
+		if (before === null) return done(`${self} is not leaving`);
+		changePersisted(draft, { leaving: null });
+		note(draft, 'info', 'this host stays: the leave was taken back', { by });
+		return done(`${self} stays; VMs that went to ${peer} stay there`);
+	}
+	if (before === how) return accepted(`${self} is leaving already`);
 	const apart = state.config.vms.find((vm) => !together(state, vm.resource));
 	if (how !== 'stop' && apart !== undefined)
 		return refused(
@@ -80,12 +103,21 @@ export const leave = (draft: Draft, { by, how }: Extract<Request, { verb: 'leave
 			`${self} can't leave: ${apart.vm} is not in contact with equal records on both hosts`,
 			'vmpair status',
 		);
-	draft.state = { ...state, leaving: how };
+	const guest = guestOfThisCopy(state);
+	if (how !== 'stop' && guest !== null)
+		return refused(
+			'only-copy-here',
+			`${guest} runs on ${peer} with the copy on ${self} alone: it would lose its disk`,
+			`vmpair migrate ${guest} --to ${self}, or wait for the repair of its disk on ${peer}`,
+		);
+	changePersisted(draft, { leaving: { how, bootId: state.bootId, done: false } });
 	if (how === 'stop') {
-		note(draft, 'info', 'this host leaves: its VMs are stopped and start again when it is back', {
-			by,
-		});
-		return accepted(`the VMs of ${self} are stopped and start again when it is back`);
+		note(draft, 'info', 'this host leaves: its VMs are stopped', { by });
+		const lost =
+			guest === null ? '' : `; ${guest} on ${peer} uses the copy here and loses its disk`;
+		return accepted(
+			`the VMs of ${self} are stopped, and start again when it is back and the pair is armed, or on ${peer} when its power goes off${lost}`,
+		);
 	}
 	note(draft, 'info', 'this host leaves: its VMs are handed over', { by });
 	const live = how === 'migrate' ? 'live-migrated' : 'handed over';

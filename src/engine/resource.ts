@@ -12,6 +12,7 @@ import {
 	start,
 	vmStateOf,
 	wakeBy,
+	leavingOf,
 } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import { rememberPause } from '#src/engine/lease.ts';
@@ -99,7 +100,7 @@ export const attachRule = (draft: Draft): void => {
 		const detached = localOf(state, resource)?.detached === true;
 		if (observed !== undefined && (detached || !isHalfUp(observed)))
 			reconnect(draft, resource, observed);
-		else if (state.resourcesUnknownSinceMs === null && state.leaving === null)
+		else if (state.resourcesUnknownSinceMs === null && leavingOf(state) === null)
 			start(draft, { type: 'resource-up', resource, generation });
 	}
 };
@@ -183,7 +184,7 @@ export const roleRule = (draft: Draft): void => {
 		const record = recordOf(state, resource);
 		if (observed === undefined || record === undefined) continue;
 		if (busy(state, resource, roleActions)) continue;
-		if (observed.role === 'Secondary' && startAllowed(state, vm) && state.leaving === null) {
+		if (observed.role === 'Secondary' && startAllowed(state, vm) && leavingOf(state) === null) {
 			if (promoteBlocker(state, resource) === null)
 				start(draft, { type: 'promote', resource, generation: record.generation });
 		} else if (observed.role === 'Primary' && keepsPrimary(state, vm)) {
@@ -214,7 +215,9 @@ const demoteDue = (state: State, vm: EngineVm): boolean => {
 	if (record.owner !== self) return true;
 	if (record.journal !== null) return record.journal.from === self && record.journal.to !== self;
 	if (useless && !isConnected(observed)) return true;
-	return record.wanted === 'stopped' || state.leaving !== null || !selfInSync(state, vm.resource);
+	return (
+		record.wanted === 'stopped' || leavingOf(state) !== null || !selfInSync(state, vm.resource)
+	);
 };
 
 /** A Primary that the record gave to the other host: stopped and frozen for good, never resumed (V15). */

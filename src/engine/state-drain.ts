@@ -1,12 +1,5 @@
 import type { MonotonicMs, VmName } from '#src/ports.ts';
 
-/**
- * How a host leaves (P1). `migrate`: its VMs go live where they can. `hand-over`: they are stopped here and started
- * over there. `stop`: they are stopped, stay with this host, and start again when it is back; an armed pair
- * takes them over when its power reads off meanwhile.
- */
-export type LeaveHow = 'migrate' | 'hand-over' | 'stop';
-
 /** A person's order to empty this host, of this run of the agent. */
 interface Evacuation {
 	readonly by: string;
@@ -21,7 +14,14 @@ export interface DrainState {
 	readonly tries: Readonly<Record<VmName, number>>;
 	/** Since when no VM is on its way: from there on what stays is waited for. Null: one is, or none has to go. */
 	readonly idleSinceMs: MonotonicMs | null;
+	/** A leave that only stops has ended without anybody to say goodbye to. */
+	readonly endedAlone: boolean;
 }
 
 /** Nobody has to go. */
-export const noDrain: DrainState = { evacuation: null, tries: {}, idleSinceMs: null };
+export const noDrain: DrainState = {
+	evacuation: null,
+	tries: {},
+	idleSinceMs: null,
+	endedAlone: false,
+};

@@ -2,7 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import type { GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
-import { type DrainState, type LeaveHow, noDrain } from '#src/engine/state-drain.ts';
+import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
@@ -173,6 +173,12 @@ interface Observed<Value> {
 	readonly atMs: MonotonicMs;
 }
 
+/** `anew`: no mark was seen when it began, so one that is seen is of this request; `done`: the mark was read back. */
+interface Outdating extends Pick<OutdateAnswer, 'loss' | 'session'> {
+	readonly anew: boolean;
+	readonly done: boolean;
+}
+
 export interface State {
 	readonly config: EngineConfig;
 	readonly bootId: string;
@@ -210,10 +216,8 @@ export interface State {
 	readonly compared: Readonly<Record<ResourceName, boolean>>;
 	/** When the last reading was asked for that showed both copies connected and in one data generation. */
 	readonly mirroredAtMs: Readonly<Record<ResourceName, MonotonicMs>>;
-	/** The request that the own copy is outdated for; `fresh`: the mark that is seen is no older than that. */
-	readonly outdating: Readonly<
-		Record<ResourceName, Pick<OutdateAnswer, 'loss' | 'session'> & { readonly fresh: boolean }>
-	>;
+	/** The request that the own copy is outdated for. */
+	readonly outdating: Readonly<Record<ResourceName, Outdating>>;
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
 	readonly releases: Readonly<Record<ResourceName, Release>>;
 	/** What copies that stand apart carry, as read last. */
@@ -255,8 +259,6 @@ export interface State {
 	/** Why the disk of the state file takes nothing: the next decision would end this agent. */
 	readonly diskProblem: string | null;
 	readonly witness: WitnessState;
-	/** How this host leaves; null: it stays. */
-	readonly leaving: LeaveHow | null;
 	readonly left: boolean;
 	readonly drain: DrainState;
 	readonly stretched: boolean;
@@ -298,6 +300,7 @@ const emptyRecord = (config: EngineConfig): Omit<Persisted, 'bootId'> => ({
 	witness: null,
 	arbiter: null,
 	standby: null,
+	leaving: null,
 });
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
@@ -387,7 +390,6 @@ export const initialState = (
 	armBlockers: null,
 	diskProblem: null,
 	witness: initialWitness(persisted, nowMs),
-	leaving: null,
 	left: false,
 	drain: noDrain,
 	stretched: false,

@@ -15,6 +15,7 @@ import {
 	wakeBy,
 	writeRecord,
 	freshSight,
+	leavingOf,
 } from '#src/engine/draft.ts';
 import { voteBlocker } from '#src/engine/lease.ts';
 import { migrationLeft } from '#src/engine/migration.ts';
@@ -86,7 +87,7 @@ export const startRule = (draft: Draft): void => {
 	for (const vm of draft.state.config.vms) {
 		const { state } = draft;
 		if (presenceOf(state, vm.vm) !== 'absent' || starting(state, vm.vm)) continue;
-		if (startAllowed(state, vm) && state.leaving === null) due.push(vm);
+		if (startAllowed(state, vm) && leavingOf(state) === null) due.push(vm);
 		else changeHold(draft, vm, null);
 	}
 	due.sort((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
@@ -177,7 +178,7 @@ export const endedRule = (draft: Draft): void => {
 			!asked &&
 			record.wanted === 'running' &&
 			record.journal?.kind !== 'handover' &&
-			state.leaving === null
+			leavingOf(state) === null
 		) {
 			writeRecord(draft, resource, { wanted: 'stopped' }, 'the guest powered itself off');
 		}
@@ -219,7 +220,7 @@ const stopDue = (state: State, vm: EngineVm): boolean => {
 	if (record.journal?.kind === 'migration') return false;
 	if (record.journal !== null)
 		return record.journal.from === state.config.self && record.journal.to !== state.config.self;
-	return record.wanted === 'stopped' || state.leaving === 'stop';
+	return record.wanted === 'stopped' || leavingOf(state) === 'stop';
 };
 
 /** A VM whose own disk failed and whose good copy is out of reach only sees I/O errors: it is released (V16). */

@@ -167,10 +167,12 @@ const stay = (view: MigrationView): MigrationStep => {
 	if (own.presence === 'stopped') return act('destroy-vm');
 	if (contact === 'lost') return { do: 'close' };
 	if (contact === 'unsettled') return wait('the other host');
-	const nothingWhole = peer.presence === 'absent' && !peer.underWay;
+	if (own.role === null) return wait('DRBD');
+	const nothingWhole = peer.presence === 'absent' && !peer.underWay && !peer.receiving;
 	// Its disk had failed, and its guest is gone: only the other host can run it, from the start. Never from a whole copy
 	// there, for the guest may have run here since; half a one goes when DRBD lets that host's writes go on.
-	if (nothingWhole && !view.inSync && view.targetInSync && own.presence === 'absent')
+	const seenGone = nothingWhole && view.goneForMs >= heldBackMs;
+	if (seenGone && !view.inSync && view.targetInSync && own.presence === 'absent')
 		return own.role === 'Primary' && !view.frozen ? act('demote') : { do: 'give' };
 	const clear = nothingWhole && peer.twin === null;
 	if (!clear || peer.role === 'Primary') return wait('the other host');

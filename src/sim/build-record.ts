@@ -85,5 +85,6 @@ export const firstRecord = (
 		witness: world.witness === undefined ? null : firstMemory(world),
 		arbiter: world.witness === undefined ? null : { round: 1, now: world.arbiter, next: null },
 		standby: null,
+		leaving: null,
 	};
 };

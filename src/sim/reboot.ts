@@ -1,14 +1,13 @@
+import { movingMs, stoppingMs } from '#src/api/shutdown.ts';
+import { leavingOf } from '#src/engine/draft.ts';
 import { drainLeft } from '#src/engine/drain.ts';
 import type { SimHost, Simulation } from '#src/sim/model.ts';
 import { count, hostClock, tell } from '#src/sim/model.ts';
 import { panic } from '#src/sim/power.ts';
 import { schedule } from '#src/sim/queue.ts';
 
-/** How often the command looks, and when it stops what has not gone, as `vmpair leave --at-shutdown` does, ms. */
+/** How often the command looks, ms. */
 const lookMs = 500;
-const movingMs = 300_000;
-/** The service manager waits no longer, ms. */
-const limitMs = 600_000;
 
 /**
  * Somebody types `reboot`: the shutdown unit empties the host live, shuts down what does not go; then the kernel goes.
@@ -24,14 +23,14 @@ export const reboot = (
 	const look = (): void => {
 		if (host.life !== life || !host.kernelUp) return;
 		const forMs = simulation.queue.nowMs - begunMs;
-		if (agent?.alive !== true || forMs >= limitMs) {
+		if (agent?.alive !== true || forMs >= movingMs + stoppingMs) {
 			tell(simulation, host.name, 'reboots');
 			count(simulation, 'reboots');
 			panic(simulation, host);
 			return;
 		}
 		const { state } = agent.loop;
-		const refused = state.leaving === null && forMs >= 2 * lookMs;
+		const refused = leavingOf(state) === null && forMs >= 2 * lookMs;
 		const stays = refused || drainLeft(state, hostClock(simulation, host)).length > 0;
 		if (!stopping && (stays || forMs >= movingMs)) {
 			stopping = true;

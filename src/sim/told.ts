@@ -1,3 +1,4 @@
+import { leavingOf } from '#src/engine/draft.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import { readinessOf } from '#src/engine/readiness.ts';
 import { isWell, newestRecord } from '#src/sim/alive.ts';
@@ -57,7 +58,8 @@ const lasting = (
 /** Looks what people are told of VMs that run; call it every few seconds. */
 export const watchWarnings = (simulation: Simulation, warnings: Warnings): void => {
 	// Somebody has asked for it, and knows.
-	if (simulation.hosts.some(({ agent }) => (agent?.loop.state.leaving ?? null) !== null)) return;
+	if (simulation.hosts.some(({ agent }) => agent !== null && leavingOf(agent.loop.state) !== null))
+		return;
 	for (const vm of simulation.vms) {
 		const record = newestRecord(simulation, vm);
 		const mirrored = isMirrored(vm);

@@ -136,6 +136,14 @@ export const arbiterRecordSchema = z.strictObject({
 	next: z.enum(['witness', 'fencing', 'person']).nullable(),
 });
 
+/**
+ * How a host leaves (P1). `migrate`: its VMs go live where they can. `hand-over`: they are stopped here and started
+ * over there. `stop`: they are stopped, stay with this host, and start again when it is back; an armed pair takes them
+ * over when its power reads off meanwhile.
+ */
+const leaveHows = ['migrate', 'hand-over', 'stop'] as const;
+export type LeaveHow = (typeof leaveHows)[number];
+
 /** Who put a host in standby, why and when (wall-clock time, ISO 8601), for people. */
 const standbySchema = z.strictObject({
 	by: z.string().max(256),
@@ -167,6 +175,11 @@ export const persistedSchema = z.strictObject({
 	arbiter: arbiterRecordSchema.nullable().default(null),
 	/** This host takes no VM over and is kept empty, also after a boot; null: it takes part. */
 	standby: standbySchema.nullable().default(null),
+	/** This host leaves, and how, also when its agent is started again before it is done; it is over with the boot. */
+	leaving: z
+		.strictObject({ how: z.enum(leaveHows), bootId, done: z.boolean() })
+		.nullable()
+		.default(null),
 });
 
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { movingMs, stoppingMs } from '#src/api/shutdown.ts';
 import { asInstalled, documentFolder, packagedFiles } from '../../deploy/content.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -71,4 +72,11 @@ test('a file that is missing fails the build by its name', (t) => {
 	t.throws(() => packagedFiles(folder), {
 		message: 'the package cannot be built, the checkout lacks docs/vmpair.schema.json: git status',
 	});
+});
+
+test('the shutdown unit and its command end before systemd forces the host down', (t) => {
+	const unit = readFileSync(join(root, 'deploy/systemd/vmpair-shutdown.service'), 'utf8');
+	const unitMinutes = Number(/^TimeoutStopSec=(\d+)min$/m.exec(unit)?.[1]);
+	t.true(movingMs + stoppingMs < unitMinutes * 60_000);
+	t.true(unitMinutes < 30, 'JobTimeoutSec of reboot.target and poweroff.target');
 });

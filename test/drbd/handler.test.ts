@@ -292,6 +292,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 	fences: [],
 	witness: null,
 	arbiter: null,
+	leaving: null,
 	standby: { by: 'admin', reason: '"owner": "host9",', at: '' },
 });
 

@@ -69,6 +69,7 @@ export const exampleRecord: Persisted = {
 		paused: { ldap: '17' },
 	},
 	arbiter: { round: 2, now: 'witness', next: 'fencing' },
+	leaving: { how: 'migrate', bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', done: false },
 	standby: { by: 'root', reason: 'a new disk', at: '2026-03-01T03:00:00.000Z' },
 };
 
@@ -140,6 +141,13 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 			round: count,
 			now: fc.constantFrom('witness' as const, 'fencing' as const, 'person' as const),
 			next: fc.constantFrom(null, 'witness' as const, 'person' as const),
+		}),
+	),
+	leaving: fc.option(
+		fc.record({
+			how: fc.constantFrom('migrate' as const, 'hand-over' as const, 'stop' as const),
+			bootId: name,
+			done: fc.boolean(),
 		}),
 	),
 	standby: fc.option(fc.record({ by: text, reason: text, at: text })),
