@@ -65,9 +65,20 @@ const voteRule = (draft: Draft): void => {
 	}
 };
 
+/**
+ * This host's own, and not only by what it wrote for itself: that the peer's disk has failed, for instance. A host that
+ * has paused for want of a vote acts on nothing that would be lost with it.
+ */
+const ownAndKnown = (state: State, resource: string, nowMs: number): boolean => {
+	if (recordOf(state, resource)?.owner !== state.config.self) return false;
+	if (!leaseInForce(state) || leaseReleased(state)) return true;
+	if (state.staleAccepted[resource] === true) return true;
+	return witnessed(state, resource, nowMs) || (inContact(state) && together(state, resource));
+};
+
 /** The record was read after the vote came back, names this host, and nobody claims (V3). */
 const recordFresh = (state: State, resource: string, nowMs: number): boolean => {
-	if (!voteNeeded(state, resource)) return recordOf(state, resource)?.owner === state.config.self;
+	if (!voteNeeded(state, resource)) return ownAndKnown(state, resource, nowMs);
 	const { view, voteBackMs, round } = state.witness;
 	if (!voteHeld(state, nowMs) || claimedByPeer(state)) return false;
 	if (witnessed(state, resource, nowMs) && (view?.sentMs ?? 0) >= voteBackMs) return true;

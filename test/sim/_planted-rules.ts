@@ -202,8 +202,8 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 			),
 			edit(
 				engine('lease'),
-				'if (!voteNeeded(state, resource)) return recordOf(state, resource)?.owner === state.config.self;',
-				'if (!voteNeeded(state, resource) && recordOf(state, resource)?.owner !== null) return recordOf(state, resource)?.owner === state.config.self;',
+				'if (!voteNeeded(state, resource)) return ownAndKnown(state, resource, nowMs);',
+				'if (!voteNeeded(state, resource) && recordOf(state, resource)?.owner !== null) return ownAndKnown(state, resource, nowMs);',
 			),
 		],
 	},
