@@ -200,6 +200,8 @@ const vmSchema = z.strictObject({
 			sides: z.array(sideSchema).length(2),
 		})
 		.nullable(),
+	/** Would a hand-over (stop here, start there) begin now? Null as below. */
+	handover: z.strictObject({ ready: z.boolean(), blocker: sentence }).nullable(),
 	/** Would a live migration begin now? Null on the host that does not own it: that is for its owner to say. */
 	migration: z
 		.strictObject({

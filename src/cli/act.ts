@@ -8,16 +8,16 @@ import { withPages } from '#src/cli/text.ts';
 
 const pollMs = 500;
 const waitMaxMs = 300_000;
+/** systemd starts an agent again in a second, except while the host shuts down: one away for longer is not awaited. */
+const silentMaxMs = 60_000;
 
 /** What to wait for after the agent took on a request, and whose history is of interest meanwhile. */
 export interface Goal {
 	readonly reached: (status: Status) => boolean;
 	/** Only entries about this VM are told; null for all. */
 	readonly vm: string | null;
-	/** The agent ends with the request; then its silence is the success. */
-	readonly endsAgent: boolean;
-	/** Whether it had come to its end when the agent ended. */
-	readonly hasEnded?: () => boolean;
+	/** The agent ends with the request; says whether that was the success, once it is silent. */
+	readonly endedWith?: () => boolean;
 	/** Why it ended without having been reached; null while it may still be. */
 	readonly missed?: (status: Status) => string | null;
 	/** The sentence for a success that was waited for. */
@@ -58,6 +58,8 @@ const waitFor = async (
 ): Promise<Ending> => {
 	const end = Date.now() + (goal.limitMs ?? waitMaxMs);
 	let last = goal.afterSeq;
+	let answeredMs = Date.now();
+	let silent = false;
 	const done: Ending = {
 		code: exit.done,
 		reply: { status: 'done', code: 'done', message: goal.done, next: '' },
@@ -71,15 +73,20 @@ const waitFor = async (
 				if (goal.vm === null || entry.fields['vm'] === goal.vm) tell(historyLine(entry, false));
 			}
 			const status = await client.status();
+			answeredMs = Date.now();
+			silent = false;
 			if (goal.reached(status)) return done;
 			const missed = goal.missed?.(status) ?? null;
 			if (missed !== null) return failed(missed);
 		} catch (error) {
 			if (!isUnanswered(error)) throw error;
 			// An agent that is only slow has not ended.
-			if (error.code === unreachableCode && goal.endsAgent && goal.hasEnded?.() !== false)
-				return done;
-			tell('the agent does not answer at the moment; it goes on where it was once it is back');
+			if (error.code === unreachableCode && goal.endedWith?.() === true) return done;
+			if (Date.now() - answeredMs > silentMaxMs && goal.endedWith !== undefined)
+				return failed('the agent has ended before it was done');
+			if (!silent)
+				tell('the agent does not answer at the moment; it goes on where it was once it is back');
+			silent = true;
 		}
 	}
 	return overdue(reply);

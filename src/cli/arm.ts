@@ -10,7 +10,6 @@ export const arm = async (argv: string[], around: Surroundings): Promise<number>
 		{
 			reached: (status) => status.armed.armed,
 			vm: null,
-			endsAgent: false,
 			done: 'armed on both hosts',
 		},
 		{ json: values.json, wait: !values['no-wait'] },

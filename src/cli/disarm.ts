@@ -13,7 +13,6 @@ export const disarm = async (argv: string[], around: Surroundings): Promise<numb
 		{
 			reached: (status) => !status.armed.armed,
 			vm: null,
-			endsAgent: false,
 			done: 'disarmed on both hosts: nothing is failed over until "vmpair arm"',
 		},
 		{ json: values.json, wait: !values['no-wait'] },

@@ -27,12 +27,14 @@ const gaveUp = (host: string): ((status: Status) => string | null) => {
 
 /** What would go and what stands in the way, as far as this host can say; one line for each VM. */
 export const dryRun = (vms: readonly VmView[], target: string, cold: boolean): readonly string[] =>
-	vms.map(({ vm, state, migration }) => {
-		if (migration === null) return `${vm}: ask on its host, which decides about it`;
+	vms.map(({ vm, state, migration, handover }) => {
+		if (migration === null || handover === null)
+			return `${vm}: ask on its host, which decides about it`;
 		if (migration.ready) return `${vm}: would go live to ${target}`;
+		if (!handover.ready) return `${vm}: stays: ${handover.blocker}`;
 		if (state === 'stopped' || state === 'down')
 			return `${vm}: is not running, would go to ${target}`;
-		const way = cold ? `stopped here and started on ${target} if that is possible` : 'stays';
+		const way = cold ? `would be stopped and started on ${target}` : 'stays';
 		return `${vm}: can't go live (${migration.blocker}): ${way}`;
 	});
 
@@ -59,7 +61,6 @@ export const evacuate = async (argv: string[], around: Surroundings): Promise<nu
 			reached: (now) => isEmpty(now, host),
 			missed: gaveUp(host),
 			vm: null,
-			endsAgent: false,
 			done: `${host} is empty: its VMs are on ${target}`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Status } from '#src/api/view.ts';
 import { act, actOptions, type Goal } from '#src/cli/act.ts';
+import { readRecord } from '#src/cli/offline.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
-import type { Persisted } from '#src/store/record.ts';
 
 /** It was being emptied, and is not any more: the other host, which was to take the VMs, is gone. */
 export const staysAfterAll = (): ((status: Status) => string | null) => {
@@ -16,32 +14,19 @@ export const staysAfterAll = (): ((status: Status) => string | null) => {
 	};
 };
 
-/** The agent's durable record says that the leave came to its end; an agent that merely died goes on with it. */
-const hasLeft = (folder: string): boolean => {
-	try {
-		const parsed = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as {
-			record?: Partial<Persisted>;
-		} & Partial<Persisted>;
-		return (parsed.record ?? parsed).leaving?.done === true;
-	} catch {
-		// Not readable: nothing says that it has left.
-		return false;
-	}
-};
-
 /** What every way to leave waits for. */
 export const leaveGoal = ({ stateFolder }: Surroundings): Goal => ({
 	reached: () => false,
 	vm: null,
-	endsAgent: true,
-	hasEnded: () => hasLeft(stateFolder),
+	// The durable record says that the leave came to its end; an agent that merely died goes on with it.
+	endedWith: () => readRecord(stateFolder).record.leaving?.done === true,
 	done: 'this host has left the pair and may be switched off; it joins again when it boots',
 });
 
 const cancel = async (json: boolean, around: Surroundings): Promise<number> =>
 	await act(
 		{ verb: 'leave', by: around.user, how: 'cancel' },
-		{ reached: () => true, vm: null, endsAgent: false, done: 'this host stays' },
+		{ reached: () => true, vm: null, done: 'this host stays' },
 		{ json, wait: true },
 		around,
 	);

@@ -27,7 +27,6 @@ const cancel = async (argv: string[], around: Surroundings): Promise<number> => 
 		{
 			reached: (status) => vmOf(status, vm)?.state !== 'moving',
 			vm,
-			endsAgent: false,
 			done: `${vm} is not on its way any more: vmpair status shows where it is`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },
@@ -60,7 +59,6 @@ export const migrate = async (argv: string[], around: Surroundings): Promise<num
 			},
 			missed: turnedBack(vm, target),
 			vm,
-			endsAgent: false,
 			done: `${vm} runs on ${target}`,
 		},
 		options,

@@ -14,7 +14,6 @@ export const move = async (argv: string[], around: Surroundings): Promise<number
 				return now?.owner === target && now.state === settled;
 			},
 			vm,
-			endsAgent: false,
 			done: `${vm} is on ${target}`,
 		},
 		options,

@@ -6,7 +6,8 @@ import { span } from '#src/cli/text.ts';
 import { messageOf } from '#src/std/error.ts';
 
 /** The durable record as the agent wrote it last; enough of it for people, without checking all of it. */
-const readRecord = (path: string): { record: Persisted; ageMs: number } => {
+export const readRecord = (folder: string): { record: Persisted; ageMs: number } => {
+	const path = join(folder, 'state.json');
 	const parsed = JSON.parse(readFileSync(path, 'utf8')) as { record?: Persisted } & Persisted;
 	return {
 		record: parsed.record ?? parsed,
@@ -19,9 +20,8 @@ const readRecord = (path: string): { record: Persisted; ageMs: number } => {
  * It is what was decided last, never what is true now.
  */
 export const tellLastKnown = async (around: Surroundings): Promise<void> => {
-	const path = join(around.stateFolder, 'state.json');
 	try {
-		const { record, ageMs } = readRecord(path);
+		const { record, ageMs } = readRecord(around.stateFolder);
 		around.print(
 			`last record of this host (${record.host}), written ${span(ageMs)} ago; not the present state:`,
 		);

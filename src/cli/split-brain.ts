@@ -93,7 +93,6 @@ const resolve = async (argv: string[], around: Surroundings): Promise<number> =>
 				return seen?.apart === null && seen.sights[0]?.connected === true;
 			},
 			vm: vm.vm,
-			endsAgent: false,
 			done: `${discard} has given its copy of ${vm.vm} up and takes over the data; "vmpair status -w" shows the resync`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

@@ -23,7 +23,6 @@ export const standby = async (argv: string[], around: Surroundings): Promise<num
 				return stays === undefined ? null : stays.summary;
 			},
 			vm: null,
-			endsAgent: false,
 			done: `${self} is in standby: nothing runs here, its VMs are on ${peer}`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

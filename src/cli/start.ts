@@ -58,7 +58,6 @@ export const start = async (argv: string[], around: Surroundings): Promise<numbe
 		{
 			reached: (status) => vmOf(status, vm)?.state === 'running',
 			vm,
-			endsAgent: false,
 			done: `${vm} runs`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

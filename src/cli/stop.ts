@@ -11,7 +11,6 @@ export const stop = async (argv: string[], around: Surroundings): Promise<number
 		{
 			reached: (status) => vmOf(status, vm)?.state === 'stopped',
 			vm,
-			endsAgent: false,
 			done: `${vm} is stopped and stays so until it is started again`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

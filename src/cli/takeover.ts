@@ -63,7 +63,6 @@ export const takeover = async (argv: string[], around: Surroundings): Promise<nu
 				vms.every((vm) => vm.wanted === 'stopped' || vm.owner !== host) &&
 				vms.every((vm) => vm.wanted === 'stopped' || ['running', 'down'].includes(vm.state)),
 			vm: null,
-			endsAgent: false,
 			done: `${status.self} has taken over; "vmpair status" shows every VM`,
 		},
 		{ json: values.json, wait: !values['no-wait'] },

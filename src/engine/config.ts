@@ -88,3 +88,7 @@ export interface EngineConfig {
 	readonly digest: string;
 	readonly version: string;
 }
+
+/** The most important VM first; by name where they are equal, so that every run has one order. */
+export const byPriority = (one: EngineVm, other: EngineVm): number =>
+	other.priority - one.priority || (one.vm < other.vm ? -1 : 1);

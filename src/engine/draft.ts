@@ -375,11 +375,11 @@ export const freshSight = (state: State): boolean =>
 	state.resources !== null && state.resources.atMs > state.steadySinceMs;
 
 /** How this host leaves; null: it stays. */
-export const leavingOf = ({ persisted, bootId, left, drain }: State): LeaveHow | null => {
+export const leavingOf = ({ persisted, bootId, leaveDone }: State): LeaveHow | null => {
 	const { leaving } = persisted;
 	if (leaving?.bootId !== bootId) return null;
 	// An agent that is started after the leave takes part again.
-	return !leaving.done || left || drain.endedAlone ? leaving.how : null;
+	return !leaving.done || leaveDone ? leaving.how : null;
 };
 
 export const joined = (state: State): boolean =>

@@ -8,7 +8,7 @@ import {
 	selfInSync,
 	wakeBy,
 } from '#src/engine/draft.ts';
-import type { EngineVm } from '#src/engine/config.ts';
+import { byPriority, type EngineVm } from '#src/engine/config.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { migrationBlocker, openMigration } from '#src/engine/migration.ts';
 import type { State } from '#src/engine/state.ts';
@@ -95,7 +95,7 @@ const dueOf = (state: State, vm: EngineVm): Drain | null => {
 const ownVms = (state: State): readonly EngineVm[] =>
 	state.config.vms
 		.filter(({ resource }) => recordOf(state, resource)?.owner === state.config.self)
-		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
+		.toSorted(byPriority);
 
 /** One VM that stays although it has to go. */
 export interface Left {
@@ -183,7 +183,7 @@ const isOver = (state: State): boolean =>
 /** Takes the next VM away that has to go: of a host that is being emptied, or one whose disk here has failed. */
 export const drainRule = (draft: Draft): void => {
 	if (isOver(draft.state)) {
-		changeDrain(draft, { ...noDrain, endedAlone: draft.state.drain.endedAlone });
+		changeDrain(draft, noDrain);
 		return;
 	}
 	takeNext(draft);

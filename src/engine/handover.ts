@@ -16,6 +16,12 @@ import type { EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
 import { isEstablishedUpToDate } from '#src/drbd/role.ts';
 
+/** Why the peer is given no VM at all, as a sentence; null when it may be. */
+export const peerTakesNone = ({ config, peer: { document } }: State): string | null => {
+	if (document?.standby === true) return `${config.peer} is in standby: it takes no VMs`;
+	return document?.leaving === true ? `${config.peer} leaves` : null;
+};
+
 /** Why the VM can't be handed over to the peer now, as a sentence; null when it can. Asked on the owner. */
 export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 	const { self, peer } = state.config;
@@ -27,8 +33,8 @@ export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 	if (record.journal !== null) return 'it is being moved already';
 	if (!together(state, vm.resource))
 		return `${self} and ${peer} are not in contact with equal records`;
-	if (document?.standby === true) return `${peer} is in standby: it takes no VMs`;
-	if (document?.leaving === true) return `${peer} leaves`;
+	const none = peerTakesNone(state);
+	if (none !== null) return none;
 	if (!selfInSync(state, vm.resource) && !record.inSync.includes(peer))
 		return 'no copy is known to be current';
 	if (!record.inSync.includes(peer)) return `the copy on ${peer} is not current yet`;

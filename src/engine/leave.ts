@@ -63,7 +63,7 @@ const isOnlyCopy = (state: State, resource: ResourceName): boolean => {
 
 /** The leaver takes its resources down when the stayer's durable records count it out, then says goodbye (P1). */
 const goodbyeRule = (draft: Draft, how: LeaveHow): void => {
-	if (draft.state.left || !seenByStayer(draft.state) || !inContact(draft.state)) return;
+	if (draft.state.leaveDone || !seenByStayer(draft.state) || !inContact(draft.state)) return;
 	let ready = true;
 	for (const { vm, resource } of draft.state.config.vms) {
 		const { state } = draft;
@@ -86,6 +86,7 @@ const goodbyeRule = (draft: Draft, how: LeaveHow): void => {
 const end = (draft: Draft, message: string): void => {
 	const { leaving } = draft.state.persisted;
 	if (leaving !== null) changePersisted(draft, { leaving: { ...leaving, done: true } });
+	draft.state = { ...draft.state, leaveDone: true };
 	draft.actions.push({ type: 'leave-complete' });
 	note(draft, 'info', message, {});
 };
@@ -100,7 +101,7 @@ const silenceMs = 30_000;
 const aloneRule = (draft: Draft): void => {
 	const { state, nowMs } = draft;
 	const { status, statusSinceMs } = state.peer;
-	if (state.drain.endedAlone || inContact(state)) return;
+	if (state.leaveDone || inContact(state)) return;
 	if (status !== 'lost' && status !== 'out' && nowMs < statusSinceMs + silenceMs) {
 		wakeBy(draft, statusSinceMs + silenceMs);
 		return;
@@ -110,7 +111,6 @@ const aloneRule = (draft: Draft): void => {
 		return presenceOf(state, vm) === 'absent' && observedOf(state, resource)?.role !== 'Primary';
 	});
 	if (!stopped) return;
-	draft.state = { ...state, drain: { ...state.drain, endedAlone: true } };
 	end(draft, 'this host has left: its VMs are stopped, and nobody was there to be told');
 };
 

@@ -1,5 +1,6 @@
 import type { Reply, Request } from '#src/api/request.ts';
 import { changePersisted, type Draft, leavingOf, note, recordOf } from '#src/engine/draft.ts';
+import { peerTakesNone } from '#src/engine/handover.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 import type { State } from '#src/engine/state.ts';
@@ -12,14 +13,6 @@ export type EvacuateRequest = Extract<Request, { verb: 'evacuate' }>;
 const ownsAny = (state: State): boolean =>
 	state.config.vms.some(({ resource }) => recordOf(state, resource)?.owner === state.config.self);
 
-/** Why the VMs of this host have nowhere to go, as a sentence; null when they may have. */
-const noPlace = (state: State): string | null => {
-	const { peer } = state.config;
-	if (!inContact(state)) return `${peer} is not in contact`;
-	if (state.peer.document?.standby === true) return `${peer} is in standby: it takes no VMs`;
-	return state.peer.document?.leaving === true ? `${peer} leaves` : null;
-};
-
 /** Empties this host once. */
 export const evacuateSelf = (
 	draft: Draft,
@@ -28,7 +21,7 @@ export const evacuateSelf = (
 	const { state } = draft;
 	const { self, peer } = state.config;
 	if (!ownsAny(state)) return done(`no VM is on ${self}`);
-	const blocker = noPlace(state);
+	const blocker = inContact(state) ? peerTakesNone(state) : `${peer} is not in contact`;
 	if (blocker !== null)
 		return refused('evacuation-blocked', `${self} can't be emptied: ${blocker}`, 'vmpair status');
 	draft.state = { ...state, drain: { ...noDrain, evacuation: { by, cold } } };
@@ -89,6 +82,12 @@ export const leave = (draft: Draft, { by, how }: Extract<Request, { verb: 'leave
 	const { state } = draft;
 	const { self, peer } = state.config;
 	const before = leavingOf(state);
+	if (state.leaveDone)
+		return refused(
+			'left-already',
+			`${self} has left: its agent is about to end`,
+			'systemctl start vmpair, for it to take part again',
+		);
 	if (how === 'cancel') {
 		if (before === null) return done(`${self} is not leaving`);
 		changePersisted(draft, { leaving: null });

@@ -1,7 +1,13 @@
 import type { ResolveOrder } from '#src/heartbeat/document.ts';
-import type { MonotonicMs } from '#src/ports.ts';
+import type { MonotonicMs, VolumeEvidence } from '#src/ports.ts';
 
 /** What is remembered of copies that stand apart, until the agent ends. */
+
+/** What a copy that stands apart carries, and when that was read. */
+export interface Evidence {
+	readonly volumes: readonly VolumeEvidence[];
+	readonly atMs: MonotonicMs;
+}
 
 /** The steps that end a frozen Primary which the other host has replaced, in their order (V15). */
 export type ReleaseStep = 'pause' | 'detach' | 'fail-io' | 'destroy' | 'demote' | 'down' | 'up';

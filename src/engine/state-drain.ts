@@ -14,8 +14,6 @@ export interface DrainState {
 	readonly tries: Readonly<Record<VmName, number>>;
 	/** Since when no VM is on its way: from there on what stays is waited for. Null: one is, or none has to go. */
 	readonly idleSinceMs: MonotonicMs | null;
-	/** A leave that only stops has ended without anybody to say goodbye to. */
-	readonly endedAlone: boolean;
 }
 
 /** Nobody has to go. */
@@ -23,5 +21,4 @@ export const noDrain: DrainState = {
 	evacuation: null,
 	tries: {},
 	idleSinceMs: null,
-	endedAlone: false,
 };

@@ -1,5 +1,5 @@
 import type { Request } from '#src/api/request.ts';
-import type { GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
+import type { Evidence, GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
 import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
@@ -23,7 +23,6 @@ import type {
 	PowerState,
 	ResourceName,
 	ResourceObservation,
-	VolumeEvidence,
 	VmName,
 	VmObservation,
 } from '#src/ports.ts';
@@ -221,12 +220,7 @@ export interface State {
 	readonly losses: Readonly<Record<ResourceName, Loss>>;
 	readonly releases: Readonly<Record<ResourceName, Release>>;
 	/** What copies that stand apart carry, as read last. */
-	readonly evidence: Readonly<
-		Record<
-			ResourceName,
-			{ readonly volumes: readonly VolumeEvidence[]; readonly atMs: MonotonicMs }
-		>
-	>;
+	readonly evidence: Readonly<Record<ResourceName, Evidence>>;
 	/** Resources of which the kernel reported a split brain, until they replicate again. */
 	readonly splitReports: Readonly<Record<ResourceName, true>>;
 	readonly resolves: Readonly<Record<ResourceName, Resolve>>;
@@ -260,6 +254,8 @@ export interface State {
 	readonly diskProblem: string | null;
 	readonly witness: WitnessState;
 	readonly left: boolean;
+	/** The leave came to its end in this run, with or without a goodbye: the agent ends. */
+	readonly leaveDone: boolean;
 	readonly drain: DrainState;
 	readonly stretched: boolean;
 	readonly documentSeq: number;
@@ -391,6 +387,7 @@ export const initialState = (
 	diskProblem: null,
 	witness: initialWitness(persisted, nowMs),
 	left: false,
+	leaveDone: false,
 	drain: noDrain,
 	stretched: false,
 	documentSeq: 0,

@@ -10,10 +10,11 @@ import {
 } from '#src/api/view.ts';
 import { apartView } from '#src/engine/view-apart.ts';
 import { conditions } from '#src/engine/conditions.ts';
-import type { EngineVm } from '#src/engine/config.ts';
+import { byPriority, type EngineVm } from '#src/engine/config.ts';
 import { drainOf } from '#src/engine/drain.ts';
 import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
 import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts';
+import { handoverBlocker } from '#src/engine/handover.ts';
 import { inContact } from '#src/engine/join.ts';
 import { migrationBlocker } from '#src/engine/migration.ts';
 import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
@@ -236,9 +237,12 @@ const resyncOf = (state: State, vm: EngineVm): VmView['resync'] => {
 	return { outOfSyncKib: outOfSyncKib(observed), donePercent: null };
 };
 
-const migrationView = (state: State, vm: EngineVm): VmView['migration'] => {
+type Move = (state: State, vm: EngineVm) => string | null;
+
+/** Whether this way to the other host is open; null on a host that does not own the VM. */
+const wayView = (state: State, vm: EngineVm, blockerOf: Move): VmView['migration'] => {
 	if (recordOf(state, vm.resource)?.owner !== state.config.self) return null;
-	const blocker = migrationBlocker(state, vm);
+	const blocker = blockerOf(state, vm);
 	return { ready: blocker === null, blocker: blocker ?? '' };
 };
 
@@ -260,7 +264,8 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		activity: activityOf(state, vm, nowMs),
 		resync: resyncOf(state, vm),
 		apart: apartView(state, vm),
-		migration: migrationView(state, vm),
+		handover: wayView(state, vm, handoverBlocker),
+		migration: wayView(state, vm, migrationBlocker),
 		failover: { ...readinessOf(state, vm, nowMs) },
 	};
 };
@@ -335,9 +340,7 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
  */
 export const statusView = (state: State, nowMs: number): StatusView => {
 	const { config, persisted } = state;
-	const vms = config.vms
-		.toSorted((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1))
-		.map((vm) => vmView(state, vm, nowMs));
+	const vms = config.vms.toSorted(byPriority).map((vm) => vmView(state, vm, nowMs));
 	return {
 		apiVersion,
 		pairId: config.pairId,

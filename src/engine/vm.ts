@@ -20,7 +20,7 @@ import {
 import { voteBlocker } from '#src/engine/lease.ts';
 import { migrationLeft } from '#src/engine/migration.ts';
 import { promoteBlocker, startAllowed } from '#src/engine/resource.ts';
-import type { EngineVm } from '#src/engine/config.ts';
+import { byPriority, type EngineVm } from '#src/engine/config.ts';
 import type { State } from '#src/engine/state.ts';
 import { isConnected, isFrozen, lowestDisk } from '#src/drbd/role.ts';
 import type { VmObservation } from '#src/ports.ts';
@@ -90,7 +90,7 @@ export const startRule = (draft: Draft): void => {
 		if (startAllowed(state, vm) && leavingOf(state) === null) due.push(vm);
 		else changeHold(draft, vm, null);
 	}
-	due.sort((one, other) => other.priority - one.priority || (one.vm < other.vm ? -1 : 1));
+	due.sort(byPriority);
 	for (const vm of due) {
 		const { state } = draft;
 		if (busy(state, vm.vm, ['destroy-vm', 'shutdown-vm'])) continue;

@@ -220,7 +220,10 @@ export const stepSchema = z.discriminatedUnion('do', [
 	}),
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
-	action('leave', { ...host, how: z.enum(['migrate', 'hand-over', 'stop']).default('hand-over') }),
+	action('leave', {
+		...host,
+		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']).default('hand-over'),
+	}),
 	action('reboot', host),
 	action('evacuate', {
 		...host,

@@ -25,6 +25,7 @@ export const exampleVm = (vm: string, changes: Partial<VmView> = {}): VmView => 
 	activity: '',
 	resync: null,
 	apart: null,
+	handover: { ready: true, blocker: '' },
 	migration: { ready: true, blocker: '' },
 	failover: { ready: true, to: 'south', blocker: '', next: '' },
 	...changes,

@@ -82,7 +82,7 @@ test('a host in standby is given nothing, and says so', async (t) => {
 	t.regex(moved.stderr, /south is in standby: it takes no VMs/);
 	const dry = await vmpair(stage, 'north', 'evacuate', 'north', '--dry-run');
 	t.is(dry.exitCode, 0);
-	t.regex(dry.stdout, /batch: can't go live \(south is in standby/);
+	t.regex(dry.stdout, /batch: stays: south is in standby/);
 	const refused = await vmpair(stage, 'south', 'evacuate', 'north', '--json');
 	t.is(refused.exitCode, 2, refused.stdout);
 	t.regex(refused.stdout, /north can't be emptied: south is in standby/);
