@@ -136,6 +136,7 @@ const viewOf = (draft: Draft, vm: EngineVm): MigrationView => {
 		peer: peerSide(state, resource),
 		replicates: migration !== null && replicatesTo(state, resource, migration.to),
 		frozen: observed !== undefined && isFrozen(observed) && !isConnected(observed),
+		peerFrozen: state.peer.document?.sights[resource]?.frozen === true,
 		inSync: selfInSync(state, resource),
 		targetInSync: migration !== null && record?.inSync.includes(migration.to) === true,
 		sent: sentMs !== null && state.vms !== null && state.vms.atMs > sentMs,

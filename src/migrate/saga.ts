@@ -34,6 +34,8 @@ export interface MigrationView {
 	readonly replicates: boolean;
 	/** DRBD holds back this host's writes: a domain with its disk open can't go before its release (V15). */
 	readonly frozen: boolean;
+	/** DRBD holds back the other host's writes: an xl over there that opens the disk waits for it. */
+	readonly peerFrozen: boolean;
 	/** The copy of this host counts. */
 	readonly inSync: boolean;
 	/** The target's copy counts. */
@@ -140,6 +142,13 @@ const send = (view: MigrationView): MigrationStep => {
 	return ready ? act('send-vm') : wait('the other host');
 };
 
+/**
+ * xl over there may still make a whole copy. Not where it waits for a frozen disk and this host's xl has ended: go is
+ * said only to a copy whose disk is open, and that one opens only when this host has decided.
+ */
+const mayBecomeWhole = ({ peer, peerFrozen }: MigrationView): boolean =>
+	peer.underWay && !peerFrozen;
+
 /** The guest has left this host's domain: the paused copy over there is the VM, or nothing is. */
 const gone = (view: MigrationView): MigrationStep => {
 	const { own, peer, targetInSync, goneForMs } = view;
@@ -152,7 +161,7 @@ const gone = (view: MigrationView): MigrationStep => {
 		if (own.role === 'Primary') return act('demote');
 		return own.role === 'Secondary' ? { do: 'give' } : wait('DRBD');
 	}
-	if (peer.underWay || peer.presence === 'unknown') return wait('the other host');
+	if (mayBecomeWhole(view) || peer.presence === 'unknown') return wait('the other host');
 	// Half a copy whose xl is gone never becomes a whole one, and a look or two says so.
 	if (goneForMs < (peer.twin === 'incoming' ? heldBackMs : goneMs)) return wait('the other host');
 	return turnBack('no whole copy of it is on the other host');
@@ -168,13 +177,13 @@ const stay = (view: MigrationView): MigrationStep => {
 	if (contact === 'lost') return { do: 'close' };
 	if (contact === 'unsettled') return wait('the other host');
 	if (own.role === null) return wait('DRBD');
-	const nothingWhole = peer.presence === 'absent' && !peer.underWay && !peer.receiving;
+	const nothingWhole = peer.presence === 'absent' && !mayBecomeWhole(view) && !peer.receiving;
 	// Its disk had failed, and its guest is gone: only the other host can run it, from the start. Never from a whole copy
 	// there, for the guest may have run here since; half a one goes when DRBD lets that host's writes go on.
 	const seenGone = nothingWhole && view.goneForMs >= heldBackMs;
 	if (seenGone && !view.inSync && view.targetInSync && own.presence === 'absent')
 		return own.role === 'Primary' && !view.frozen ? act('demote') : { do: 'give' };
-	const clear = nothingWhole && peer.twin === null;
+	const clear = nothingWhole && !peer.underWay && peer.twin === null;
 	if (!clear || peer.role === 'Primary') return wait('the other host');
 	return own.twoPrimaries === false ? { do: 'close' } : act('forbid-two-primaries');
 };

@@ -25,6 +25,7 @@ const source = (change: Partial<MigrationView> = {}): MigrationView => ({
 	peer: side(),
 	replicates: true,
 	frozen: false,
+	peerFrozen: false,
 	inSync: true,
 	targetInSync: true,
 	sent: false,
@@ -76,6 +77,9 @@ test('what is found after xl has ended decides where the VM is', (t) => {
 	t.is(said(source({ own: away, peer: whole })), 'destroy-twin');
 	const becoming = { ...incoming, underWay: true };
 	t.is(said(source({ own: away, peer: becoming, ...late })), 'wait', 'it may become the VM');
+	const hung = { peer: becoming, peerFrozen: true };
+	t.is(said(source({ own: away, ...hung })), 'wait', 'one look may be torn');
+	t.is(said(source({ own: away, ...hung, goneForMs: heldBackMs })), 'turn-back');
 	t.is(said(source({ own: away, peer: incoming })), 'wait', 'one look may be torn');
 	t.is(said(source({ own: away, peer: incoming, goneForMs: heldBackMs })), 'turn-back');
 	t.is(said(source({ own: away })), 'wait', 'the other host may not have looked yet');
@@ -107,6 +111,15 @@ test('on the way back everything goes before the journal is closed', (t) => {
 	t.is(back({}), 'forbid-two-primaries');
 	t.is(back({ own: side({ ...running, twoPrimaries: false }) }), 'close');
 	t.is(back({ contact: 'lost', peer: side({ role: 'Primary' }) }), 'close');
+	const hung = side({ role: 'Primary', twin: 'incoming', underWay: true });
+	const failed = { own: side(), inSync: false, goneForMs: heldBackMs };
+	t.is(back({ ...failed, peer: hung }), 'wait', 'it may become the VM');
+	t.is(
+		back({ ...failed, peer: hung, peerFrozen: true }),
+		'give',
+		'its xl waits for the frozen disk',
+	);
+	t.is(back({ own: side(), goneForMs: heldBackMs, peer: hung, peerFrozen: true }), 'wait');
 	const retreat = (own: MigrationSide) => said(target({ phase: 'back', own }));
 	t.is(retreat(side({ receiving: true })), 'cut-migration');
 	t.is(retreat(side({ twin: 'incoming' })), 'destroy-twin');
@@ -134,6 +147,7 @@ const views = fc.record({
 	peer: sides,
 	replicates: fc.boolean(),
 	frozen: fc.boolean(),
+	peerFrozen: fc.boolean(),
 	inSync: fc.boolean(),
 	targetInSync: fc.boolean(),
 	sent: fc.boolean(),
@@ -170,7 +184,7 @@ test('whatever is seen, the VM is given only whole, demoted and to a copy that c
 			} else {
 				t.false(view.inSync);
 				t.true(view.own.role !== 'Primary' || view.frozen);
-				t.true(view.peer.presence === 'absent' && !view.peer.underWay);
+				t.true(view.peer.presence === 'absent' && !(view.peer.underWay && !view.peerFrozen));
 			}
 		}),
 		{ numRuns: 20_000 },
