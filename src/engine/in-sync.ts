@@ -33,12 +33,21 @@ export const comparedRule = (draft: Draft): void => {
 		const { state } = draft;
 		const observed = observedOf(state, resource);
 		if (observed === undefined) continue;
-		const unknown =
-			!isConnected(observed) && ['Consistent', 'Diskless'].includes(lowestDisk(observed));
-		const compared = unknown ? false : isCompared(observed) ? true : state.compared[resource];
+		const compared = isUncompared(draft.before, resource, observed)
+			? false
+			: isCompared(observed)
+				? true
+				: state.compared[resource];
 		if (compared !== undefined && compared !== state.compared[resource])
 			draft.state = { ...state, compared: { ...state.compared, [resource]: compared } };
 	}
+};
+
+/** Its worth was not known when it was last alone; one that was down may have been so between two looks. */
+const isUncompared = (before: State, resource: ResourceName, observed: ResourceObservation) => {
+	if (!isConnected(observed)) return ['Consistent', 'Diskless'].includes(lowestDisk(observed));
+	const wasDown = before.resources !== null && observedOf(before, resource) === undefined;
+	return wasDown && !isCompared(observed);
 };
 
 /**
