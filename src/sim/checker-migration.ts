@@ -30,8 +30,11 @@ export const checkReceived = (simulation: Simulation, host: SimHost, vm: SimVm):
 	);
 };
 
-/** Both are Primary without a migration under way for so long at most, when nothing else fails, ms. */
-const settledWithinMs = 30_000;
+/**
+ * Both are Primary without a migration under way for so long at most, when nothing else fails, ms. For half a minute of
+ * it the source waits for a late look of the other host, counted from its own first look, which may follow a hang.
+ */
+const settledWithinMs = 45_000;
 
 /** Since when both copies of a VM are Primary and nobody sends it, by name. */
 export type BothPrimary = Map<string, number>;

@@ -205,6 +205,15 @@ const checkAnswer = (simulation: Simulation, replica: Replica, exitCode: number)
 /** What DRBD shows is seen so late at most, and told by a document, ms. */
 const answerDelayMs = 1500;
 
+/** What was said of this loss before that moment is heard only now: in a moment, or when this host goes on again. */
+const isOnItsWay = (
+	{ queue }: Simulation,
+	{ host, frozen, frozenChangedMs }: Replica,
+	atMs: number,
+) =>
+	queue.nowMs - atMs < answerDelayMs ||
+	(queue.nowMs - host.resumedMs < answerDelayMs && frozen && frozenChangedMs < atMs);
+
 /** I3: a 4 says that the peer's disk is Outdated: it is, now or by its metadata. */
 const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const peer = otherReplica(replica);
@@ -214,7 +223,7 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const gone = peer.broken || peer.disk === 'Diskless';
 	if (gone && counted) return;
 	// It did when it consented, and its file was lost while the answer was on its way: nobody can know.
-	if (gone && simulation.queue.nowMs - peer.host.fileReplacedMs < answerDelayMs) return;
+	if (gone && isOnItsWay(simulation, replica, peer.host.fileReplacedMs)) return;
 	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.
 	if (counted && simulation.queue.nowMs - peer.outdatedMs < answerDelayMs) return;
 	if (peer.vm.forcedOn.has(peer.host.name)) return;
@@ -246,6 +255,10 @@ const checkSilence = (simulation: Simulation, taker: SimHost): void => {
 	);
 };
 
+/** The witness says that the silence of this host proves something. */
+const isVouched = ({ witness }: Simulation, { name }: SimHost): boolean =>
+	(witness?.record?.hosts[name]?.watchdogMs ?? null) !== null;
+
 /** The host is disarmed, and its peer does not believe otherwise: it may only have been armed since. */
 const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	const own = host.store.content;
@@ -255,14 +268,24 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	if (own.pair.armed) return theirs !== null && theirs !== 'corrupt' && !theirs.pair.armed;
 	if (theirs === null || theirs === 'corrupt') return true;
 	// An older file was put in the place of the one that knew; its agent acts only on the witness, which vouches no more.
-	const vouched = simulation.witness?.record?.hosts[host.name]?.watchdogMs ?? null;
-	if (peerOf(simulation, host).fileReplacedMs > 0 && vouched === null) return true;
+	if (peerOf(simulation, host).fileReplacedMs > 0 && !isVouched(simulation, host)) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
+};
+
+/**
+ * Armed again, on the peer first, while the order to let the watchdog rest was on its way: both knew of the disarm, and
+ * nobody reckons with a watchdog before its host vouches for it anew.
+ */
+const isArmedMeanwhile = (simulation: Simulation, host: SimHost): boolean => {
+	const { content } = host.store;
+	if (content === null || content === 'corrupt' || !content.pair.armed) return false;
+	const rests = content.witness?.disarmed === content.pair.generation - 1;
+	return rests && !isVouched(simulation, host);
 };
 
 /** P3: nobody stops the watchdog that the other host may still reckon with (V17). */
 const checkStop = (simulation: Simulation, host: SimHost): void => {
-	if (knownDisarmed(simulation, host)) return;
+	if (knownDisarmed(simulation, host) || isArmedMeanwhile(simulation, host)) return;
 	violate(simulation, 'P3', `${host.name} stops its watchdog, and its peer does not know it`);
 };
 

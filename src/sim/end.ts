@@ -5,8 +5,8 @@ import { statusView } from '#src/engine/view.ts';
 import { checkMigrationEnd } from '#src/sim/checker-migration.ts';
 import { someLevelIsRead } from '#src/sim/arbiter-due.ts';
 import { settleAll } from '#src/sim/data.ts';
-import type { SimVm, Simulation } from '#src/sim/model.ts';
-import { hostClock, tell, violate } from '#src/sim/model.ts';
+import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
+import { hostClock, peerOf, tell, violate } from '#src/sim/model.ts';
 import type { Scenario } from '#src/sim/scenario.ts';
 import type { StepVerb } from '#src/sim/step.ts';
 import { canTell, steadyMs, seenWithinMs } from '#src/sim/told.ts';
@@ -94,6 +94,12 @@ const checkDataAtEnd = (simulation: Simulation, vm: SimVm, scenario: Scenario): 
 	violate(simulation, 'no-loss', `no copy of ${vm.name} holds every acknowledged write at the end`);
 };
 
+/** The VM was on its way to this host, and did not turn back. */
+const awaitsSource = (host: SimHost, vm: SimVm): boolean => {
+	const journal = durableRecord(host, vm)?.journal;
+	return journal?.kind === 'migration' && journal.phase === 'forth' && journal.to === host.name;
+};
+
 /** A frozen copy that the other host has replaced does not stay, or somebody is told to reboot its host. */
 const checkReleased = (simulation: Simulation, vm: SimVm): void => {
 	for (const replica of vm.replicas) {
@@ -101,6 +107,8 @@ const checkReleased = (simulation: Simulation, vm: SimVm): void => {
 		const owner = durableRecord(host, vm)?.owner;
 		if (replica.role !== 'Primary' || !replica.frozen || owner === host.name) continue;
 		if (host.agent?.alive !== true || owner === undefined) continue;
+		// Not replaced yet: only the source of its migration turns back, and that one is off. People are told of the VM.
+		if (awaitsSource(host, vm) && !peerOf(simulation, host).powered) continue;
 		const told = conditions(host.agent.loop.state, hostClock(simulation, host));
 		if (told.some((each) => each.name === 'release-stuck' && each.subject === vm.name)) continue;
 		violate(

@@ -64,6 +64,18 @@ test('faults in the middle of live migrations break no promise', (t) => {
 	}
 });
 
+/**
+ * 200002580: the target was frozen, its disk had failed, and the source stayed off. 200015424 and 200022093: the
+ * source's tools hung, and its half minute of patience began after that.
+ */
+test('seeds of live migrations that once broke a promise keep it', (t) => {
+	for (const seed of [200_002_580, 200_015_424, 200_022_093]) {
+		const { violations } = runSeed(seed, { swarmClass: 'migration' });
+		const command = `vmpair simulate --seeds 1 --seed ${seed} --class migration --trace`;
+		t.deepEqual(violations, [], command);
+	}
+});
+
 /** Days since 1970: every day the tests look at other seeds. */
 const today = Math.floor(Date.now() / 86_400_000);
 
@@ -147,11 +159,12 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * 20027363: a late power-off hit a host in the middle of the resync from it. 63002331: one hit a host that had just
  * booted, before its watchdog was vouched for, and its device answered too late to be read.
  * 72004305: a VM that was paused for want of a vote went on because the peer's disk had failed, and nobody else knew.
+ * 200079454: as 20097836, and it was the peer that armed the pair again.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
 	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748, 72_004_305,
-	63_002_331,
+	63_002_331, 200_079_454,
 ];
 
 test('seeds of the present edition with a witness that once broke a promise keep it', (t) => {
@@ -180,12 +193,15 @@ test('fence devices that lie break nothing that does not rest on their word', (t
  * one whose copy a person gave up was paused. 20055865, 20068380 and 20070918: a host that a person had called dead
  * ended its start of a VM, and wrote nothing. 42042905: beside a new disk somebody promoted by hand, and the old copy
  * was called the good one. 42043830: the newest data was known to a disk that failed and to a file that was replaced.
- * 42030829: a file was taken away while the handler's answer was on its way.
+ * 42030829: a file was taken away while the handler's answer was on its way. 200022125: so it was, and the host that
+ * waited for the answer stood still. 200028597, 200057631 and 200102952: an xl waited for a frozen disk, as above.
+ * 200024425: a copy that came up beside a host without a disk was first seen UpToDate, and passed for compared.
  */
 const wrongPeople: readonly number[] = [
 	3189, 23_876, 126_045, 20_022_580, 20_064_923, 20_024_406, 20_044_010, 20_059_709, 20_062_005,
 	20_093_699, 20_119_855, 20_124_207, 31_002_075, 20_055_865, 20_068_380, 20_070_918, 42_037_421,
-	42_078_382, 42_042_905, 42_043_830, 42_030_829,
+	42_078_382, 42_042_905, 42_043_830, 42_030_829, 200_022_125, 200_028_597, 200_057_631,
+	200_102_952, 200_024_425,
 ];
 
 test('seeds of people who are wrong that once broke a promise keep it', (t) => {
