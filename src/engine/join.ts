@@ -12,9 +12,12 @@ import {
 	recordOf,
 	sameRecord,
 	seedRecord,
+	soleInSync,
+	writeRecord,
 } from '#src/engine/draft.ts';
 import type { State } from '#src/engine/state.ts';
-import { isEstablishedUpToDate } from '#src/drbd/role.ts';
+import { leaseInForce } from '#src/engine/voters.ts';
+import { isConnected, isEstablishedUpToDate, isFrozen } from '#src/drbd/role.ts';
 import type { ResourceName } from '#src/ports.ts';
 import type { PairRecord, ResourceRecord } from '#src/store/record.ts';
 import { same } from '#src/std/same.ts';
@@ -136,8 +139,34 @@ export const mergeRecord = (
 	}
 	const conflict = judge(state, mine, theirs);
 	if (conflict !== null) holdRecord(draft, resource, conflict);
-	else if (theirs.generation > mine.generation)
+	else if (theirs.generation > mine.generation) {
+		const alone = writesAlone(state, resource, theirs);
 		adoptRecord(draft, resource, theirs, `${by} has the newer record`);
+		if (!alone) return;
+		const { self, peer } = state.config;
+		const why = `${self} has written alone: the copy on ${peer} misses that`;
+		writeRecord(draft, resource, { inSync: [self], uuids: null }, why);
+	}
+};
+
+/**
+ * The own VM writes to this copy alone, as this host's record lets it, and the peer's newer record counts both copies:
+ * the file here was put back, and says less of the past, but what is written now the peer's copy misses for certain.
+ */
+const writesAlone = (state: State, resource: ResourceName, theirs: ResourceRecord): boolean => {
+	const { self } = state.config;
+	const observed = observedOf(state, resource);
+	return (
+		// With a third voter nobody is counted out before it is written there.
+		!leaseInForce(state) &&
+		observed?.role === 'Primary' &&
+		!isConnected(observed) &&
+		!isFrozen(observed) &&
+		soleInSync(state, resource) &&
+		recordOf(state, resource)?.owner === self &&
+		theirs.owner === self &&
+		theirs.inSync.length === 2
+	);
 };
 
 /** Joined: records went both ways in this boot (V7). It is durable with the boot id, so an agent restart keeps it. */

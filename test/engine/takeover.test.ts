@@ -2,6 +2,8 @@ import test from 'ava';
 import { conditions } from '#src/engine/conditions.ts';
 import { holdWords } from '#src/engine/fencing.ts';
 import { statusView } from '#src/engine/view.ts';
+import type { ResourceObservation } from '#src/ports.ts';
+import type { ResourceRecord } from '#src/store/record.ts';
 import { engineConfig, exchange, Host, healthy, pairOf, unconnected } from '#test/engine/_pair.ts';
 
 const replyOf = (host: Host, id: string) =>
@@ -59,6 +61,31 @@ test('a host whose disk takes nothing protects nobody, and says so until it take
 	right.take({ type: 'disk-observed', problem: null });
 	t.deepEqual(told(), []);
 	t.is(statusView(right.state, right.nowMs).verdict, 'protected');
+});
+
+test('a host that writes alone by an older file keeps the other one counted out', (t) => {
+	const restored = (self: string, peer: string, record: Partial<ResourceRecord>): Host => {
+		const [left, right] = pairOf();
+		const { state } = self === 'left' ? left : right;
+		const { ['r-web']: local } = state.persisted.resources;
+		if (local === undefined) throw new Error('there is no record');
+		const resources = { 'r-web': { ...local, record: { ...local.record, ...record } } };
+		return new Host(engineConfig(self, peer), { ...state.persisted, resources });
+	};
+	const meets = (seen: ResourceObservation) => {
+		const left = restored('left', 'right', { generation: 4, inSync: ['left'] });
+		const right = restored('right', 'left', { generation: 10 });
+		left.sees(seen).domains({ vm: 'web', presence: 'running' }).hears(right);
+		right
+			.sees(unconnected(healthy('web')))
+			.domains()
+			.hears(left);
+		return left.receives(right).record();
+	};
+	const lone = unconnected(healthy('web', true), { suspended: [] });
+	t.like(meets(lone), { generation: 12, inSync: ['left'], owner: 'left' });
+	t.like(meets(unconnected(healthy('web', true))), { generation: 10 }, 'its writes are held back');
+	t.like(meets(healthy('web', true)), { generation: 10 }, 'its writes go to both');
 });
 
 test('a host that lost its state file says of each VM that it may be down, unless its peer is there', (t) => {

@@ -16,6 +16,12 @@ const edit = (file: string, rule: string, without: string): Edit => ({ file, rul
 
 const engine = (file: string): string => `src/engine/${file}.ts`;
 
+/** A file that was put back is believed, whatever DRBD says, and loses to any newer record. */
+const olderFileBelieved = [
+	edit(engine('takeover'), 'return byFlag || byUuid;', 'return byFlag || byUuid || true;'),
+	edit(engine('join'), 'if (!alone) return;', 'return;'),
+];
+
 /** Rules of the engine, each with what switches it off. None of it is in the product. */
 export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 	'unpaused-on-an-old-record': {
@@ -49,10 +55,11 @@ export const plantedRules: Readonly<Record<string, PlantedRule>> = {
 				'if (record?.owner !== self || observed === undefined) continue;\n\t\tif (record.inSync',
 				'if (record === undefined || record.owner === self || observed === undefined) continue;\n\t\tif (record.inSync',
 			),
-			// The second guard (V9).
-			edit(engine('takeover'), 'return byFlag || byUuid;', 'return byFlag || byUuid || true;'),
+			// The second guard (V9), and the third: who writes alone lets no newer record take that right away (1).
+			...olderFileBelieved,
 		],
 	},
+	'older-file-believed': { brings: 'V9', edits: olderFileBelieved },
 	'metadata-not-asked': {
 		brings: 'V9',
 		edits: [

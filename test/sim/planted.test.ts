@@ -83,7 +83,7 @@ const foundBehind = test.macro<[string, string, string, SwarmClass, number]>({
 		`${plantedRules[name]?.brings}: the search of class ${swarmClass} finds ${name} by ${checker}, behind ${guard}`,
 });
 
-test.serial(foundBehind, 'standby-grows-first', 'metadata-not-asked', 'I3', 'ladder', 138);
+test.serial(foundBehind, 'standby-grows-first', 'older-file-believed', 'I3', 'ladder', 138);
 
 const told = test.macro<[string, string]>({
 	exec: async (t, name, story) => {
