@@ -1,7 +1,7 @@
 import { apiClient, isUnanswered, unreachableCode, type Client } from '#src/api/driver-client.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { Status, VmView } from '#src/api/view.ts';
-import { historyLine } from '#src/cli/history.ts';
+import { historyLine } from '#src/cli/history-text.ts';
 import { namedVm } from '#src/cli/names.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { withPages } from '#src/cli/text.ts';

@@ -30,8 +30,17 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--since      only this far back, for instance 30m or 2h',
 			'-f, --follow go on with new entries',
 			'--all        fine detail too',
+			'--numbers    the number of each entry, for "vmpair explain"',
 			'--inputs     what the agent was told, too: DRBD, Xen, links, peer, requests (as root)',
 			'--json       one JSON object a line',
+		],
+	},
+	explain: {
+		synopsis: 'explain VM|HOST|NUMBER [--json]',
+		summary: 'why a VM or a host is as it is, or on what an event of the history rests',
+		details: [
+			'NUMBER       of an event, as "vmpair history --numbers" shows it (as root)',
+			'--json       print what it rests on as one JSON object',
 		],
 	},
 	takeover: {

@@ -1,4 +1,4 @@
-import { historyLine, localTime } from '#src/cli/history.ts';
+import { historyLine, localTime } from '#src/cli/history-text.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { paint } from '#src/cli/text.ts';
 import { readEntries } from '#src/store/driver-history.ts';

@@ -1,38 +1,13 @@
 import { apiClient, isUnanswered, type Client } from '#src/api/driver-client.ts';
 import type { HistoryEntry } from '#src/api/view.ts';
+import { historyLine } from '#src/cli/history-text.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
-import { paint, type Tone } from '#src/cli/text.ts';
+import { paint } from '#src/cli/text.ts';
 import { parseDuration } from '#src/std/duration.ts';
 
 const followMs = 500;
 const entriesMax = 1000;
-
-const tones: Readonly<Record<HistoryEntry['level'], Tone>> = {
-	debug: 'dim',
-	info: 'plain',
-	warn: 'warn',
-	error: 'bad',
-};
-
-const two = (value: number): string => String(value).padStart(2, '0');
-
-/** Local time with milliseconds: what the person's clock shows. */
-export const localTime = (at: string): string => {
-	const time = new Date(at);
-	const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-	const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-	return `${day} ${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
-};
-
-/** One entry as one line: time, sentence, fields. */
-export const historyLine = (entry: HistoryEntry, colour: boolean): string => {
-	const fields = Object.entries(entry.fields)
-		.map(([key, value]) => `${key}=${String(value)}`)
-		.join(' ');
-	const text = paint(entry.message, tones[entry.level], colour);
-	return `${localTime(entry.at)}  ${text}${fields === '' ? '' : `  ${paint(fields, 'dim', colour)}`}`;
-};
 
 const follow = async (
 	client: Client,
@@ -49,7 +24,7 @@ const follow = async (
 	}
 };
 
-/** `vmpair history [--since 1h] [-f] [--inputs] [--json]`: every decision and refusal with its evidence. */
+/** `vmpair history [--since 1h] [-f] [--inputs | --numbers] [--json]`: every decision and refusal with its evidence. */
 export const history = async (argv: string[], around: Surroundings): Promise<number> => {
 	const { values } = parseOptions('history', argv, {
 		json: { type: 'boolean', default: false },
@@ -57,6 +32,7 @@ export const history = async (argv: string[], around: Surroundings): Promise<num
 		since: { type: 'string' },
 		all: { type: 'boolean', default: false },
 		inputs: { type: 'boolean', default: false },
+		numbers: { type: 'boolean', default: false },
 	});
 	let since: string | null = null;
 	if (values.since !== undefined) {
@@ -71,8 +47,10 @@ export const history = async (argv: string[], around: Surroundings): Promise<num
 		return await tellInputs(since, values.json, around);
 	}
 	const tell = (entry: HistoryEntry): void => {
+		const number = values.numbers ? `  ${paint(`#${entry.seq}`, 'dim', around.colour)}` : '';
 		if (values.json) around.print(JSON.stringify(entry));
-		else if (values.all || entry.level !== 'debug') around.print(historyLine(entry, around.colour));
+		else if (values.all || entry.level !== 'debug')
+			around.print(historyLine(entry, around.colour) + number);
 	};
 	const client = apiClient(around.socketPath);
 	const query = { afterSeq: 0, since, limit: entriesMax };
