@@ -43,6 +43,14 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       print what it rests on as one JSON object',
 		],
 	},
+	check: {
+		synopsis: 'check',
+		summary: "the pair for a monitoring system: one line, figures, a plugin's exit code",
+		details: [
+			'Ends with 0 OK, 1 WARNING, 2 CRITICAL (also without an agent) or 3 UNKNOWN, as do the',
+			'plugins of Nagios, Icinga and their kin. Run it on both hosts.',
+		],
+	},
 	takeover: {
 		synopsis: 'takeover --confirm-dead HOST [--yes]',
 		summary: 'start the VMs of a host that you know to be dead',
