@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 import { asInstalled, configurationFiles, libraryFolder, packagedFiles } from './content.ts';
+import { generatedFiles } from './generated.ts';
 
 /**
  * Builds `dist/vmpair_<version>_<arch>.deb`: the bundled program, its own Node, the DRBD handler and
@@ -118,6 +119,10 @@ const assemble = async (tree: string, node: string): Promise<void> => {
 	await bundle(join(tree, libraryFolder));
 	runtime(node, join(tree, libraryFolder, 'node'));
 	for (const { from, to, mode } of files) install(join(root, from), join(tree, to), mode);
+	for (const { to, content } of generatedFiles()) {
+		mkdirSync(dirname(join(tree, to)), { recursive: true, mode: 0o755 });
+		writeFileSync(join(tree, to), content, { mode: 0o644 });
+	}
 	for (const file of files.filter(({ to }) => to.endsWith('.md'))) {
 		const text = readFileSync(join(root, file.from), 'utf8');
 		writeFileSync(join(tree, file.to), asInstalled(text, file, files));

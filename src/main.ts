@@ -11,6 +11,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['agent', async () => (await import('#src/cli/agent.ts')).agent],
 	['arm', async () => (await import('#src/cli/arm.ts')).arm],
 	['check', async () => (await import('#src/cli/check.ts')).check],
+	['completion', async () => (await import('#src/cli/completion.ts')).completion],
 	['config', async () => (await import('#src/cli/config.ts')).config],
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],

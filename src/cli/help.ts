@@ -238,10 +238,16 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       print the sums as one JSON object',
 		],
 	},
+	completion: {
+		synopsis: 'completion bash|zsh|fish|vms|hosts',
+		summary: 'the completion script of a shell, or the names that it asks for',
+		details: ['The package installs the scripts. Elsewhere: source <(vmpair completion bash)'],
+	},
 	help: { synopsis: 'help [VERB]', summary: 'this text, or more about a verb', details: [] },
 };
 
-const exitCodes = [
+/** What the numbers mean with which a verb ends, as lines of text. */
+export const exitCodes: readonly string[] = [
 	'Exit codes: 0 done, 1 failed, 2 refused for safety, 64 wrong usage, 65 damaged state,',
 	'69 agent not reachable, 70 a fault of vmpair itself, 75 still under way, 77 not permitted,',
 	'78 wrong configuration.',
