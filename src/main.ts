@@ -15,6 +15,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['config', async () => (await import('#src/cli/config.ts')).config],
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],
+	['doctor', async () => (await import('#src/cli/doctor.ts')).doctor],
 	['evacuate', async () => (await import('#src/cli/evacuate.ts')).evacuate],
 	['explain', async () => (await import('#src/cli/explain.ts')).explain],
 	['fence', async () => (await import('#src/cli/fence.ts')).fence],

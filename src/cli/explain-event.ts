@@ -19,6 +19,7 @@ interface Told {
 }
 
 const textOf = ({ type, ...rest }: JournalInput): string => {
+	if (type === 'tick') return 'that time had passed';
 	const text = `${type} ${JSON.stringify(rest)}`;
 	return text.length <= textMax ? text : `${text.slice(0, textMax)}…`;
 };
@@ -36,6 +37,7 @@ export const readEvent = async (folder: string, seq: number): Promise<EventStory
 	const inputOf = inputReader();
 	let told: Told[] = [];
 	let entry: HistoryEntry | null = null;
+	let caused = false;
 	const followed: HistoryEntry[] = [];
 	try {
 		for await (const each of readEntries(folder, () => {})) {
@@ -50,6 +52,10 @@ export const readEvent = async (folder: string, seq: number): Promise<EventStory
 				if (each.seq < seq) continue;
 				if (each.seq > seq || each.type !== 'note') throw missing(seq, folder);
 				entry = each;
+			} else if (input !== null && !caused && each.ms <= entry.ms) {
+				// A step's notes are written before what it was told: this is what brought the entry about.
+				caused = true;
+				told.push({ text: textOf(input), ms: each.ms });
 			} else if (each.type === 'note') {
 				if (each.ms - entry.ms > afterMs || each.ms < entry.ms) break;
 				followed.push(each);

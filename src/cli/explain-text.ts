@@ -230,7 +230,7 @@ export const explainEvent = ({ entry, toldBefore, followed }: EventStory, look: 
 			look,
 		),
 		...heading(
-			'What the agent had been told just before',
+			'What the agent had been told just before, newest last',
 			toldBefore.flatMap(({ text, beforeMs }) => told(`${span(beforeMs)} before: ${text}`, look)),
 			look,
 		),

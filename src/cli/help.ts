@@ -51,6 +51,16 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'plugins of Nagios, Icinga and their kin. Run it on both hosts.',
 		],
 	},
+	doctor: {
+		synopsis: 'doctor [--config FILE] [--json]',
+		summary: 'everything that can be checked on this host, with remedies; changes nothing',
+		details: [
+			'Configuration, witness, watchdog, pair, fence devices, and what a failover would take.',
+			'+ well, ? worth mending, ! wrong. Ends with 1 when something is wrong.',
+			'--config     another file than /etc/vmpair/vmpair.yaml',
+			'--json       print what was found as one JSON object',
+		],
+	},
 	takeover: {
 		synopsis: 'takeover --confirm-dead HOST [--yes]',
 		summary: 'start the VMs of a host that you know to be dead',

@@ -115,6 +115,7 @@ const written = async (t: ExecutionContext): Promise<string> => {
 	journal.input({ type: 'hypervisor-observed' }, 59_500, true);
 	journal.note({ level: 'warn', message: 'takeover', fields: { vm: 'ldap' } }, 60_000);
 	journal.note({ level: 'info', message: 'record changed', fields: { resource: 'ldap' } }, 60_000);
+	journal.input({ type: 'handler-called' }, 59_999, true);
 	journal.note({ level: 'info', message: 'much later', fields: {} }, 900_000);
 	await journal.close();
 	return folder;
@@ -126,7 +127,10 @@ test('an event is explained by its evidence, by what was told just before it and
 	const text = printed.join('\n');
 	t.regex(text, /takeover {2}#4\n/);
 	t.regex(text, /Its evidence\n {2}vm: ldap\n/);
-	t.regex(text, /just before\n {2}0\.5 s before: hypervisor-observed/);
+	t.regex(
+		text,
+		/newest last\n {2}0\.5 s before: hypervisor-observed.*\n {2}0\.0 s before: handler-called/,
+	);
 	t.notRegex(text, /replication-observed/);
 	t.regex(text, /right after\n.*record changed/);
 	t.notRegex(text, /much later/);
