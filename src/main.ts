@@ -29,6 +29,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['migrate-send', async () => (await import('#src/cli/migrate-send.ts')).send],
 	['move', async () => (await import('#src/cli/move.ts')).move],
 	['reload', async () => (await import('#src/cli/reload.ts')).reload],
+	['report', async () => (await import('#src/cli/report.ts')).report],
 	['simulate', async () => (await import('#src/cli/simulate.ts')).simulate],
 	['split-brain', async () => (await import('#src/cli/split-brain.ts')).splitBrain],
 	['standby', async () => (await import('#src/cli/standby.ts')).standby],

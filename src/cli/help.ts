@@ -61,6 +61,15 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       print what was found as one JSON object',
 		],
 	},
+	report: {
+		synopsis: 'report [--out FILE] [--config FILE]',
+		summary: 'everything that explains a trouble of this host, in one file without its secrets',
+		details: [
+			'Status, doctor, history, state, and what Xen, DRBD, systemd and the kernel say.',
+			'--out        where to write it; otherwise vmpair-report-HOST-TIME.tar.gz in this folder',
+			'--config     another file than /etc/vmpair/vmpair.yaml',
+		],
+	},
 	takeover: {
 		synopsis: 'takeover --confirm-dead HOST [--yes]',
 		summary: 'start the VMs of a host that you know to be dead',
