@@ -61,7 +61,7 @@ export const down = (simulation: Simulation, replica: Replica, done: Done): void
 		done(succeeded());
 		return;
 	}
-	if (isHeldOpen(replica)) {
+	if (isHeldOpen(simulation, replica)) {
 		done(failed('drbd-held-open'));
 		return;
 	}
@@ -133,7 +133,8 @@ export const reconnect = (
 	}
 };
 
-const isHeldOpen = ({ host, vm }: Replica): boolean =>
+const isHeldOpen = ({ queue }: Simulation, { host, vm, heldOpenUntilMs = 0 }: Replica): boolean =>
+	heldOpenUntilMs > queue.nowMs ||
 	host.domains.has(vm.name) ||
 	host.creating.get(vm.name)?.opened === true ||
 	(host.migrations.get(vm.name)?.twin?.disk ?? 'closed') !== 'closed';
@@ -141,7 +142,7 @@ const isHeldOpen = ({ host, vm }: Replica): boolean =>
 export const demote = (simulation: Simulation, replica: Replica, done: Done): void => {
 	if (!replica.up) done(failed('drbd-not-up'));
 	else if (replica.role !== 'Primary') done(succeeded());
-	else if (isHeldOpen(replica)) done(failed('drbd-held-open'));
+	else if (isHeldOpen(simulation, replica)) done(failed('drbd-held-open'));
 	else {
 		settle(simulation, replica.vm);
 		replica.role = 'Secondary';

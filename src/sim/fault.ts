@@ -192,6 +192,8 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 	} else if (step.do === 'late-promote') {
 		replicaOf(host, vmNamed(simulation, step.vm)).latePromoteMs = step.by;
 	} else if (step.do === 'xl-hang') host.xlHungUntilMs = nowMs + step.for;
+	else if (step.do === 'disk-held-open')
+		replicaOf(host, vmNamed(simulation, step.vm)).heldOpenUntilMs = nowMs + step.for;
 	else if (step.do === 'detach-fails')
 		replicaOf(host, vmNamed(simulation, step.vm)).detachFails = step.times;
 	else if (step.do === 'drbd-stuck') replicaOf(host, vmNamed(simulation, step.vm)).stuck = step.in;

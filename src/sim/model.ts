@@ -67,6 +67,8 @@ export interface Replica {
 	stuck: 'connecting' | 'bitmap' | null;
 	/** So many of the next detaches fail. */
 	detachFails: number;
+	/** Another program has its device open until then: it cannot be demoted. */
+	heldOpenUntilMs?: number;
 	/** Both hosts may be Primary at once, for a live migration. */
 	twoPrimaries: boolean;
 	/** When it was last outdated by hand. */

@@ -195,6 +195,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 		device: z.int().min(0).max(7).optional(),
 	}),
 	action('outlet-off', { ...host, device: z.int().min(0).max(7) }),
+	action('disk-held-open', { ...onVm, for: durationSchema }),
 	action('detach-fails', { ...onVm, times: z.int().min(1).max(100).default(1) }),
 	action('drbd-stuck', { ...onVm, in: z.enum(['connecting', 'bitmap']) }),
 	action('operator-promote', { ...onVm, force: z.boolean().default(false) }),
