@@ -1,6 +1,7 @@
 import type { FenceDevice } from '#src/fence/device.ts';
 import type { ConfigFile } from '#src/config/schema.ts';
 import { crossProblems } from '#src/config/check.ts';
+import { type BalanceSettings, balanceSettings, type VmBalance } from '#src/config/balance.ts';
 import { problemsOfIssue } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import { configFileSchema } from '#src/config/schema.ts';
@@ -74,8 +75,26 @@ export interface VmConfig {
 	readonly shutdownMs: number;
 	readonly restartsMax: number;
 	readonly restartWindowMs: number;
+	readonly balance: VmBalance;
 	/** Why it can only be stopped and started over there, from its own configuration; null: nothing says so. */
 	readonly liveBlocker: string | null;
+}
+
+/** What is run to judge a host. */
+export type HealthProbe =
+	| { readonly kind: 'command'; readonly command: readonly string[]; readonly limitMs: number }
+	| { readonly kind: 'carrier'; readonly device: string }
+	| { readonly kind: 'smart'; readonly disk: string }
+	| { readonly kind: 'ipmi' };
+
+export interface HealthCheck {
+	readonly check: string;
+	readonly probe: HealthProbe;
+	readonly everyMs: number;
+	readonly holdMs: number;
+	readonly action: 'alert' | 'evacuate';
+	/** Where it runs. */
+	readonly hosts: readonly HostName[];
 }
 
 interface WebhookConfig {
@@ -109,6 +128,8 @@ export interface Config {
 		readonly afterFence: 'on' | 'off';
 	};
 	readonly migration: MigrationConfig;
+	readonly balance: BalanceSettings;
+	readonly healthChecks: readonly HealthCheck[];
 	readonly vms: readonly VmConfig[];
 	readonly webhooks: readonly WebhookConfig[];
 	readonly socketGroup: string | null;
@@ -179,6 +200,23 @@ const migrationOf = ({ migration, links }: ConfigFile): MigrationConfig => {
 	return { port: migration.port, network: migration.network ?? direct ?? first };
 };
 
+const probeOf = (file: ConfigFile['health'][string]): HealthProbe => {
+	if ('command' in file) return { kind: 'command', command: file.command, limitMs: file.limit };
+	if ('carrier' in file) return { kind: 'carrier', device: file.carrier };
+	if ('smart' in file) return { kind: 'smart', disk: file.smart };
+	return { kind: 'ipmi' };
+};
+
+const healthChecksOf = ({ health, hosts }: ConfigFile): HealthCheck[] =>
+	Object.entries(health).map(([check, each]) => ({
+		check,
+		probe: probeOf(each),
+		everyMs: each.every,
+		holdMs: each.hold,
+		action: each.action,
+		hosts: each.hosts.length === 0 ? Object.keys(hosts) : each.hosts,
+	}));
+
 const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 	const [first, second] = Object.keys(file.hosts);
 	assert(first !== undefined && second !== undefined, 'the check found two hosts');
@@ -204,6 +242,8 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			afterFence: file.fencing.afterFence,
 		},
 		migration: migrationOf(file),
+		balance: balanceSettings(file.balance),
+		healthChecks: healthChecksOf(file),
 		vms: Object.entries(file.vms).map(([vm, each]) => ({
 			vm,
 			resource: each.resource,
@@ -215,6 +255,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			shutdownMs: each.shutdown,
 			restartsMax: each.restarts.atMost,
 			restartWindowMs: each.restarts.within,
+			balance: each.balance,
 			liveBlocker: null,
 		})),
 		webhooks: file.alerts.webhooks.map(({ name, url, secretFile, minimum, limit }) => ({

@@ -6,6 +6,9 @@ import type { HostName } from '#src/ports.ts';
 import { assert } from '#src/std/assert.ts';
 import type { HoldSettings } from '#src/watchdog/board.ts';
 
+/** The time limit of the tools behind checks that have none of their own. */
+const toolLimitMs = 15_000;
+
 /** A tool that is ended at its limit needs a moment to be reaped before its answer is known to be missing. */
 const reapMs = 500;
 
@@ -66,6 +69,15 @@ export const engineConfig = (
 		},
 		links: config.links.map(({ link, switched }) => ({ link, switched })),
 		fencing: engineFencing(config),
+		balance: config.balance,
+		healthChecks: config.healthChecks
+			.filter(({ hosts }) => hosts.includes(config.host))
+			.map(({ check, everyMs, holdMs, action, probe }) => ({
+				check,
+				holdMs,
+				action,
+				staleMs: 3 * everyMs + (probe.kind === 'command' ? probe.limitMs : toolLimitMs),
+			})),
 		vms: config.vms.map((each) => ({
 			vm: each.vm,
 			resource: each.resource,
@@ -76,6 +88,7 @@ export const engineConfig = (
 			shutdownMs: each.shutdownMs,
 			restartsMax: each.restartsMax,
 			restartWindowMs: each.restartWindowMs,
+			balance: each.balance,
 			liveBlocker: each.liveBlocker,
 		})),
 		reservedMemoryMib: config.reservedMemoryMib,
@@ -121,6 +134,8 @@ export const digestText = (config: Config): string =>
 		witness: config.witness,
 		fencing: config.fencing,
 		migration: config.migration,
+		balance: config.balance,
+		healthChecks: config.healthChecks,
 		vms: config.vms,
 		drbdUnverified: config.drbdUnverified,
 		reservedMemoryMib: config.reservedMemoryMib,

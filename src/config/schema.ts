@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { balanceSchema, healthSchema, vmBalanceSchema } from '#src/config/schema-balance.ts';
 import { fenceDevice } from '#src/fence/device.ts';
 import {
 	address,
@@ -158,6 +159,7 @@ const vm = section(
 		)
 			.prefault({})
 			.describe('After more the VM stays down and a person is paged.'),
+		balance: vmBalanceSchema.prefault({}).describe('How it takes part in balancing.'),
 	},
 	'the settings of a VM',
 );
@@ -273,6 +275,12 @@ export const configFileSchema = section(
 		migration: migration
 			.prefault({})
 			.describe('How the memory of a VM travels when it is moved live.'),
+		balance: balanceSchema
+			.prefault({})
+			.describe('When VMs are moved because a host is overloaded.'),
+		health: healthSchema
+			.default({})
+			.describe('Checks of the hosts that alert a person, or empty a host that is failing.'),
 		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
 		alerts: section(
 			{ webhooks: list(webhook, 'webhooks', 16).default([]).describe('Receivers of alerts.') },

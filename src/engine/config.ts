@@ -1,3 +1,4 @@
+import type { BalanceSettings, VmBalance } from '#src/config/balance.ts';
 import type { Ladder } from '#src/fence/ladder.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
@@ -31,8 +32,19 @@ export interface EngineVm {
 	/** Crash and start-failure budget: at most `restartsMax` starts in `restartWindowMs`. */
 	readonly restartsMax: number;
 	readonly restartWindowMs: number;
+	readonly balance: VmBalance;
 	/** Why it can never go live to the other host; null when nothing is known to forbid it. */
 	readonly liveBlocker: string | null;
+}
+
+/** One check of this host's health, as far as the engine reckons with it. */
+export interface EngineHealthCheck {
+	readonly check: string;
+	/** It was critical in every run for this long before it counts. */
+	readonly holdMs: number;
+	readonly action: 'alert' | 'evacuate';
+	/** An answer that is older is none, ms: three runs were missed. */
+	readonly staleMs: number;
 }
 
 interface EngineLink {
@@ -79,6 +91,9 @@ export interface EngineConfig {
 	readonly witness: EngineWitness | null;
 	/** Null when no fence device is configured (arbiter person). */
 	readonly fencing: EngineFencing | null;
+	readonly balance: BalanceSettings;
+	/** Those of this host. */
+	readonly healthChecks: readonly EngineHealthCheck[];
 	readonly vms: readonly EngineVm[];
 	/** Memory that must stay free on a host after a start. */
 	readonly reservedMemoryMib: number;

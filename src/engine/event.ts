@@ -1,5 +1,6 @@
 import type { Request } from '#src/api/request.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
+import type { HealthReading, LoadSample } from '#src/ports-load.ts';
 import type { Vote, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type {
@@ -79,6 +80,10 @@ export type Event =
 			/** What this host reads of its own fence device is not what the peer would fence. */
 			readonly ownDeviceWrong: boolean;
 	  }
+	/** How busy this host was since the reading before; null: it could not be read. */
+	| { readonly type: 'load-observed'; readonly sample: LoadSample | null }
+	/** The answer of one health check of this host. */
+	| { readonly type: 'health-observed'; readonly reading: HealthReading }
 	/** Why the disk of the state file takes nothing, in words of the system; null: it takes what is written. */
 	| { readonly type: 'disk-observed'; readonly problem: string | null }
 	/** `at`: wall-clock time, ISO 8601, only for what people read. */

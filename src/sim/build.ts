@@ -1,5 +1,6 @@
 import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import type { Ladder } from '#src/fence/ladder.ts';
+import { balanceSettings } from '#src/config/balance.ts';
 import { engineWitness, timingTable } from '#src/config/timing.ts';
 import {
 	agentGoesOn,
@@ -110,6 +111,7 @@ const engineVm = (vm: ScenarioVm): EngineVm => ({
 	shutdownMs: vm.shutdown,
 	restartsMax: vm.restartsMax,
 	restartWindowMs: vm.restartWindow,
+	balance: vm.balance,
 	liveBlocker: null,
 });
 
@@ -156,6 +158,8 @@ const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineC
 			perHourMax: world.fencing.perHourMax,
 			afterFence: world.fencing.afterFence,
 		},
+		balance: balanceSettings(world.balance),
+		healthChecks: [],
 		vms: world.vms.map(engineVm),
 		reservedMemoryMib: 0,
 		startsAtOnce: 4,

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { balanceSchema, vmBalanceSchema } from '#src/config/schema-balance.ts';
 import {
 	durationSchema,
 	nameSchema,
@@ -24,6 +25,8 @@ const vmSchema = z.strictObject({
 	/** False: the people do not want it to run at the beginning. */
 	runs: z.boolean().default(true),
 	shutdown: durationSchema.default(60_000),
+	/** How it takes part in balancing, as in the configuration. */
+	balance: vmBalanceSchema.prefault({}),
 	restartsMax: z.int().min(1).default(3),
 	restartWindow: durationSchema.default(600_000),
 });
@@ -84,6 +87,8 @@ const worldSchema = z.strictObject({
 			afterFence: z.enum(['on', 'off']).default('off'),
 		})
 		.prefault({}),
+	/** When VMs are moved because of load, as in the configuration; off when left out. */
+	balance: balanceSchema.prefault({ mode: 'off' }),
 	/** The fence devices of all levels, by host. Default: one BMC each. */
 	devices: z.record(nameSchema, z.array(deviceSchema).min(1).max(8)).default({}),
 	/** How long things take. The lab cannot change these. */
