@@ -28,6 +28,7 @@ const documents: readonly PackagedFile[] = [
 		'alerts.md',
 		'errors.md',
 		'glossary.md',
+		'load.md',
 		'protocol.md',
 		'scenario-format.md',
 		'scenario.schema.json',

@@ -19,6 +19,7 @@ export const requestSchema = z.discriminatedUnion('verb', [
 		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']),
 	}),
 	z.strictObject({ verb: z.literal('evacuate'), host: name, cold: z.boolean(), by }),
+	z.strictObject({ verb: z.literal('balance'), by }),
 	z.strictObject({
 		verb: z.literal('standby'),
 		on: z.boolean(),

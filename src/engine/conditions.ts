@@ -14,6 +14,7 @@ import {
 	recordOf,
 	vmStateOf,
 } from '#src/engine/draft.ts';
+import { loadConditions } from '#src/engine/conditions-load.ts';
 import { witnessConditions } from '#src/engine/conditions-witness.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { fencesLastHour, holdWords } from '#src/engine/fencing.ts';
@@ -386,6 +387,7 @@ export const conditions = (state: State, nowMs: number): readonly Condition[] =>
 	peerConditions(state, nowMs, raise);
 	fencingConditions(state, nowMs, raise);
 	witnessConditions(state, nowMs, raise);
+	loadConditions(state, nowMs, raise);
 	for (const vm of state.config.vms) vmConditions(state, vm, nowMs, raise);
 	return list;
 };

@@ -106,6 +106,8 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 		.slice(0, 64)
 		.map((sentence) => sentence.slice(0, 1024)),
 	deviceWrong: state.ownDeviceWrong,
+	load: state.load.sight,
+	critical: state.health.critical.slice(0, 64),
 	records: Object.fromEntries(
 		Object.entries(state.persisted.resources).map(([name, local]) => [name, local.record]),
 	),
@@ -181,6 +183,9 @@ const untouched = (before: State, state: State): boolean =>
 	before.ownDeviceWrong === state.ownDeviceWrong &&
 	before.ownGenerations === state.ownGenerations &&
 	before.drain.evacuation === state.drain.evacuation &&
+	before.load.sight === state.load.sight &&
+	before.health.critical === state.health.critical &&
+	before.health.evacuates === state.health.evacuates &&
 	before.left === state.left &&
 	sameWitnessSight(before, state);
 

@@ -16,7 +16,8 @@ import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
 import { same } from '#src/std/same.ts';
 
 /**
- * Empties this host: because it leaves, because a person asked for it, or because it is in standby. One VM goes at a
+ * Empties this host: because it leaves, because a person asked for it, because it is in standby, or because a
+ * health check that empties it is critical. One VM goes at a
  * time, the most important one first: two would share the link, and the memory over there that nothing shows yet.
  */
 
@@ -43,8 +44,11 @@ export const drainOf = (state: State): Drain | null => {
 		return { why: `${config.self} leaves`, live: leaving === 'migrate', cold: true };
 	if (evacuation !== null)
 		return { why: `evacuated by ${evacuation.by}`, live: true, cold: evacuation.cold };
-	if (persisted.standby === null) return null;
-	return { why: `${config.self} is in standby`, live: true, cold: false };
+	if (persisted.standby !== null)
+		return { why: `${config.self} is in standby`, live: true, cold: false };
+	const { evacuates } = state.health;
+	if (evacuates === null) return null;
+	return { why: `${evacuates} of ${config.self} is critical`, live: true, cold: false };
 };
 
 const triesOf = (state: State, { vm }: EngineVm): number => state.drain.tries[vm] ?? 0;

@@ -253,14 +253,11 @@ export const cancelMigration = (draft: Draft, { vm, resource }: EngineVm, by: st
 };
 
 /** Opens the journal of a live migration to the peer; the rest follows from it on both hosts. */
-export const openMigration = (draft: Draft, vm: EngineVm, why: string): void => {
+export const openMigration = (draft: Draft, vm: EngineVm, why: string, cause?: 'load'): void => {
 	const { self, peer } = draft.state.config;
-	writeRecord(
-		draft,
-		vm.resource,
-		{ journal: { kind: 'migration', from: self, to: peer, start: true, phase: 'forth' } },
-		why,
-	);
+	const journal = { kind: 'migration', from: self, to: peer, start: true, phase: 'forth' } as const;
+	const change = { journal: cause === undefined ? journal : { ...journal, cause } };
+	writeRecord(draft, vm.resource, change, why);
 	note(draft, 'info', 'live migration begins', { vm: vm.vm, from: self, to: peer });
 };
 

@@ -1,5 +1,7 @@
 import type { Event } from '#src/engine/event.ts';
 import { changePersisted, type Draft, note } from '#src/engine/draft.ts';
+import { loadObserved } from '#src/engine/balance.ts';
+import { healthObserved } from '#src/engine/health.ts';
 import { mergeDocument } from '#src/engine/join.ts';
 import { actionEnded } from '#src/engine/outcome.ts';
 import { lossCalled } from '#src/engine/outdate.ts';
@@ -243,6 +245,12 @@ export const observe = (draft: Draft, event: Event): void => {
 			return;
 		case 'disk-observed':
 			draft.state = { ...state, diskProblem: event.problem };
+			return;
+		case 'load-observed':
+			loadObserved(draft, event.sample);
+			return;
+		case 'health-observed':
+			healthObserved(draft, event.reading);
 			return;
 		case 'requested':
 			requested(draft, event);

@@ -1,4 +1,5 @@
 import type { Reply } from '#src/api/request.ts';
+import { balanceSelf, orderVerdict } from '#src/engine/balance.ts';
 import {
 	busy,
 	changePersisted,
@@ -111,6 +112,15 @@ const evacuate = (
 	return forward(draft, pending, asked, `${peer} is not in contact`);
 };
 
+/** The overloaded host sends one of its VMs; only when this one has none to send, the other one is asked. */
+const balance = (draft: Draft, pending: PendingRequest, by: string): Reply | null => {
+	const { state, nowMs } = draft;
+	const { peer } = state.config;
+	if (orderVerdict(state, nowMs).kind !== 'calm') return balanceSelf(draft, by);
+	const asked = { verb: 'balance' as const, vm: null, to: null, cold: false, by };
+	return forward(draft, pending, asked, `${peer} is not in contact`);
+};
+
 /** The owner decides: the request travels in the document, the reply comes back in the peer's. */
 const forward = (
 	draft: Draft,
@@ -154,6 +164,7 @@ const dropForwarded = (draft: Draft, id: string): void => {
 /** What the peer forwarded, carried out here. */
 const onForwarded = (draft: Draft, { verb, vm: name, to, cold, by }: ForwardedRequest): Reply => {
 	if (verb === 'evacuate') return evacuateSelf(draft, { by, cold });
+	if (verb === 'balance') return balanceSelf(draft, by);
 	const { self } = draft.state.config;
 	const vm = name === null ? undefined : vmOf(draft.state, name);
 	const held = vm !== undefined && conflictOf(draft.state, vm.resource) !== null;
@@ -309,6 +320,8 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 			return leave(draft, request);
 		case 'evacuate':
 			return evacuate(draft, pending, request);
+		case 'balance':
+			return balance(draft, pending, request.by);
 		case 'standby':
 			return standby(draft, request, pending.at);
 		case 'resolve':

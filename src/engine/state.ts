@@ -3,6 +3,7 @@ import type { Evidence, GiveUp, Release, Resolve, Stuck } from '#src/engine/stat
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
 import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
+import { type Burden, unburdened } from '#src/engine/state-load.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type {
@@ -178,7 +179,7 @@ interface Outdating extends Pick<OutdateAnswer, 'loss' | 'session'> {
 	readonly done: boolean;
 }
 
-export interface State {
+export interface State extends Burden {
 	readonly config: EngineConfig;
 	readonly bootId: string;
 	readonly session: string;
@@ -297,6 +298,7 @@ const emptyRecord = (config: EngineConfig): Omit<Persisted, 'bootId'> => ({
 	arbiter: null,
 	standby: null,
 	leaving: null,
+	loadMoves: {},
 });
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
@@ -389,6 +391,7 @@ export const initialState = (
 	left: false,
 	leaveDone: false,
 	drain: noDrain,
+	...unburdened,
 	stretched: false,
 	documentSeq: 0,
 	published: null,

@@ -1,4 +1,5 @@
 import { arbiterRule } from '#src/engine/arbiter.ts';
+import { balanceRule } from '#src/engine/balance.ts';
 import { claimRule } from '#src/engine/claim.ts';
 import type { Event } from '#src/engine/event.ts';
 import { publishRule } from '#src/engine/document.ts';
@@ -17,6 +18,7 @@ import { fenceRule, powerOnRule } from '#src/engine/fencing.ts';
 import { handlerRule, thawRule } from '#src/engine/handler.ts';
 import { handoverRule } from '#src/engine/handover.ts';
 import { assertInvariants } from '#src/engine/invariants.ts';
+import { healthRule } from '#src/engine/health.ts';
 import { joinRule, seedRule } from '#src/engine/join.ts';
 import { leaseOrdersRule, leaseRule } from '#src/engine/lease.ts';
 import { leaveRule } from '#src/engine/leave.ts';
@@ -72,7 +74,9 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	compareRule,
 	handoverRule,
 	migrationRule,
+	healthRule,
 	drainRule,
+	balanceRule,
 	leaveRule,
 	resolveRule,
 	arbiterRule,

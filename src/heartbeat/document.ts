@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { loadKinds } from '#src/ports-load.ts';
 import { connectionStates, diskStates, presences, roles, twins } from '#src/ports.ts';
 import {
 	arbiterRecordSchema,
@@ -90,7 +91,7 @@ const resolveOrderSchema = z.strictObject({
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
 const forwardedRequestSchema = z.strictObject({
 	id,
-	verb: z.enum(['start', 'stop', 'move', 'migrate', 'cancel-migration', 'evacuate']),
+	verb: z.enum(['start', 'stop', 'move', 'migrate', 'cancel-migration', 'evacuate', 'balance']),
 	/** Null: it is about the host. */
 	vm: name.nullable(),
 	/** Of `move` and `migrate`. */
@@ -133,6 +134,22 @@ const witnessSightSchema = z.strictObject({
 	monitored: z.boolean(),
 });
 
+/** How busy the sender is, and what it makes of that. */
+const loadSightSchema = z.strictObject({
+	/** Shares from 0 to 1, rounded up to steps; null: not known. */
+	host: z.record(z.enum(loadKinds), z.number().min(0).max(1).nullable()),
+	/** Physical CPUs. */
+	cpus: z.number().min(0).max(65_536),
+	/** Why one of its VMs is to be moved, or none is although it is overloaded; empty when it is not. */
+	verdict: z.string().max(1024),
+});
+
+const criticalSchema = z.strictObject({
+	check: name,
+	/** It empties its host. */
+	evacuate: z.boolean(),
+});
+
 export const peerDocumentSchema = z.strictObject({
 	protocolVersion: z.int().min(1),
 	pairId: z.string().min(1).max(128),
@@ -162,6 +179,10 @@ export const peerDocumentSchema = z.strictObject({
 	/** The fence device that the receiver would use against the sender is not the sender's. */
 	deviceWrong: z.boolean(),
 	freeMemoryMib: z.number(),
+	/** Null: not known. */
+	load: loadSightSchema.nullable().default(null),
+	/** Health checks of the sender that count as critical. */
+	critical: z.array(criticalSchema).max(64).default([]),
 	records: z.record(name, resourceRecordSchema),
 	sights: z.record(name, sightSchema),
 	/** The target of a power-off whose outcome the sender does not know. */
@@ -181,4 +202,5 @@ export type OutdateAnswer = Readonly<z.infer<typeof outdateAnswerSchema>>;
 export type ResolveOrder = Readonly<z.infer<typeof resolveOrderSchema>>;
 export type ForwardedRequest = Readonly<z.infer<typeof forwardedRequestSchema>>;
 export type ForwardedReply = Readonly<z.infer<typeof forwardedReplySchema>>;
+export type LoadSight = Readonly<z.infer<typeof loadSightSchema>>;
 export type PeerDocument = Readonly<z.infer<typeof peerDocumentSchema>>;

@@ -86,5 +86,6 @@ export const firstRecord = (
 		arbiter: world.witness === undefined ? null : { round: 1, now: world.arbiter, next: null },
 		standby: null,
 		leaving: null,
+		loadMoves: {},
 	};
 };

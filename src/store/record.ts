@@ -26,6 +26,8 @@ const migrationSchema = z.strictObject({
 	start: z.literal(true),
 	/** `forth`: it goes to `to`. `back`: it does not; what is left of it is taken away, and `from` keeps the VM. */
 	phase: z.enum(['forth', 'back']),
+	/** Left out when a person asked for it, or the host is emptied. */
+	cause: z.literal('load').optional(),
 });
 
 const journalSchema = z.discriminatedUnion('kind', [handoverSchema, migrationSchema]);
@@ -151,6 +153,16 @@ const standbySchema = z.strictObject({
 	at: z.string().max(64),
 });
 
+/** The last move of a VM because of load, in either direction: both hosts remember it, for the rests that follow. */
+const loadMoveSchema = z.strictObject({
+	/** Boot and monotonic time of this host when it ended, or began while it is open. */
+	bootId,
+	atMs: z.number().min(0),
+	/** How many there were, each soon after the one before. */
+	moves: z.int().min(1),
+	open: z.boolean(),
+});
+
 export const persistedSchema = z.strictObject({
 	format: z.literal(stateFormat),
 	pairId: z.string().min(1).max(128),
@@ -180,6 +192,8 @@ export const persistedSchema = z.strictObject({
 		.strictObject({ how: z.enum(leaveHows), bootId, done: z.boolean() })
 		.nullable()
 		.default(null),
+	/** By VM. */
+	loadMoves: z.record(name, loadMoveSchema).default({}),
 });
 
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;
@@ -187,4 +201,5 @@ export type LocalResource = Readonly<z.infer<typeof localResourceSchema>>;
 export type PairRecord = Readonly<z.infer<typeof pairRecordSchema>>;
 export type WitnessMemory = Readonly<z.infer<typeof witnessMemorySchema>>;
 export type ArbiterRecord = Readonly<z.infer<typeof arbiterRecordSchema>>;
+export type LoadMove = Readonly<z.infer<typeof loadMoveSchema>>;
 export type Persisted = Readonly<z.infer<typeof persistedSchema>>;

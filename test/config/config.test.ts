@@ -40,6 +40,7 @@ test('what is left out has a sound default', (t) => {
 			shutdownMs: 120_000,
 			restartsMax: 3,
 			restartWindowMs: 600_000,
+			balance: { pinned: false, near: [], apart: [] },
 			liveBlocker: null,
 		},
 	]);

@@ -293,6 +293,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 	witness: null,
 	arbiter: null,
 	leaving: null,
+	loadMoves: {},
 	standby: { by: 'admin', reason: '"owner": "host9",', at: '' },
 });
 

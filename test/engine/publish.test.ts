@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { brotliDecompressSync } from 'node:zlib';
 import test from 'ava';
 import type { Action } from '#src/engine/action.ts';
-import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
 import { step } from '#src/engine/step.ts';
@@ -10,6 +9,7 @@ import { type PeerDocument, peerDocumentSchema } from '#src/heartbeat/document.t
 import { decodeEntry, inputReader, type JournalEntry } from '#src/store/journal.ts';
 import { persistedSchema } from '#src/store/record.ts';
 import { toldAndNew } from '#test/engine/_pair.ts';
+import { configOf, type RecordedConfig } from '#test/lab/recorded.ts';
 
 /** What agents on real hosts were told. */
 const folder = new URL('../fixture/journal/', import.meta.url);
@@ -33,9 +33,14 @@ for (const name of recordings)
 		let judged = 0;
 		for (const entry of entriesOf(name)) {
 			if (entry.type === 'start') {
-				const { config, record } = entry.from as { config: EngineConfig; record: unknown };
+				const { config, record } = entry.from as { config: RecordedConfig; record: unknown };
 				const persisted = persistedSchema.nullable().parse(record);
-				state = initialState(config, persisted, { bootId: 'boot', session: 'session' }, entry.ms);
+				state = initialState(
+					configOf(config),
+					persisted,
+					{ bootId: 'boot', session: 'session' },
+					entry.ms,
+				);
 				last = null;
 			}
 			const input = inputOf(entry) as Event | null;

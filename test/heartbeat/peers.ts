@@ -163,6 +163,8 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	configDigest: '',
 	version: '0',
 	freeMemoryMib: 0,
+	load: null,
+	critical: [],
 	records: {},
 	sights: {},
 	openFence: null,

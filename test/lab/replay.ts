@@ -1,15 +1,15 @@
 /** Has the engine decide again what an agent decided: its event journal is all that it was told. Pure. */
 import type { Note } from '#src/engine/action.ts';
-import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
 import { step } from '#src/engine/step.ts';
 import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { inputReader, type JournalEntry, type NoteEntry } from '#src/store/journal.ts';
 import { persistedSchema } from '#src/store/record.ts';
+import { configOf, type RecordedConfig } from '#test/lab/recorded.ts';
 
 /** What a run of the agent begins with, as its journal has it. */
-type From = { readonly config: EngineConfig; readonly record: unknown };
+type From = { readonly config: RecordedConfig; readonly record: unknown };
 
 export type Replay = {
 	/** Runs of the agent, and inputs that were given to the engine. */
@@ -39,7 +39,7 @@ function begin(entry: JournalEntry & { readonly type: 'start' }, { fields }: Not
 	// As the agent does it when it loads the file: what a later version added has a default.
 	const persisted = persistedSchema.nullable().parse(record);
 	const identity = { bootId: String(fields['bootId']), session: String(fields['session']) };
-	const state = initialState(config, persisted, identity, entry.ms);
+	const state = initialState(configOf(config), persisted, identity, entry.ms);
 	return { state, beganMs: entry.ms, broken: false };
 }
 

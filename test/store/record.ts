@@ -71,6 +71,9 @@ export const exampleRecord: Persisted = {
 	arbiter: { round: 2, now: 'witness', next: 'fencing' },
 	leaving: { how: 'migrate', bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', done: false },
 	standby: { by: 'root', reason: 'a new disk', at: '2026-03-01T03:00:00.000Z' },
+	loadMoves: {
+		ldap: { bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11', atMs: 99, moves: 2, open: false },
+	},
 };
 
 const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,20}$/);
@@ -151,4 +154,9 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 		}),
 	),
 	standby: fc.option(fc.record({ by: text, reason: text, at: text })),
+	loadMoves: fc.dictionary(
+		name,
+		fc.record({ bootId: name, atMs: timeMs, moves: count, open: fc.boolean() }),
+		{ maxKeys: 3, noNullPrototype: true },
+	),
 });
