@@ -12,6 +12,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['arm', async () => (await import('#src/cli/arm.ts')).arm],
 	['check', async () => (await import('#src/cli/check.ts')).check],
 	['completion', async () => (await import('#src/cli/completion.ts')).completion],
+	['balance', async () => (await import('#src/cli/balance.ts')).balance],
 	['config', async () => (await import('#src/cli/config.ts')).config],
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],

@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { ageMs, name, sentence } from '#src/api/shape.ts';
+import { balanceSchema, healthSchema, loadSchema } from '#src/api/view-load.ts';
 import { dropReasons } from '#src/heartbeat/beat.ts';
 import { presences, roles } from '#src/ports.ts';
 
@@ -8,11 +10,6 @@ import { presences, roles } from '#src/ports.ts';
  * means "never seen", and its value is then `unknown` or null, never a guess.
  */
 export const apiVersion = 1;
-
-const name = z.string().min(1).max(128);
-const ageMs = z.number().min(0);
-/** Sentences for people; the engine writes them, the CLI prints them as they are. */
-const sentence = z.string().max(1024);
 
 /**
  * The one word that comes first.
@@ -56,6 +53,10 @@ const hostSchema = z.strictObject({
 	standby: z.boolean().nullable(),
 	/** Its VMs go to the other host now: it leaves, is in standby or is evacuated. */
 	emptied: z.boolean().nullable(),
+	/** How busy it is, shares from 0 to 1; that of the peer in steps. Null: not known. */
+	load: loadSchema.nullable(),
+	/** Its health checks that count as critical; null: not known. */
+	critical: z.array(name).nullable(),
 });
 
 const linkSchema = z.strictObject({
@@ -271,6 +272,9 @@ const statusViewSchema = z.strictObject({
 	fencing: fencingSchema.nullable(),
 	/** Null in a pair without a witness. */
 	witness: witnessSchema.nullable(),
+	balance: balanceSchema,
+	/** The health checks of this host. */
+	health: z.array(healthSchema),
 	/** Highest priority first, then by name. */
 	vms: z.array(vmSchema),
 	timing: z.strictObject({

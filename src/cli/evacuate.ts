@@ -2,6 +2,7 @@ import { apiClient } from '#src/api/driver-client.ts';
 import type { Status, VmView } from '#src/api/view.ts';
 import { act, actOptions } from '#src/cli/act.ts';
 import { namedHost } from '#src/cli/names.ts';
+import { targetWarnings } from '#src/cli/load-text.ts';
 import { parseOptions } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 
@@ -53,6 +54,7 @@ export const evacuate = async (argv: string[], around: Surroundings): Promise<nu
 	if (values['dry-run']) {
 		const lines = dryRun(vmsOn(status, host), target, values.cold);
 		for (const line of lines.length === 0 ? [`no VM is on ${host}`] : lines) around.print(line);
+		for (const line of targetWarnings(status, target)) around.print(line);
 		return exit.done;
 	}
 	return await act(

@@ -137,6 +137,15 @@ export const topics: Readonly<Record<string, Topic>> = {
 			...acting,
 		],
 	},
+	balance: {
+		synopsis: 'balance [--dry-run]',
+		summary: 'move one VM live away from the overloaded host, if that helps',
+		details: [
+			'Does not wait for hold, mode and rests as the pair by itself does; see docs/load.md.',
+			'--dry-run    only the load of both hosts, and what would be moved or why nothing',
+			...acting,
+		],
+	},
 	standby: {
 		synopsis: 'standby on --reason TEXT | off',
 		summary: 'this host takes nothing over and is kept empty, also after a boot',

@@ -3,6 +3,7 @@ import type { Status } from '#src/api/view.ts';
 import { act, actOptions, vmOf } from '#src/cli/act.ts';
 import { destinationOf, type Destination } from '#src/cli/destination.ts';
 import { dryRun } from '#src/cli/evacuate.ts';
+import { targetWarnings } from '#src/cli/load-text.ts';
 import { namedVm } from '#src/cli/names.ts';
 import { parseOptions } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
@@ -37,6 +38,7 @@ const cancel = async (argv: string[], around: Surroundings): Promise<number> => 
 const tellOnly = async ({ vm, target }: Destination, around: Surroundings): Promise<number> => {
 	const status = await apiClient(around.socketPath).status();
 	for (const line of dryRun([namedVm(status, vm)], target, false)) around.print(line);
+	for (const line of targetWarnings(status, target)) around.print(line);
 	return exit.done;
 };
 

@@ -20,6 +20,7 @@ import {
 	type Column,
 	type Tone,
 } from '#src/cli/text.ts';
+import { healthText, loadsText } from '#src/cli/load-text.ts';
 import { dropReasons, type DropReason } from '#src/heartbeat/beat.ts';
 import { remedies } from '#src/heartbeat/tally.ts';
 import { formatDuration } from '#src/std/duration.ts';
@@ -64,6 +65,8 @@ const hostFacts = (host: HostView): string => {
 	if (host.joined === false) facts.push('not joined');
 	if (host.standby === true) facts.push('in standby: takes no VMs');
 	else if (host.emptied === true) facts.push('is being emptied');
+	if (host.critical !== null && host.critical.length > 0)
+		facts.push(`not well: ${host.critical.join(', ')} critical`);
 	if (host.configAgrees === false) facts.push('its configuration differs');
 	if (host.lagMs !== null && host.lagMs >= 1000) facts.push(`agent lags ${span(host.lagMs)}`);
 	if (host.reason !== '') facts.push(host.reason);
@@ -168,6 +171,14 @@ const droppedText = ({ heartbeat, agent, peer }: Status): string => {
 		: `dropped on the links in ${span(agent.uptimeMs)}: ${groups.join('; ')}`;
 };
 
+const burdenLines = (status: Status, look: Look): string[] =>
+	[
+		['load', loadsText(status)],
+		['health', healthText(status)],
+	].flatMap(([what, text]) =>
+		text === '' ? [] : wrap(`${what ?? ''}: ${text ?? ''}`, look.columns, '  '),
+	);
+
 const guardLines = (status: Status, look: Look): string[] => {
 	const links = status.links.map(linkText).join(', ');
 	const fencing =
@@ -186,6 +197,7 @@ const guardLines = (status: Status, look: Look): string[] => {
 		...(status.witness === null
 			? []
 			: wrap(`witness: ${witnessText(status.witness)}`, look.columns, '  ')),
+		...burdenLines(status, look),
 	];
 };
 

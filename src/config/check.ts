@@ -1,63 +1,24 @@
 import { pathText } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
+import { checkBalance, checkHealth } from '#src/config/check-balance.ts';
+import { checkVms } from '#src/config/check-vms.ts';
+import {
+	get,
+	items,
+	mapping,
+	oneOf,
+	portOf,
+	quoted,
+	type Report,
+	unique,
+} from '#src/config/raw.ts';
 import type { Path, Source } from '#src/config/source.ts';
-import { nearest } from '#src/config/suggest.ts';
 import { formatDuration, parseDuration } from '#src/std/duration.ts';
 
 /**
  * What one value of the file says about another. These checks read the raw value and pass over whatever
  * has the wrong shape, so that a mistake of shape in one place hides no mistake of sense in another.
  */
-
-type Mapping = Readonly<Record<string, unknown>>;
-type Report = (path: Path, message: string, onKey?: boolean) => void;
-
-const mapping = (value: unknown): Mapping =>
-	typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
-
-const items = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-
-const get = (value: unknown, ...keys: readonly string[]): unknown => {
-	let here = value;
-	for (const key of keys) {
-		const level = mapping(here);
-		here = Object.hasOwn(level, key) ? level[key] : undefined;
-	}
-	return here;
-};
-
-const texts = (value: unknown): readonly string[] =>
-	items(value).filter((each) => typeof each === 'string');
-
-const portOf = (value: unknown, standard: number): number => {
-	const port = get(value, 'port');
-	return typeof port === 'number' ? port : standard;
-};
-
-const quoted = (names: readonly string[]): string => names.join(' or ');
-
-const oneOf = (written: string, known: readonly string[], what: string): string => {
-	const meant = nearest(written, known);
-	const end = meant === null ? '' : `; "${meant}" was probably meant`;
-	return known.length === 0 || known.length > 12
-		? `expected ${what}, found "${written}"${end}`
-		: `expected ${what} (${quoted(known)}), found "${written}"${end}`;
-};
-
-/** Reports every value that was seen before, with the place of the first one. */
-const unique = (
-	report: Report,
-	entries: readonly (readonly [Path, unknown])[],
-	message: (value: string, first: Path) => string,
-): void => {
-	const seen = new Map<string, Path>();
-	for (const [path, value] of entries) {
-		if (typeof value !== 'string') continue;
-		const first = seen.get(value);
-		if (first === undefined) seen.set(value, path);
-		else report(path, message(value, first));
-	}
-};
 
 const checkHosts = (raw: unknown, defaultHost: string, report: Report): void => {
 	const hosts = Object.keys(mapping(get(raw, 'hosts')));
@@ -273,72 +234,6 @@ const checkWitness = (raw: unknown, report: Report): void => {
 	}
 };
 
-/** One cycle of `after`, as the names on the way round, or null. */
-const cycleFrom = (
-	start: string,
-	after: ReadonlyMap<string, readonly string[]>,
-): readonly string[] | null => {
-	const done = new Set<string>();
-	const way: string[] = [];
-	const visit = (name: string): boolean => {
-		if (name === start && way.length > 0) return true;
-		if (done.has(name)) return false;
-		done.add(name);
-		way.push(name);
-		for (const next of after.get(name) ?? []) if (visit(next)) return true;
-		way.pop();
-		return false;
-	};
-	return visit(start) ? [...way, start] : null;
-};
-
-const checkOrder = (raw: unknown, report: Report): void => {
-	const vms = mapping(get(raw, 'vms'));
-	const names = Object.keys(vms);
-	const after = new Map(names.map((name) => [name, texts(get(vms, name, 'after'))]));
-	const told = new Set<string>();
-	for (const name of names) {
-		for (const [index, other] of items(get(vms, name, 'after')).entries()) {
-			if (typeof other !== 'string') continue;
-			const path = ['vms', name, 'after', index];
-			if (other === name) report(path, `expected another VM, found ${name} itself`);
-			else if (!after.has(other)) report(path, oneOf(other, names, 'a VM of this pair'));
-		}
-		const cycle = told.has(name) ? null : cycleFrom(name, after);
-		if (cycle === null || cycle.length <= 2) continue;
-		for (const each of cycle) told.add(each);
-		report(
-			['vms', name, 'after'],
-			`expected an order in which the VMs can start, found a circle: ${cycle.join(' after ')}`,
-		);
-	}
-};
-
-const checkVms = (raw: unknown, report: Report): void => {
-	const vms = mapping(get(raw, 'vms'));
-	const names = Object.keys(vms);
-	const hosts = Object.keys(mapping(get(raw, 'hosts')));
-	const all = (key: string) =>
-		names.map((name) => [['vms', name, key] as Path, get(vms, name, key)] as const);
-	unique(
-		report,
-		all('resource'),
-		(value, first) =>
-			`expected a resource of its own, found "${value}", which ${pathText(first)} uses already; two VMs on one resource cannot run on different hosts`,
-	);
-	unique(
-		report,
-		all('config'),
-		(value, first) =>
-			`expected a configuration file of its own, found "${value}", which ${pathText(first)} uses already`,
-	);
-	for (const [path, preferred] of all('preferred')) {
-		if (typeof preferred === 'string' && !hosts.includes(preferred))
-			report(path, oneOf(preferred, hosts, 'one of the hosts'));
-	}
-	checkOrder(raw, report);
-};
-
 const checkAlerts = (raw: unknown, report: Report): void => {
 	const webhooks = items(get(raw, 'alerts', 'webhooks'));
 	unique(
@@ -372,6 +267,8 @@ export const crossProblems = (source: Source, defaultHost: string): readonly Con
 	checkArbiter(raw, report);
 	checkWitness(raw, report);
 	checkVms(raw, report);
+	checkBalance(raw, report);
+	checkHealth(raw, report);
 	checkAlerts(raw, report);
 	return problems;
 };

@@ -1,6 +1,7 @@
 import type { Reply, Request } from '#src/api/request.ts';
 import { changePersisted, type Draft, leavingOf, note, recordOf } from '#src/engine/draft.ts';
 import { peerTakesNone } from '#src/engine/handover.ts';
+import { peerWarning } from '#src/engine/health.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 import type { State } from '#src/engine/state.ts';
@@ -26,7 +27,7 @@ export const evacuateSelf = (
 		return refused('evacuation-blocked', `${self} can't be emptied: ${blocker}`, 'vmpair status');
 	draft.state = { ...state, drain: { ...noDrain, evacuation: { by, cold } } };
 	note(draft, 'info', 'this host is being emptied', { host: self, by, cold });
-	return accepted(`the VMs of ${self} go to ${peer}, one after the other`);
+	return accepted(`the VMs of ${self} go to ${peer}, one after the other${peerWarning(state)}`);
 };
 
 /** Keeps this host empty from now on, or lets it take part again. */
@@ -63,7 +64,7 @@ export const standby = (
 	changePersisted(draft, { standby: { by, reason, at } });
 	note(draft, 'warn', 'standby begins', { host: self, by, reason });
 	return accepted(
-		`${self} takes no VMs over from now on, and its own go to ${peer}, one after the other`,
+		`${self} takes no VMs over from now on, and its own go to ${peer}, one after the other${peerWarning(state)}`,
 	);
 };
 

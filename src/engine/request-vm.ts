@@ -2,6 +2,7 @@ import type { Reply, Request } from '#src/api/request.ts';
 import { changeVmState, type Draft, presenceOf, recordOf, writeRecord } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
+import { peerWarning } from '#src/engine/health.ts';
 import {
 	cancelMigration,
 	migrationBlocker,
@@ -66,12 +67,13 @@ const moveVm = (
 			`${vm.vm} can't be ${live ? 'live-migrated' : 'moved'}: ${blocker}`,
 			live && vm.liveBlocker !== null ? `vmpair move ${vm.vm}` : 'vmpair status',
 		);
+	const warning = peerWarning(draft.state);
 	if (live) {
 		openMigration(draft, vm, `migrated by ${by}`);
-		return accepted(`${vm.vm} is live-migrated from ${self} to ${peer}`);
+		return accepted(`${vm.vm} is live-migrated from ${self} to ${peer}${warning}`);
 	}
 	openHandover(draft, vm, `moved by ${by}`);
-	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}`);
+	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}${warning}`);
 };
 
 const cancel = (draft: Draft, vm: EngineVm, by: string): Reply => {

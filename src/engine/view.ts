@@ -22,6 +22,7 @@ import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
+import { balanceView, healthView, ownBurden, peerBurden } from '#src/engine/view-load.ts';
 import { witnessView } from '#src/engine/view-witness.ts';
 import { arbiterOf } from '#src/engine/voters.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
@@ -42,6 +43,7 @@ const selfHost = (state: State, nowMs: number): HostView => ({
 	configAgrees: true,
 	standby: state.persisted.standby !== null,
 	emptied: drainOf(state) !== null,
+	...ownBurden(state),
 });
 
 const peerReason = (state: State, nowMs: number): string => {
@@ -84,6 +86,7 @@ const peerHost = (state: State, nowMs: number): HostView => {
 		configAgrees: document === null ? null : document.configDigest === config.digest,
 		standby: document?.standby ?? null,
 		emptied: document?.emptied ?? null,
+		...peerBurden(state),
 	};
 };
 
@@ -362,6 +365,8 @@ export const statusView = (state: State, nowMs: number): StatusView => {
 		links: linkViews(state, nowMs),
 		fencing: fencingView(state, nowMs),
 		witness: witnessView(state, nowMs),
+		balance: balanceView(state, nowMs),
+		health: healthView(state, nowMs),
 		vms,
 		timing: { ...config.timing },
 	};

@@ -36,7 +36,7 @@ export interface LoadVm {
 }
 
 /** One host as far as moves because of load need it. */
-export interface LoadHost {
+interface LoadHost {
 	readonly host: HostName;
 	readonly load: HostLoad | null;
 	/** Physical CPUs; null: not known. */

@@ -14,7 +14,7 @@ const dip = 0.1;
 const dayMs = 86_400_000;
 
 /** Since when a kind of load is above its limit, and when it was last read. */
-export interface Above {
+interface Above {
 	readonly sinceMs: MonotonicMs;
 	readonly knownAtMs: MonotonicMs;
 }

@@ -46,6 +46,8 @@ const host = (name: string, self: boolean): HostView => ({
 	configAgrees: true,
 	standby: false,
 	emptied: false,
+	load: null,
+	critical: [],
 });
 
 /** A level with one device that says on. */
@@ -70,6 +72,13 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 	armed: { armed: true, by: 'anna', reason: '', at: '2026-01-01T00:00:00.000Z' },
 	preflight: [],
 	hosts: [host('north', true), host('south', false)],
+	balance: {
+		mode: 'advise',
+		verdict: '',
+		peerVerdict: '',
+		order: { kind: 'calm', vm: null, sentence: '' },
+	},
+	health: [],
 	links: ['management', 'replication'].map((link) => ({
 		link,
 		state: 'up',
