@@ -14,6 +14,7 @@ import {
 	stretchDetection,
 } from '#src/sim/hearing.ts';
 import { observeHypervisor } from '#src/sim/hypervisor.ts';
+import { watchLoad } from '#src/sim/load.ts';
 import type { Replica, SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import {
 	count,
@@ -27,6 +28,7 @@ import {
 	trueTime,
 	violate,
 } from '#src/sim/model.ts';
+import { poll } from '#src/sim/poll.ts';
 import { schedule } from '#src/sim/queue.ts';
 import { panic } from '#src/sim/power.ts';
 import { observeReplica } from '#src/sim/replica.ts';
@@ -119,14 +121,7 @@ const firstLook = (simulation: Simulation, agent: SimAgent): void => {
 		simulation.hooks.hearingMayChange();
 	});
 	poll(simulation, agent, hypervisorPollMs, () => readHypervisor(simulation, host));
-};
-
-const poll = (simulation: Simulation, agent: SimAgent, everyMs: number, look: () => void): void => {
-	schedule(simulation.queue, simulation.queue.nowMs + everyMs, () => {
-		if (!agent.alive) return;
-		inAgent(agent, look);
-		poll(simulation, agent, everyMs, look);
-	});
+	watchLoad(simulation, agent);
 };
 
 const createWorld = (simulation: Simulation, host: SimHost, agent: () => SimAgent): World => ({

@@ -1,7 +1,4 @@
-import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
-import type { Ladder } from '#src/fence/ladder.ts';
-import { balanceSettings } from '#src/config/balance.ts';
-import { engineWitness, timingTable } from '#src/config/timing.ts';
+import type { EngineConfig } from '#src/engine/config.ts';
 import {
 	agentGoesOn,
 	callHandler,
@@ -28,13 +25,16 @@ import type { Device } from '#src/sim/model-device.ts';
 import type { Mutation } from '#src/sim/mutation.ts';
 import { fenceAgain, startAll } from '#src/sim/planted.ts';
 import { panic } from '#src/sim/power.ts';
+import { deviceName, devicesOf, engineConfig, engineVm } from '#src/sim/build-config.ts';
+import { createHostLoad, createVmLoad } from '#src/sim/build-load.ts';
 import { firstRecord, firstWitnessed } from '#src/sim/build-record.ts';
 import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
-import type { ScenarioDevice, ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
+import type { ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
 import { createWitness } from '#src/sim/third.ts';
 import { hearBeat, refreshVotes } from '#src/sim/votes.ts';
 import { createWatchdog } from '#src/sim/watchdog.ts';
+import { noteRun } from '#src/sim/model-load.ts';
 import { prng } from '#src/std/prng.ts';
 
 /** Puts a world together from its description: hosts, networks, VMs, devices, and where they start. */
@@ -101,73 +101,6 @@ const timingsOf = ({ world, persistMaxMs, observeMaxMs }: BuildOptions): Timings
 	memoryMib: world.memoryMib,
 });
 
-const engineVm = (vm: ScenarioVm): EngineVm => ({
-	vm: vm.name,
-	resource: vm.name,
-	priority: vm.priority,
-	after: vm.after,
-	memoryMib: vm.memoryMib,
-	preferredHost: vm.host,
-	shutdownMs: vm.shutdown,
-	restartsMax: vm.restartsMax,
-	restartWindowMs: vm.restartWindow,
-	balance: vm.balance,
-	liveBlocker: null,
-});
-
-const defaultDevices: readonly ScenarioDevice[] = [
-	{ level: 1, behaviour: 'ok', latency: 300, by: 30_000, diesWithHost: false },
-];
-
-const devicesOf = (world: ScenarioWorld, host: string): readonly ScenarioDevice[] =>
-	world.devices[host] ?? defaultDevices;
-
-const deviceName = (host: string, index: number): string => `${host}-device-${index}`;
-
-const ladderOf = (world: ScenarioWorld, host: string): Ladder => {
-	const devices = devicesOf(world, host).map((device, index) => ({
-		...device,
-		name: deviceName(host, index),
-	}));
-	const { attempts, call, late } = world.fencing;
-	const count = Math.max(...devices.map(({ level }) => level));
-	return Array.from({ length: count }, (_, index) => ({
-		devices: devices.filter(({ level }) => level === index + 1).map(({ name }) => name),
-		attempts,
-		callMs: call,
-		lateMs: late,
-	}));
-};
-
-const engineConfig = (world: ScenarioWorld, self: string, peer: string): EngineConfig => {
-	const table = timingTable(world.detection);
-	return {
-		pairId: 'pair',
-		self,
-		peer,
-		arbiter: world.arbiter,
-		timing: table,
-		witness:
-			world.witness === undefined
-				? null
-				: engineWitness(table, world.witness.watchdogs ?? world.hosts),
-		links: world.networks.map(({ name, switched }) => ({ link: name, switched })),
-		fencing: {
-			levels: ladderOf(world, peer),
-			ownLevels: ladderOf(world, self),
-			perHourMax: world.fencing.perHourMax,
-			afterFence: world.fencing.afterFence,
-		},
-		balance: balanceSettings(world.balance),
-		healthChecks: [],
-		vms: world.vms.map(engineVm),
-		reservedMemoryMib: 0,
-		startsAtOnce: 4,
-		digest: 'same-on-both',
-		version: '0',
-	};
-};
-
 const createDevices = (world: ScenarioWorld, host: string): Device[] =>
 	devicesOf(world, host).map((device, index) => ({
 		name: deviceName(host, index),
@@ -227,6 +160,7 @@ const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
 		shotLate: false,
 		fileReplacedMs: Number.NEGATIVE_INFINITY,
 		oldDocument: null,
+		load: createHostLoad(world, name),
 	};
 };
 
@@ -268,6 +202,7 @@ const createVm = (
 		dataDestroyed: false,
 		wentOnAloneMs: Number.NEGATIVE_INFINITY,
 		writtenAlone: null,
+		load: createVmLoad(described),
 	} as unknown as SimVm & { replicas: [Replica, Replica] };
 	vm.replicas = [createReplica(hosts[0], vm), createReplica(hosts[1], vm)];
 	void world;
@@ -379,7 +314,10 @@ const createHooks = (
 		const { agentStartMs } = simulation().timings;
 		startAgentSoon(simulation(), host, agentStartMs);
 	},
-	vmRuns: (host, vm) => observer()?.vmRuns(host, vm),
+	vmRuns: (host, vm) => {
+		noteRun(host, vm);
+		observer()?.vmRuns(host, vm);
+	},
 	promoted: (replica) => observer()?.promoted(replica),
 	persisted: (host, record, before) => observer()?.persisted(host, record, before),
 	handlerAnswered: (replica, exitCode) => observer()?.handlerAnswered(replica, exitCode),

@@ -1,6 +1,7 @@
 import type { Request } from '#src/api/request.ts';
 import { endAgent, startAgent, startAgentSoon } from '#src/sim/agent.ts';
 import { settleAll } from '#src/sim/data.ts';
+import { loadStep } from '#src/sim/fault-load.ts';
 import { operatorStep } from '#src/sim/fault-operator.ts';
 import { stallStep, witnessStep } from '#src/sim/fault-witness.ts';
 import { strainReplication } from '#src/sim/beats.ts';
@@ -35,7 +36,7 @@ export const applyStep = (simulation: Simulation, step: ScenarioStep, label: str
 	settleAll(simulation);
 	if (step.do === 'cut' || step.do === 'mend') cutOrMend(simulation, step);
 	else if (step.do === 'degrade' || step.do === 'clear') degradeOrClear(simulation, step);
-	else if (witnessStep(simulation, step)) return;
+	else if (witnessStep(simulation, step) || loadStep(simulation, step)) return;
 	else if ('host' in step) applyHostStep(simulation, hostNamed(simulation, step.host), step, label);
 	else if (step.do === 'guest') applyGuest(simulation, vmNamed(simulation, step.vm), step.does);
 	else if (step.do === 'stream-hangs') hangStreams(simulation, step.for, step.in);

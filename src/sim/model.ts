@@ -5,6 +5,7 @@ import type { Event } from '#src/engine/event.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
 import type { Loop } from '#src/loop.ts';
 import type { BeatFrame, Ears, Wire } from '#src/sim/model-wire.ts';
+import type { HostLoadModel, VmLoadModel } from '#src/sim/model-load.ts';
 import type { Device } from '#src/sim/model-device.ts';
 import type { Domain, Migrations } from '#src/sim/model-migration.ts';
 import type { SimVotes, SimWatchdog, SimWitness } from '#src/sim/model-witness.ts';
@@ -106,6 +107,7 @@ export interface SimVm {
 	wentOnAloneMs: number;
 	/** The last write made in that time alone, and what the other copy holds; null before there is one. */
 	writtenAlone: { readonly last: number; readonly kept: number } | null;
+	readonly load: VmLoadModel;
 }
 
 /** One run of the agent's process. */
@@ -192,6 +194,7 @@ export interface SimHost {
 	fileReplacedMs: number;
 	/** The last document of an earlier boot, for the peer to hear again. */
 	oldDocument: PeerDocument | null;
+	readonly load: HostLoadModel;
 }
 
 export interface Network {

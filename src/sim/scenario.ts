@@ -27,6 +27,13 @@ const vmSchema = z.strictObject({
 	shutdown: durationSchema.default(60_000),
 	/** How it takes part in balancing, as in the configuration. */
 	balance: vmBalanceSchema.prefault({}),
+	/** What it would like to use: physical CPUs, and MiB a second that devices write into its memory. */
+	load: z
+		.strictObject({
+			cpus: z.number().min(0).max(1024).default(0.1),
+			inflowMibPerS: z.number().min(0).max(100_000).default(0),
+		})
+		.prefault({}),
 	restartsMax: z.int().min(1).default(3),
 	restartWindow: durationSchema.default(600_000),
 });
@@ -48,6 +55,15 @@ const deviceSchema = z.strictObject({
 	by: durationSchema.default(30_000),
 	/** True for a BMC: it is dead while its host's supply is cut. */
 	diesWithHost: z.boolean().default(false),
+});
+
+/** A health check, by its name in `world.health`; the step `health` lets it speak. */
+const healthCheckSchema = z.strictObject({
+	every: durationSchema.default(60_000),
+	hold: durationSchema.default(120_000),
+	action: z.enum(['alert', 'evacuate']).default('alert'),
+	/** Where it runs; absent: on both. */
+	hosts: z.array(nameSchema).min(1).max(2).optional(),
 });
 
 const worldSchema = z.strictObject({
@@ -89,6 +105,9 @@ const worldSchema = z.strictObject({
 		.prefault({}),
 	/** When VMs are moved because of load, as in the configuration; off when left out. */
 	balance: balanceSchema.prefault({ mode: 'off' }),
+	/** Physical CPUs of each host. */
+	cpus: z.int().min(1).max(1024).default(8),
+	health: z.record(nameSchema, healthCheckSchema).default({}),
 	/** The fence devices of all levels, by host. Default: one BMC each. */
 	devices: z.record(nameSchema, z.array(deviceSchema).min(1).max(8)).default({}),
 	/** How long things take. The lab cannot change these. */
@@ -164,6 +183,32 @@ interface Problem {
 	path: (string | number)[];
 }
 
+/** A check that is spoken of is there, on that host. */
+const healthProblems = ({
+	world,
+	steps,
+}: {
+	readonly world: z.infer<typeof worldSchema>;
+	readonly steps: readonly z.infer<typeof stepSchema>[];
+}): Problem[] => {
+	const unknownHosts = Object.entries(world.health).flatMap(([name, { hosts = [] }]) =>
+		hosts
+			.filter((host) => !world.hosts.includes(host))
+			.map((host) => ({
+				message: `no host is called "${host}" here`,
+				path: ['world', 'health', name, 'hosts'],
+			})),
+	);
+	const unknownChecks = steps.flatMap((step, index) => {
+		if (step.do !== 'health') return [];
+		const check = world.health[step.check];
+		if (check !== undefined && check.hosts?.includes(step.host) !== false) return [];
+		const message = `no check of ${step.host} is called "${step.check}" here`;
+		return [{ message, path: ['steps', index, 'check'] }];
+	});
+	return [...unknownHosts, ...unknownChecks];
+};
+
 /** Every name that a step or an expectation uses must exist: a misspelt one would expect nothing. */
 const namesProblems = (scenario: {
 	world: z.infer<typeof worldSchema>;
@@ -220,6 +265,7 @@ const namesProblems = (scenario: {
 		});
 	for (const host of scenario.world.witness?.watchdogs ?? [])
 		check(hosts, 'host', host, ['world', 'witness', 'watchdogs']);
+	problems.push(...healthProblems(scenario));
 	for (const [host, devices] of Object.entries(scenario.world.devices)) {
 		check(hosts, 'host', host, ['world', 'devices', host]);
 		const levels = new Set(devices.map(({ level }) => level));

@@ -21,6 +21,7 @@ export const isSeen = (simulation: Simulation, gathered: Gathered, sight: Sight)
 		(host === null || isHostSeen(host, sight)) &&
 		(vm === null || host === null || isReplicaSeen(host, vm, sight)) &&
 		isGathered(gathered, sight) &&
+		(sight.moves === undefined || isCounted(movesOf(simulation, vm), sight.moves)) &&
 		(sight.claim === undefined || claimant(simulation) === sight.claim) &&
 		(sight.ledger === undefined || isLedgerIntact(simulation, vm))
 	);
@@ -41,6 +42,18 @@ const isHostSeen = (host: SimHost, sight: Sight): boolean =>
 	(sight.power === undefined || (sight.power === 'on') === host.powered) &&
 	(sight.arbiter === undefined || arbiterSeen(host) === sight.arbiter) &&
 	(sight.agent === undefined || (sight.agent === 'running') === (host.agent?.alive === true));
+
+/** Of one VM, or of all together. */
+const movesOf = ({ vms }: Simulation, vm: SimVm | null): number =>
+	(vm === null ? vms : [vm]).reduce((sum, { load }) => sum + load.moves, 0);
+
+const isCounted = (
+	amount: number,
+	{ exactly, atLeast, atMost }: NonNullable<Sight['moves']>,
+): boolean =>
+	(exactly === undefined || amount === exactly) &&
+	(atLeast === undefined || amount >= atLeast) &&
+	(atMost === undefined || amount <= atMost);
 
 const claimant = (simulation: Simulation): string | null =>
 	simulation.witness?.record?.claim?.by ?? null;

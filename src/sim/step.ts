@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
+import { healths } from '#src/ports-load.ts';
 import { parseDuration } from '#src/std/duration.ts';
 
 /**
@@ -29,6 +30,12 @@ export const durationSchema = z
 const diskSchema = z
 	.enum(diskStates)
 	.extract(['Diskless', 'Negotiating', 'Inconsistent', 'Outdated', 'Consistent', 'UpToDate']);
+
+const counted = z.int().min(0).max(1000).optional();
+
+const countSchema = z
+	.strictObject({ exactly: counted, atLeast: counted, atMost: counted })
+	.refine((count) => Object.keys(count).length > 0, 'must say how many');
 
 /** Something that can be seen in the world. All fields that are given must hold at the same time. */
 export const sightSchema = z
@@ -77,6 +84,8 @@ export const sightSchema = z
 		/** A request of this scenario (its step's `id`) got this answer. */
 		reply: nameSchema.optional(),
 		status: z.enum(['done', 'accepted', 'refused']).optional(),
+		/** How often the VM, or all of them together, has begun to run on another host than before. */
+		moves: countSchema.optional(),
 	})
 	.refine((sight) => Object.keys(sight).length > 0, 'must say what to see')
 	.refine(
@@ -102,6 +111,11 @@ const impairment = {
 	/** A packet arrives up to this much later. */
 	jitter: durationSchema.default(0),
 };
+
+const cpusSchema = z.number().min(0).max(1024);
+/** What the host's own work uses of it, 0 (nothing) to 1 (all). */
+const shareOf = z.number().min(0).max(1).optional();
+const dayMs = 86_400_000;
 
 const action = <Verb extends string, Shape extends z.ZodRawShape>(verb: Verb, shape: Shape) =>
 	z.strictObject({ do: z.literal(verb), ...stepCommon, ...shape });
@@ -226,6 +240,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']).default('hand-over'),
 	}),
 	action('reboot', host),
+	action('balance', { ...host, dryRun: z.boolean().default(false) }),
 	action('evacuate', {
 		...host,
 		/** The host to be emptied; absent: the one that is asked. */
@@ -257,6 +272,33 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('witness-empty', {}),
 	action('thread-stall', { ...host, for: durationSchema }),
 	action('loop-stall', { ...host, for: durationSchema }),
+	action('load', {
+		...vm,
+		/** Physical CPUs that the guest would keep busy. */
+		cpus: cpusSchema,
+		/** What devices write into its memory. */
+		inflowMibPerS: z.number().min(0).max(100_000).optional(),
+	}),
+	action('load-trace', {
+		...vm,
+		/** At these times after the step, in order, the guest wants so many CPUs. */
+		points: z
+			.array(z.tuple([durationSchema, cpusSchema]).transform(([after, cpus]) => ({ after, cpus })))
+			.min(1)
+			.max(200),
+		/** The points begin anew after this long, `for` so long altogether; absent: they happen once. */
+		every: durationSchema.refine((ms) => ms >= 1000, 'must be a second at least').optional(),
+		for: durationSchema.default(dayMs),
+	}),
+	action('host-load', { ...host, dom0: shareOf, memory: shareOf, disk: shareOf, network: shareOf }),
+	action('load-unknown', { ...host, for: durationSchema }),
+	action('health', {
+		...host,
+		check: nameSchema,
+		health: z.enum(healths),
+		/** The first line of what the check says. */
+		detail: z.string().min(1).max(200).optional(),
+	}),
 	action('nothing', {}),
 ]);
 
