@@ -1,5 +1,6 @@
 import { moreFaults, moreRepairs, singleFault } from '#src/sim/swarm-more.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
+import { loadFaults } from '#src/sim/swarm-load.ts';
 import { migrationFaults } from '#src/sim/swarm-migration.ts';
 import { narrowFaults } from '#src/sim/swarm-narrow.ts';
 import {
@@ -300,7 +301,8 @@ export const randomSteps = (
 	swarmClass: SwarmClass,
 	more: Prng | null,
 ): Drawn => {
-	if (swarmClass === 'migration') return migrationSteps(random, world);
+	if (swarmClass === 'migration') return rarelyLeft(random, world, migrationFaults(random, world));
+	if (swarmClass === 'load') return rarelyLeft(random, world, loadFaults(random, world));
 	const narrow = swarmClass === 'narrow' || swarmClass === 'ladder';
 	const others = narrow ? null : more;
 	const single = others === null ? null : singleFault(others, world, swarmClass);
@@ -320,8 +322,7 @@ export const randomSteps = (
 };
 
 /** In one of ten seeds nobody puts anything right. */
-const migrationSteps = (random: Prng, world: WorldInput): Drawn => {
-	const timed = migrationFaults(random, world);
+const rarelyLeft = (random: Prng, world: WorldInput, timed: Timed[]): Drawn => {
 	const repaired = !chance(random, 0.1);
 	const lastMs = Math.max(...timed.map((each) => each.atMs));
 	if (repaired) timed.push(...repairs(world, lastMs + between(random, 2000, 30_000)));

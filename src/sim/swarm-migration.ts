@@ -133,7 +133,8 @@ const tools: Fault = (random, world, atMs) => {
 	];
 };
 
-const faults: readonly [Fault, ...Fault[]] = [
+/** What goes wrong around a live migration, by weight. */
+export const faults: readonly [Fault, ...Fault[]] = [
 	powerCut,
 	powerCut,
 	powerCut,
@@ -158,7 +159,7 @@ const faults: readonly [Fault, ...Fault[]] = [
 const spanMs = 26_000;
 
 /** Asked on the host where it runs at the beginning, or on the other one. */
-const ask = (random: Prng, world: WorldInput, atMs: number): Timed => {
+export const ask = (random: Prng, world: WorldInput, atMs: number): Timed => {
 	const vm = someVm(random, world);
 	const runsOn = world.vms.find(({ name }) => name === vm)?.host ?? swarmHosts[0];
 	const host = chance(random, 0.8) ? runsOn : otherHost(runsOn);
@@ -166,7 +167,7 @@ const ask = (random: Prng, world: WorldInput, atMs: number): Timed => {
 };
 
 /** A host is emptied once or for good, or leaves and comes back. */
-const empty = (random: Prng, atMs: number): Timed[] => {
+export const empty = (random: Prng, atMs: number): Timed[] => {
 	const host = pick(random, swarmHosts);
 	const backMs = atMs + between(random, 20_000, 60_000);
 	const plans: readonly [Timed[], ...Timed[][]] = [

@@ -18,9 +18,10 @@ import { below, between, chance, pick } from '#src/std/prng.ts';
  * - `narrow`: the same world, and faults that meet in a narrow window (`swarm-narrow.ts`).
  * - `ladder`: the same with fencing as the arbiter: ladders of two levels, with devices that are slow by up to 40 s.
  * - `migration`: live migrations, and one or two faults in the middle of them (`swarm-migration.ts`).
+ * - `load`: VMs that are busy, host by host, health checks that speak, and some of the same faults (`swarm-load.ts`).
  */
 export type SwarmClass =
-	'honest' | 'dishonest' | 'mistaken' | 'witness' | 'narrow' | 'ladder' | 'migration';
+	'honest' | 'dishonest' | 'mistaken' | 'witness' | 'narrow' | 'ladder' | 'migration' | 'load';
 
 export const swarmClasses: readonly SwarmClass[] = [
 	'honest',
@@ -30,6 +31,7 @@ export const swarmClasses: readonly SwarmClass[] = [
 	'narrow',
 	'ladder',
 	'migration',
+	'load',
 ];
 
 export type WorldInput = ScenarioInput['world'];
@@ -169,6 +171,7 @@ const latestMs: Readonly<Record<SwarmClass, number>> = {
 	narrow: lateMs - 1000,
 	ladder: 4 * lateMs - 1000,
 	migration: lateMs - 1000,
+	load: lateMs - 1000,
 };
 
 const randomDevice = (random: Prng, swarmClass: SwarmClass) => ({

@@ -13,6 +13,7 @@ import type { StepVerb } from '#src/sim/step.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import { createWarnings, watchWarnings } from '#src/sim/told.ts';
 import { randomSteps } from '#src/sim/swarm-faults.ts';
+import { loadWorld } from '#src/sim/swarm-load.ts';
 import { migrationWorld } from '#src/sim/swarm-migration.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
 import { randomWorld } from '#src/sim/swarm-world.ts';
@@ -41,7 +42,11 @@ export interface SeedResult {
 type Edition = 1 | 2;
 
 const worldOf = (random: Prng, swarmClass: SwarmClass): WorldInput =>
-	swarmClass === 'migration' ? migrationWorld(random) : randomWorld(random, swarmClass);
+	swarmClass === 'migration'
+		? migrationWorld(random)
+		: swarmClass === 'load'
+			? loadWorld(random)
+			: randomWorld(random, swarmClass);
 
 /** What a seed stands for, as a scenario that can be written to a file. */
 export const scenarioOfSeed = (
