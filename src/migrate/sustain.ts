@@ -8,15 +8,17 @@ import type { MonotonicMs } from '#src/ports.ts';
 export const sampleMs = 10_000;
 /** What was not known for longer is not known any more, ms. */
 export const missingMs = 3 * sampleMs;
-/** So far a load may dip below its limit without ending what began above it. */
+/** So far, and so long, a load may dip below its limit without ending what began above it; ms. */
 const dip = 0.1;
+const dipMs = 3 * sampleMs;
 
 const dayMs = 86_400_000;
 
-/** Since when a kind of load is above its limit, and when it was last read. */
+/** Since when a kind of load is above its limit, when it was last read, and when it was last read to be above. */
 interface Above {
 	readonly sinceMs: MonotonicMs;
 	readonly knownAtMs: MonotonicMs;
+	readonly highAtMs: MonotonicMs;
 }
 
 export type Sustained = Readonly<Partial<Record<LoadKind, Above>>>;
@@ -29,8 +31,10 @@ const followKind = (
 ): Above | null => {
 	const lasting = before !== undefined && nowMs - before.knownAtMs <= missingMs ? before : null;
 	if (share === null) return lasting;
-	if (share > limit) return { sinceMs: lasting?.sinceMs ?? nowMs, knownAtMs: nowMs };
-	return lasting !== null && share >= limit - dip ? { ...lasting, knownAtMs: nowMs } : null;
+	if (share > limit)
+		return { sinceMs: lasting?.sinceMs ?? nowMs, knownAtMs: nowMs, highAtMs: nowMs };
+	if (lasting === null || share < limit - dip || nowMs - lasting.highAtMs > dipMs) return null;
+	return { ...lasting, knownAtMs: nowMs };
 };
 
 /**

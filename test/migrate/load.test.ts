@@ -258,6 +258,8 @@ test('a host is overloaded only when it was so for all of the hold time', (t) =>
 	t.false(overloaded([...high(9), 0.74, ...high(9)]));
 	t.true(overloaded([...high(9), null, null, ...high(8)]));
 	t.false(overloaded([...high(9), null, null, null, ...high(7)]));
+	t.true(overloaded([...high(9), 0.84, 0.84, 0.84, ...high(7)]));
+	t.false(overloaded([...high(9), 0.84, 0.84, 0.84, 0.84, ...high(15)]));
 	// What is only near the limit never begins it.
 	t.false(overloaded(Array.from({ length: 60 }, () => 0.84)));
 	t.deepEqual(
