@@ -27,10 +27,11 @@ export const createHostLoad = (world: ScenarioWorld, host: string): HostLoadMode
 	disk: 0.02,
 	network: 0.01,
 	unknownUntilMs: 0,
+	orderedMs: Number.NEGATIVE_INFINITY,
 	checks: new Map(
 		checksOn(world, host).map(([check, { every }]) => [
 			check,
-			{ everyMs: every, health: 'ok', detail: 'all is well' },
+			{ everyMs: every, health: 'ok', detail: 'all is well', sinceMs: 0, before: null },
 		]),
 	),
 });

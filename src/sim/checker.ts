@@ -7,6 +7,7 @@ import { peerDocumentSchema } from '#src/heartbeat/document.ts';
 import { decisionOf } from '#src/sim/decision.ts';
 import { checkFenceSent } from '#src/sim/checker-claim.ts';
 import { checkData, checkLoneWrite } from '#src/sim/checker-data.ts';
+import { createLoadChecks, type LoadChecks } from '#src/sim/checker-load.ts';
 import { checkReceived, isMigrationTarget } from '#src/sim/checker-migration.ts';
 import { checkRight, noteBurial, noteDecision } from '#src/sim/checker-record.ts';
 import type { Replica, SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
@@ -57,7 +58,14 @@ export interface CheckOptions {
 	readonly onStep: ((agent: SimAgent, event: Event) => void) | null;
 }
 
-export const createObserver = (simulation: Simulation, options: CheckOptions): Observer => ({
+export const createObserver = (simulation: Simulation, options: CheckOptions): Observer =>
+	observerOf(simulation, options, createLoadChecks(simulation));
+
+const observerOf = (
+	simulation: Simulation,
+	options: CheckOptions,
+	loads: LoadChecks,
+): Observer => ({
 	vmRuns: (host, vm) => {
 		checkOneCopy(simulation, host, vm);
 		checkData(simulation, host, vm);
@@ -69,6 +77,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 		checkRight(simulation, host, before, record);
 		noteBurial(simulation, host, before, record);
 		noteDecision(simulation, host, before, record);
+		loads.persisted(host, record, before);
 		if (options.strict === true) checkSchema(simulation, host, persistedSchema.safeParse(record));
 	},
 	handlerAnswered: (replica, exitCode) => checkAnswer(simulation, replica, exitCode),
@@ -89,6 +98,7 @@ export const createObserver = (simulation: Simulation, options: CheckOptions): O
 	stepped: (agent, event) => {
 		if (event.type === 'witness-observed')
 			for (const host of simulation.hosts) checkLease(simulation, host);
+		loads.stepped(agent, event);
 		options.onStep?.(agent, event);
 	},
 	noted: (host, note) => {

@@ -35,6 +35,7 @@ const needsPerson: ReadonlySet<StepVerb> = new Set([
 export const isForPeople = ({ world, steps }: Scenario): boolean =>
 	world.arbiter === 'person' ||
 	world.memoryMib < 8192 ||
+	world.vms.reduce((sum, { memoryMib }) => sum + memoryMib, 0) > world.memoryMib ||
 	steps.some((step) => needsPerson.has(step.do));
 
 /** After one of these alone, with all that a proof needs, nothing may stay down. */

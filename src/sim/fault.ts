@@ -80,6 +80,8 @@ const applyHostStep = (
 		giveUp(simulation, step, label);
 		return;
 	}
+	if (step.do === 'balance')
+		for (const each of simulation.hosts) each.load.orderedMs = simulation.queue.nowMs;
 	const request = requestOf(step);
 	if (request !== null) ask(simulation, host, request, label);
 };
@@ -262,6 +264,8 @@ const requestOf = (step: HostStep): Request | null => {
 			return { verb: 'leave', by, how: step.how };
 		case 'evacuate':
 			return { verb: 'evacuate', host: step.target ?? step.host, cold: step.cold, by };
+		case 'balance':
+			return { verb: 'balance', by };
 		case 'standby':
 			return { verb: 'standby', on: step.on, by, reason: 'maintenance' };
 		default:

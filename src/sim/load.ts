@@ -1,4 +1,4 @@
-import type { LoadSample, VmLoad } from '#src/ports-load.ts';
+import type { LoadKind, LoadSample, VmLoad } from '#src/ports-load.ts';
 import type { SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { delay, inAgentAfter } from '#src/sim/model.ts';
 import { poll } from '#src/sim/poll.ts';
@@ -15,7 +15,7 @@ const dom0Cpus = 2;
 /** What a device takes at most, MiB a second: a mirrored SATA SSD, gigabit Ethernet, and dom0's backends for both. */
 const diskMibPerS = 400;
 const networkMibPerS = 117;
-const dom0MibPerS = 800;
+const dom0MibPerS = 300;
 /** The memory of a VM on its way fills most of the network it passes, and keeps the two xl busy. */
 const streamNetwork = 0.8;
 const streamDom0 = 0.2;
@@ -23,10 +23,10 @@ const streamDom0 = 0.2;
 /** Half of what comes in is read from the disk, half is received. */
 const halves = 2;
 
-const share = (amount: number): number => Math.min(1, amount);
-
-/** A sum of shares, without the dust of binary fractions. */
+/** Without the dust of binary fractions. */
 const rounded = (amount: number): number => Math.round(amount * 10_000) / 10_000;
+
+const share = (amount: number): number => rounded(Math.min(1, amount));
 
 const runningOn = (simulation: Simulation, host: SimHost): SimVm[] =>
 	simulation.vms.filter((vm) => isRunnable(host, vm));
@@ -34,16 +34,29 @@ const runningOn = (simulation: Simulation, host: SimHost): SimVm[] =>
 const isStreaming = (host: SimHost): boolean =>
 	[...host.migrations.values()].some(({ stream }) => stream?.stage === 'copies');
 
-/** What dom0 uses of its CPUs. */
-const dom0Of = (host: SimHost, inflow: number): number =>
-	share(host.load.dom0 + inflow / dom0MibPerS + (isStreaming(host) ? streamDom0 : 0));
+const inflowOf = (vms: readonly SimVm[]): number =>
+	vms.reduce((sum, { load }) => sum + load.inflowMibPerS, 0);
 
-/** What all that runs here wants of the physical CPUs, as a share; above 1 nobody gets all of it. */
-export const wantedOf = (simulation: Simulation, host: SimHost): number => {
+/**
+ * What all that runs here wants of each kind, as a share of what there is; above 1 nobody gets all of it. What a
+ * migration needs while it lasts is not in it.
+ */
+export const demandOf = (
+	simulation: Simulation,
+	host: SimHost,
+): Readonly<Record<LoadKind, number>> => {
 	const vms = runningOn(simulation, host);
-	const inflow = vms.reduce((sum, { load }) => sum + load.inflowMibPerS, 0);
-	const cpus = vms.reduce((sum, { load }) => sum + load.cpus, 0);
-	return (cpus + dom0Of(host, inflow) * dom0Cpus) / host.load.cpus;
+	const inflow = inflowOf(vms);
+	const { load } = host;
+	const dom0 = load.dom0 + inflow / dom0MibPerS;
+	const cpus = vms.reduce((sum, vm) => sum + vm.load.cpus, 0);
+	return {
+		cpu: (cpus + Math.min(1, dom0) * dom0Cpus) / load.cpus,
+		dom0,
+		memory: load.memory,
+		disk: load.disk + inflow / halves / diskMibPerS,
+		network: load.network + inflow / halves / networkMibPerS,
+	};
 };
 
 /** Who ran here when the sample before was taken, by the domain that it was. */
@@ -55,26 +68,24 @@ const domainsOf = (simulation: Simulation, host: SimHost): Before =>
 	);
 
 const sampleOf = (simulation: Simulation, host: SimHost, before: Before): LoadSample => {
-	const vms = runningOn(simulation, host);
-	const wanted = wantedOf(simulation, host);
-	const inflow = vms.reduce((sum, { load }) => sum + load.inflowMibPerS, 0);
-	const { load } = host;
-	const stream = isStreaming(host) ? streamNetwork : 0;
+	const demand = demandOf(simulation, host);
+	const streams = isStreaming(host) ? 1 : 0;
+	const cpu = demand.cpu + (streams * streamDom0 * dom0Cpus) / host.load.cpus;
 	return {
-		cpus: load.cpus,
+		cpus: host.load.cpus,
 		host: {
-			cpu: rounded(share(wanted)),
-			dom0: rounded(dom0Of(host, inflow)),
-			memory: rounded(load.memory),
-			disk: rounded(share(load.disk + inflow / halves / diskMibPerS)),
-			network: rounded(share(load.network + stream + inflow / halves / networkMibPerS)),
+			cpu: share(cpu),
+			dom0: share(demand.dom0 + streams * streamDom0),
+			memory: share(demand.memory),
+			disk: share(demand.disk),
+			network: share(demand.network + streams * streamNetwork),
 		},
-		vms: vms
+		vms: runningOn(simulation, host)
 			.filter(({ name }) => before.get(name) === host.domains.get(name)?.instance)
 			.map((vm): VmLoad => ({
 				vm: vm.name,
 				// Whoever wants more than there is gets its part.
-				cpus: rounded(vm.load.cpus / Math.max(1, wanted)),
+				cpus: rounded(vm.load.cpus / Math.max(1, cpu)),
 				inflowMibPerS: vm.load.inflowMibPerS,
 			})),
 	};

@@ -21,6 +21,9 @@ interface CheckModel {
 	readonly everyMs: number;
 	health: Health;
 	detail: string;
+	/** Since when it says so, and what it said before. */
+	sinceMs: number;
+	before: Health | null;
 }
 
 /** What a host's own work uses of it, as shares from 0 to 1; the VMs come on top. */
@@ -34,6 +37,8 @@ export interface HostLoadModel {
 	/** The tools that read the load do not answer before. */
 	unknownUntilMs: number;
 	readonly checks: ReadonlyMap<string, CheckModel>;
+	/** When a person last asked here for the load to be evened out. */
+	orderedMs: number;
 }
 
 /** The VM runs here now. */

@@ -240,7 +240,7 @@ export const stepSchema = z.discriminatedUnion('do', [
 		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']).default('hand-over'),
 	}),
 	action('reboot', host),
-	action('balance', { ...host, dryRun: z.boolean().default(false) }),
+	action('balance', host),
 	action('evacuate', {
 		...host,
 		/** The host to be emptied; absent: the one that is asked. */
