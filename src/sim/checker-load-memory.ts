@@ -69,7 +69,11 @@ const isWhole = ({ vms }: Simulation, name: VmName): boolean =>
 			({ disk, replication }) => disk === 'UpToDate' && replication === 'Established',
 		) === true;
 
-const lookAtVms = (simulation: Simulation, { partialSinceMs, running }: LoadMemory): void => {
+/** What is so of every VM now, and since when. */
+export const lookAtVms = (
+	simulation: Simulation,
+	{ partialSinceMs, running }: LoadMemory,
+): void => {
 	const { nowMs } = simulation.queue;
 	for (const vm of simulation.vms) {
 		if (isWhole(simulation, vm.name)) partialSinceMs.delete(vm.name);

@@ -5,6 +5,7 @@ import {
 	type LoadMemory,
 	loadWords,
 	lookAtAll,
+	lookAtVms,
 	newMemory,
 	samplesOf,
 	steadyForMs,
@@ -227,6 +228,7 @@ interface Watch {
 
 const loadMoveBegins = (simulation: Simulation, watch: Watch, host: SimHost, vm: SimVm): void => {
 	const { memory, moves } = watch;
+	lookAtVms(simulation, memory);
 	count(simulation, 'moves begun for load');
 	const sample = samplesOf(memory, host).findLast((each) => each.sample !== null)?.sample ?? null;
 	if (sample === null) {

@@ -39,10 +39,16 @@ const randomChecks = (random: Prng): NonNullable<WorldInput['health']> =>
 export const loadWorld = (random: Prng): WorldInput => {
 	// In every second world all VMs are on one host at the beginning.
 	const together = chance(random, 0.5) ? someHost(random) : null;
-	return worldWith(random, () => together ?? someHost(random));
+	// Now and then no host can hold them all.
+	const sizes = chance(random, 0.15) ? ([6000] as const) : ([512, 512, 1024, 4000] as const);
+	return worldWith(random, () => together ?? someHost(random), sizes);
 };
 
-const worldWith = (random: Prng, place: () => string): WorldInput => ({
+const worldWith = (
+	random: Prng,
+	place: () => string,
+	sizes: readonly [number, ...number[]],
+): WorldInput => ({
 	hosts: [...swarmHosts],
 	...(chance(random, 0.4)
 		? { arbiter: 'witness' as const, witness: { watchdogs: [...swarmHosts] } }
@@ -60,10 +66,10 @@ const worldWith = (random: Prng, place: () => string): WorldInput => ({
 		name,
 		host: place(),
 		priority: 10 * below(random, 20),
-		memoryMib: pick(random, [512, 512, 1024, 6000]),
+		memoryMib: pick(random, sizes),
 		runs: !chance(random, 0.05),
 		load: { cpus: below(random, 10) / 4, inflowMibPerS: pick(random, [0, 0, 10, 50, 80]) },
-		...(chance(random, 0.1) ? { balance: { pinned: true } } : {}),
+		...(chance(random, 0.2) ? { balance: { pinned: true } } : {}),
 	})),
 	memoryMib: 16_384,
 	fencing: { perHourMax: 6, afterFence: pick(random, ['on', 'off']) },
@@ -165,6 +171,15 @@ export const loadFaults = (random: Prng, world: WorldInput): Timed[] => {
 		timed.push(...pick(random, loads)(random, world, atMs));
 		atMs += below(random, (2 * spanMs) / amount);
 	}
+	// What is on its way takes long, so that something happens meanwhile.
+	if (chance(random, 0.3))
+		timed.push(
+			at(0, {
+				do: 'stream-hangs',
+				for: duration(between(random, 5000, 25_000)),
+				in: pick(random, ['copies', 'suspended', 'told'] as const),
+			}),
+		);
 	if (chance(random, 0.25)) timed.push(ask(random, world, between(random, 8000, spanMs)));
 	if (chance(random, 0.15)) timed.push(...empty(random, between(random, 8000, spanMs)));
 	const broken = chance(random, 0.3) ? 0 : between(random, 1, 2);

@@ -1,3 +1,5 @@
+import { plantedLoadRules } from '#test/sim/_planted-load.ts';
+
 interface Edit {
 	readonly file: string;
 	/** The words of the rule, found exactly once in the file. */
@@ -24,6 +26,7 @@ const olderFileBelieved = [
 
 /** Rules of the engine, each with what switches it off. None of it is in the product. */
 export const plantedRules: Readonly<Record<string, PlantedRule>> = {
+	...plantedLoadRules,
 	'unpaused-on-an-old-record': {
 		brings: 'V3',
 		edits: [

@@ -64,6 +64,15 @@ test.serial(found, 'given-before-demoted', 'migration', 'migration');
 test.serial(found, 'half-copy-left', 'migration', 'migration');
 test.serial(found, 'two-primaries-left', 'migration', 'migration');
 
+/** Moves that nobody asked for (docs/protocol.md, section 10). */
+test.serial(found, 'load-without-rest', 'load', 'load');
+test.serial(found, 'load-while-degraded', 'load', 'load');
+test.serial(found, 'load-beyond-target', 'load', 'load');
+test.serial(found, 'load-for-nothing', 'load', 'load');
+test.serial(found, 'load-at-once', 'load', 'load');
+test.serial(found, 'load-against-advice', 'load', 'load');
+test.serial(found, 'flight-at-once', 'load', 'load');
+
 /** A rule behind another one, which is off as well: what is found is not found when only that one is off. */
 const foundBehind = test.macro<[string, string, string, SwarmClass, number]>({
 	exec: async (t, name, guard, checker, swarmClass, first) => {
@@ -116,3 +125,13 @@ test.serial(told, 'never-thawed', 'l08-thaw-after-refusal');
 test.serial(told, 'agent-down-for-ever', 'l09-dead-agent-frozen-vm');
 test.serial(told, 'exclusion-untold', 'l12-excluded-then-owner-dies');
 test.serial(told, 'resync-untold', 'l13-owner-dies-mid-resync');
+test.serial(told, 'load-two-at-once', 'load-one-at-a-time');
+test.serial(told, 'load-pinned-goes', 'load-pinned');
+test.serial(told, 'load-without-spare', 'load-spare');
+test.serial(told, 'load-to-failing-host', 'load-to-failing-host');
+test.serial(told, 'load-beyond-target', 'load-one-big-vm');
+test.serial(told, 'load-at-once', 'load-spike-shorter-than-hold');
+test.serial(told, 'load-while-degraded', 'load-degraded');
+test.serial(told, 'load-against-advice', 'load-advise');
+test.serial(told, 'flight-to-failing-host', 'health-both-critical');
+test.serial(told, 'flight-at-once', 'health-flaps');
