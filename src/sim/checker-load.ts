@@ -191,13 +191,17 @@ const allowed = ({ host, vm, ordered }: Move): Problem => {
 	return mode === 'auto' || ordered ? null : `balancing is ${mode}`;
 };
 
-/** A check of this host that empties it has been critical for so long that both hosts know it. */
-const illKnown = (simulation: Simulation, host: SimHost): string | null => {
+/** A check of this host has been critical for so long that both hosts know it. */
+const illKnown = (
+	simulation: Simulation,
+	host: SimHost,
+	actions: readonly ('alert' | 'evacuate')[],
+): string | null => {
 	if (host.agent?.alive !== true || host.agent.stopped || host.agent.loopStalled || host.hung)
 		return null;
 	for (const { check, action, holdMs } of host.config.healthChecks) {
 		const model = host.load.checks.get(check);
-		if (action !== 'evacuate' || model?.health !== 'critical') continue;
+		if (!actions.includes(action) || model?.health !== 'critical') continue;
 		const sinceMs = Math.max(model.sinceMs, host.agentSinceMs);
 		const knownMs = (holdMs + 2 * model.everyMs) * (2 - clockSlack) + knownWithinMs;
 		if (simulation.queue.nowMs - sinceMs > knownMs) return check;
@@ -205,9 +209,11 @@ const illKnown = (simulation: Simulation, host: SimHost): string | null => {
 	return null;
 };
 
-const targetIsWell = (simulation: Simulation, host: SimHost): Problem => {
+/** Load goes to no host that a check calls critical; a host that is failing itself goes to none that is failing too. */
+const targetIsWell = (simulation: Simulation, host: SimHost, why: 'load' | 'health'): Problem => {
 	const other = peerOf(simulation, host);
-	const ill = illKnown(simulation, other);
+	const actions = why === 'load' ? (['alert', 'evacuate'] as const) : (['evacuate'] as const);
+	const ill = illKnown(simulation, other, actions);
 	return ill === null ? null : `${ill} of ${other.name} is critical`;
 };
 
@@ -219,7 +225,7 @@ const firstProblem = (simulation: Simulation, { memory, moves }: Watch, move: Mo
 	spared(simulation, memory, move) ??
 	helps(simulation, memory, move) ??
 	fits(simulation, memory, move) ??
-	targetIsWell(simulation, move.host);
+	targetIsWell(simulation, move.host, 'load');
 
 interface Watch {
 	readonly memory: LoadMemory;
@@ -292,7 +298,7 @@ const flightBegins = (simulation: Simulation, host: SimHost, vm: SimVm): void =>
 		return (model.health === 'critical' && longMs) || before === 'critical';
 	});
 	const problem = ill
-		? targetIsWell(simulation, host)
+		? targetIsWell(simulation, host, 'health')
 		: 'no check of it has been critical for long';
 	complain(simulation, vm, host, problem);
 };

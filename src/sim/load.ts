@@ -1,4 +1,5 @@
 import type { LoadKind, LoadSample, VmLoad } from '#src/ports-load.ts';
+import { isHeldUp } from '#src/sim/migration-path.ts';
 import type { SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { delay, inAgentAfter } from '#src/sim/model.ts';
 import { poll } from '#src/sim/poll.ts';
@@ -31,8 +32,10 @@ const share = (amount: number): number => rounded(Math.min(1, amount));
 const runningOn = (simulation: Simulation, host: SimHost): SimVm[] =>
 	simulation.vms.filter((vm) => isRunnable(host, vm));
 
-const isStreaming = (host: SimHost): boolean =>
-	[...host.migrations.values()].some(({ stream }) => stream?.stage === 'copies');
+const isStreaming = (simulation: Simulation, host: SimHost): boolean =>
+	[...host.migrations.values()].some(
+		({ stream }) => stream?.stage === 'copies' && !isHeldUp(simulation, stream),
+	);
 
 const inflowOf = (vms: readonly SimVm[]): number =>
 	vms.reduce((sum, { load }) => sum + load.inflowMibPerS, 0);
@@ -69,7 +72,7 @@ const domainsOf = (simulation: Simulation, host: SimHost): Before =>
 
 const sampleOf = (simulation: Simulation, host: SimHost, before: Before): LoadSample => {
 	const demand = demandOf(simulation, host);
-	const streams = isStreaming(host) ? 1 : 0;
+	const streams = isStreaming(simulation, host) ? 1 : 0;
 	const cpu = demand.cpu + (streams * streamDom0 * dom0Cpus) / host.load.cpus;
 	return {
 		cpus: host.load.cpus,

@@ -27,8 +27,13 @@ export const plantedLoadRules = {
 			'if (record.journal !== null) return `${vm} is on its way to ${record.journal.to}`;',
 			'if (record.journal !== null) return null;',
 		),
-		// The second guard: the pair rests from the moment in which a move begins.
+		// The second guard: the pair rests from the moment in which a move begins; and the third, of all live migrations.
 		noPairRest,
+		edit(
+			'src/engine/migration.ts',
+			'if (other !== undefined) return `${other.vm} is being live-migrated, and one goes at a time`;',
+			'if (other !== undefined) void other;',
+		),
 	),
 	'load-without-rest': rule(
 		edit(balance, 'restMs: order ? 0 : vmRestMs(state, each.vm, nowMs)', 'restMs: 0'),
@@ -52,6 +57,19 @@ export const plantedLoadRules = {
 	),
 	'load-against-advice': rule(
 		edit(balance, "if (again && balance.mode === 'auto') begin", 'if (again) begin'),
+	),
+	'load-to-standby': rule(
+		edit(
+			'src/engine/handover.ts',
+			'if (document?.standby === true) return `${config.peer} is in standby: it takes no VMs`;',
+			'',
+		),
+		// Who is in standby is being emptied as well.
+		edit(
+			balance,
+			'if (peer.document.emptied) return',
+			'if (peer.document.emptied && !peer.document.standby) return',
+		),
 	),
 	'load-to-failing-host': rule(
 		edit(policy, 'if (critical.length > 0)', 'if (critical.length > 64)'),

@@ -128,6 +128,7 @@ test.serial(told, 'resync-untold', 'l13-owner-dies-mid-resync');
 test.serial(told, 'load-two-at-once', 'load-one-at-a-time');
 test.serial(told, 'load-pinned-goes', 'load-pinned');
 test.serial(told, 'load-without-spare', 'load-spare');
+test.serial(told, 'load-to-standby', 'load-to-standby');
 test.serial(told, 'load-to-failing-host', 'load-to-failing-host');
 test.serial(told, 'load-beyond-target', 'load-one-big-vm');
 test.serial(told, 'load-at-once', 'load-spike-shorter-than-hold');
