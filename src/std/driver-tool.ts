@@ -23,8 +23,9 @@ const common = {
 	stripFinalNewline: false,
 } as const;
 
-const environmentOf = (call: { readonly environment?: Readonly<Record<string, string>> }) => ({
+const environmentOf = (call: Pick<ToolCall, 'environment' | 'sparse'>) => ({
 	...common.env,
+	...(call.sparse === true ? { PATH: process.env['PATH'] ?? '' } : {}),
 	...call.environment,
 });
 
@@ -61,10 +62,10 @@ const endOf = (call: ToolCall, result: Ended): ToolEnd => {
  * The agent runs before others for the sake of its heartbeats; its tools must not, or a host that is slow
  * already is starved by its own power queries.
  */
-const asOthers = (pid: number | undefined): void => {
+const asOthers = (pid: number | undefined, niceness = 0): void => {
 	if (pid === undefined) return;
 	try {
-		setPriority(pid, 0);
+		setPriority(pid, niceness);
 	} catch {
 		// It has ended already, or it may not be changed: it goes on as it is.
 	}
@@ -76,19 +77,24 @@ const run = async (call: ToolCall): Promise<ToolEnd> => {
 	const subprocess = execa(call.file, [...call.args], {
 		...common,
 		env: environmentOf(call),
+		extendEnv: call.sparse !== true,
 		timeout: limitMs,
 		maxBuffer: outputCharactersMax,
 		input: call.input ?? '',
 		...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
 	});
-	asOthers(subprocess.pid);
+	asOthers(subprocess.pid, call.niceness);
 	let timer: NodeJS.Timeout | undefined;
+	const ended = subprocess.then((result) => {
+		call.onGone?.();
+		return endOf(call, result);
+	});
 	const stuck = new Promise<ToolEnd>((resolve) => {
 		const detail = `${call.file} did not answer within ${call.limitMs} ms and cannot be ended`;
 		timer = setTimeout(() => resolve({ end: 'unknown', detail }), limitMs + lingerMs);
 	});
 	try {
-		return await Promise.race([subprocess.then((result) => endOf(call, result)), stuck]);
+		return await Promise.race([ended, stuck]);
 	} finally {
 		clearTimeout(timer);
 	}

@@ -11,6 +11,12 @@ export interface ToolCall {
 	readonly input?: string;
 	/** Ends the program early; the call is then `unknown`. */
 	readonly signal?: AbortSignal;
+	/** How far it steps back behind others, 0 (the standard) to 19. */
+	readonly niceness?: number;
+	/** For programs that are not ours: their environment is `PATH`, `LC_ALL=C` and `environment` alone. */
+	readonly sparse?: boolean;
+	/** Called once when nothing of the program is left, which may be long after the call when it cannot be ended. */
+	readonly onGone?: () => void;
 }
 
 /**
