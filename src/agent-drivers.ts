@@ -14,6 +14,7 @@ import type { HelperEvent } from '#src/drbd/events2.ts';
 import { helperNote, isSplitBrain } from '#src/drbd/watch.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
+import type { State } from '#src/engine/state.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
 import type { ChannelOptions } from '#src/heartbeat/message.ts';
@@ -56,6 +57,9 @@ export interface Places {
 	readonly program: string;
 	/** Where the kernel takes an order to reset this host. */
 	readonly sysrq: string;
+	/** Where the kernel shows how busy this host is and what it is made of. */
+	readonly proc: string;
+	readonly sys: string;
 }
 
 export const usualPlaces: Places = {
@@ -66,6 +70,8 @@ export const usualPlaces: Places = {
 	feeder: '/run/vmpair/feeder.sock',
 	program: '/usr/bin/vmpair',
 	sysrq: usualBoardPlaces.sysrq,
+	proc: '/proc',
+	sys: '/sys',
 };
 
 /** The tools of this host, one driver for each. */
@@ -360,6 +366,12 @@ export const openParts = async (
 	const run = { bootId, claiming, released, feederSocket: places.feeder };
 	const third = await thirdVoter(config, run);
 	return { store, journal, outbox, persisted, ...third };
+};
+
+/** The peer has the last document of this run of the agent. */
+export const goodbyeHeard = ({ peer, documentSeq }: State, session: string): boolean => {
+	const heard = peer.document?.heard;
+	return heard?.session === session && heard.seq >= documentSeq;
 };
 
 /** What the domains do now, with the time for people. */

@@ -1,6 +1,9 @@
+import process from 'node:process';
 import { resourcesOf, usualPlaces, type Drivers, type Places } from '#src/agent-drivers.ts';
+import { healthChecksHere } from '#src/agent-load.ts';
 import type { Config } from '#src/config/config.ts';
 import { drbdPreflight } from '#src/drbd/driver-preflight.ts';
+import { healthAdvice } from '#src/health/driver-preflight.ts';
 import { tools } from '#src/std/driver-tool.ts';
 
 /** What was found on this host, as sentences with remedies. */
@@ -37,7 +40,7 @@ const handlerFolders = (config: Config, places: Places): string[] =>
 			];
 
 const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise<Found> => {
-	const [hypervisor, replication, mapping] = await Promise.all([
+	const [hypervisor, replication, mapping, health] = await Promise.all([
 		drivers.xen.preflight(),
 		drbdPreflight({
 			tools,
@@ -49,6 +52,7 @@ const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise
 			helperFile: places.drbdHelper,
 		}),
 		drivers.fence.verifyMapping(config.host),
+		healthAdvice(healthChecksHere(config), process.env['PATH'] ?? ''),
 	]);
 	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
 	const ownDeviceWrong = mapping.result === 'mismatch';
@@ -59,7 +63,7 @@ const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise
 			...handlerFolders(config, places),
 			...(ownDeviceWrong ? [mapping.sentence] : []),
 		],
-		advice: replication.advice,
+		advice: [...replication.advice, ...health],
 		ownDeviceWrong,
 	};
 };

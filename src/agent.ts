@@ -10,6 +10,7 @@ import {
 	channelOptions,
 	createDrivers,
 	executors,
+	goodbyeHeard,
 	journaldLevels,
 	hypervisorEvent,
 	logLine,
@@ -25,6 +26,7 @@ import {
 	type Parts,
 	type Places,
 } from '#src/agent-drivers.ts';
+import { LoadAndHealth } from '#src/agent-load.ts';
 import { Preflight } from '#src/agent-preflight.ts';
 import { keepWitness, voteEvents } from '#src/agent-witness.ts';
 import { serveApi } from '#src/api/driver-server.ts';
@@ -90,6 +92,7 @@ class Agent implements World {
 	readonly #executors: Executors;
 	readonly #watch: DrbdWatch;
 	readonly #preflight: Preflight;
+	readonly #load: LoadAndHealth;
 	readonly #handler: HandlerServer;
 	readonly #channel: PeerChannel;
 	readonly #loop: Loop;
@@ -120,6 +123,7 @@ class Agent implements World {
 			onAdvice: (advice) =>
 				this.#say('info', 'the set-up of this host could be better', { advice }),
 		});
+		this.#load = new LoadAndHealth(options.places, config, (event) => this.#loop.post(event));
 		this.#watch = new DrbdWatch({
 			tools,
 			resources: resourcesOf(config),
@@ -267,6 +271,7 @@ class Agent implements World {
 		this.#parts.outbox.reload(sinksOf(config));
 		this.#watch.manage(resourcesOf(config));
 		configureDrivers(this.#drivers, config);
+		this.#load.configure(config);
 		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
 		await this.#preflight.look();
 		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
@@ -318,6 +323,8 @@ class Agent implements World {
 				this.#postLinks();
 			}),
 		);
+		this.#load.configure(config);
+		this.#closers.push(() => this.#load.stop());
 		this.#closers.push(repeat(() => this.#preflight.look()));
 		this.#loop.post({ type: 'tick' });
 	}
@@ -367,14 +374,7 @@ class Agent implements World {
 	/** Ends the process once the peer has the goodbye, or will not take it. */
 	async #leave(): Promise<void> {
 		const limitMs = monotonicMs() + goodbyeMs;
-		const heard = (): boolean => {
-			const { document } = this.#state.peer;
-			return (
-				document?.heard?.session === this.#identity.session &&
-				document.heard.seq >= this.#state.documentSeq
-			);
-		};
-		while (!heard() && monotonicMs() < limitMs) {
+		while (!goodbyeHeard(this.#state, this.#identity.session) && monotonicMs() < limitMs) {
 			await new Promise((resolve) => setTimeout(resolve, 100));
 		}
 		this.#end(0);

@@ -117,3 +117,17 @@ test('advice is told once, and what only the kernel shows counts at once', async
 	await preflight.look();
 	t.is(found.at(-1)?.[0], third);
 });
+
+test('a health check whose program is missing is advised about, and forbids nothing', async (t) => {
+	const { healthChecks } = configOf(
+		smallText('vms: {}\nhealth: {raid: {command: [/nowhere/check_raid]}}\n'),
+	);
+	const { preflight, found, advised } = prepare();
+	await preflight.look();
+	const checked = prepare({ healthChecks });
+	await checked.preflight.look();
+	t.deepEqual(checked.found, found);
+	const more = checked.advised.filter((each) => !advised.includes(each));
+	t.is(more.length, 1);
+	t.regex(more[0] ?? '', /^The health check raid cannot run \/nowhere\/check_raid/);
+});

@@ -32,6 +32,8 @@ const live = (config: Config): Readonly<Record<string, unknown>> => ({
 	fencing: config.fencing,
 	fence: config.hostNames.map((name) => config.hosts[name]?.fenceLevels),
 	migration: config.migration,
+	balance: config.balance,
+	health: config.healthChecks,
 	vms: config.vms,
 	alerts: config.webhooks,
 	drbd: config.drbdUnverified,

@@ -3,11 +3,9 @@ import { hostConfig } from '#src/config/config.ts';
 import { engineWitness, leaseMarginMs, timingTable } from '#src/config/timing.ts';
 import type { Ladder } from '#src/fence/ladder.ts';
 import type { HostName } from '#src/ports.ts';
+import { probeLimitMs } from '#src/health/answer.ts';
 import { assert } from '#src/std/assert.ts';
 import type { HoldSettings } from '#src/watchdog/board.ts';
-
-/** The time limit of the tools behind checks that have none of their own. */
-const toolLimitMs = 15_000;
 
 /** A tool that is ended at its limit needs a moment to be reaped before its answer is known to be missing. */
 const reapMs = 500;
@@ -76,7 +74,7 @@ export const engineConfig = (
 				check,
 				holdMs,
 				action,
-				staleMs: 3 * everyMs + (probe.kind === 'command' ? probe.limitMs : toolLimitMs),
+				staleMs: 3 * everyMs + probeLimitMs(probe),
 			})),
 		vms: config.vms.map((each) => ({
 			vm: each.vm,

@@ -108,6 +108,7 @@ const configText = (shared: SharedFiles, host: string, own: string): string => {
 			world.hosts.map((name, index) => [name, hostSettings(shared, name, index)]),
 		),
 		fencing: { afterFence: world.fencing.afterFence },
+		balance: { mode: 'off' },
 		vms: Object.fromEntries(
 			world.vms.map((vm) => [
 				vm.name,
@@ -150,6 +151,9 @@ export const writeHostFiles = (shared: SharedFiles, sim: SimHost): HostFiles => 
 		// Nobody ever starts it: no VM of the demo moves live.
 		program: join(folder, 'vmpair'),
 		sysrq: join(folder, 'sysrq-trigger'),
+		// Nobody reads them: this machine's load says nothing of the simulated hosts.
+		proc: join(folder, 'proc'),
+		sys: join(folder, 'sys'),
 	};
 	writeFileSync(places.bootId, `${sim.bootId}\n`);
 	// DRBD's kernel side is simulated, and it asks the agent itself: nobody ever runs this file.
