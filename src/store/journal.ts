@@ -109,17 +109,42 @@ export const decodeEntry = (line: string): JournalEntry | null => {
 /** Digits anywhere in a JSON text, inside words as well: only their places must be the same. */
 const digits = /\d+/g;
 
-/** What makes one JSON text into another that differs in digits alone; null when more than a few differ, or else. */
-const changeOf = (from: string, to: string): readonly (readonly [number, string])[] | null => {
-	if (from.replaceAll(digits, '0') !== to.replaceAll(digits, '0')) return null;
-	const before = from.match(digits) ?? [];
-	const changed = (to.match(digits) ?? []).flatMap((text, index) =>
-		text === before[index] ? [] : [[index, text] as const],
-	);
-	return changed.length > changesMax ? null : changed;
+/** The same with a fraction, which may come and go: 0, then 0.002, then 0 again. */
+const numbers = /\d+(?:\.\d+)?/g;
+
+/** A change takes about 12 characters, so that a line of changes is at most a fifth of a long one. */
+const changesMax = (json: string): number => Math.max(16, json.length / 64);
+
+/** What makes one number into another, by the places of its digits in the text; `at` is the first of them. */
+const changeOfNumber = (
+	at: number,
+	from: string,
+	to: string,
+): readonly (readonly [number, string])[] => {
+	const [whole = '', fraction] = from.split('.');
+	const [wanted = '', wantedFraction = '0'] = to.split('.');
+	if (fraction === undefined) return whole === to ? [] : [[at, to]];
+	return [
+		...(whole === wanted ? [] : ([[at, wanted]] as const)),
+		...(fraction === wantedFraction ? [] : ([[at + 1, wantedFraction]] as const)),
+	];
 };
 
-const changesMax = 16;
+/** What makes one JSON text into another that differs in numbers alone; null when more than a few differ, or else. */
+const changeOf = (from: string, to: string): readonly (readonly [number, string])[] | null => {
+	if (from.replaceAll(numbers, '0') !== to.replaceAll(numbers, '0')) return null;
+	const wanted = to.match(numbers) ?? [];
+	let at = 0;
+	const changed = (from.match(numbers) ?? []).flatMap((text, index) => {
+		const first = at;
+		at += text.includes('.') ? 2 : 1;
+		return changeOfNumber(first, text, wanted[index] ?? text);
+	});
+	if (changed.length > changesMax(to)) return null;
+	const made = changedText(from, changed);
+	// A fraction that goes away becomes ".0", which is the same as a number but not inside of a word.
+	return made === to || JSON.stringify(JSON.parse(made)) === to ? changed : null;
+};
 
 const changedText = (from: string, set: readonly (readonly [number, string])[]): string => {
 	const texts = new Map(set);

@@ -1,5 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { steadied } from '#src/load/sample.ts';
+import type { LoadSample } from '#src/ports-load.ts';
+import { between, chance, prng } from '#src/std/prng.ts';
 import {
 	decodeEntry,
 	encodeEntry,
@@ -66,6 +69,55 @@ test('an input that differs from the one before in a count is kept as that count
 	});
 	const other = event(42, 'beta1');
 	t.deepEqual(inputBody(other, true, memory)?.body, { type: 'input', event: other });
+});
+
+test('a fraction that comes and goes is such a count too, but not inside of a word', (t) => {
+	const from = { type: 'load-observed', cpu: 0, disk: 0.25, at: 'v1.2' };
+	const memory = new Map([['load-observed', { seq: 7, json: JSON.stringify(from) }]]);
+	const kept = { ...from, cpu: 0.003, disk: 1 };
+	const body = inputBody(kept, true, memory)?.body;
+	t.like(body, { like: 7 });
+	const inputOf = inputReader();
+	inputOf({ ...stamp, seq: 7, type: 'input', event: from });
+	if (body?.type === 'input') t.deepEqual(inputOf({ ...stamp, seq: 8, ...body }), kept);
+	const shorter = { ...from, at: 'v1' };
+	t.like(inputBody(shorter, true, memory)?.body, { event: shorter });
+	const next = { ...from, at: 'v1.3' };
+	t.like(inputBody(next, true, memory)?.body, { like: 7, set: [[4, '3']] });
+});
+
+test('200 VMs that all rest but a few take a small part of the journal for their load', (t) => {
+	// Idle ones with the noise of their timers, and each time two that do something.
+	const random = prng(1);
+	const upTo = (most: number): number => between(random, 0, most) / 1000;
+	let told: LoadSample | null = null;
+	let memory: InputMemory = new Map();
+	let bytes = 0;
+	const samples = 400;
+	for (let seq = 1; seq <= samples; seq += 1) {
+		const vms = Array.from({ length: 200 }, (_, index) => ({
+			vm: `vm${index}`,
+			cpus: upTo(60),
+			inflowMibPerS: upTo(500),
+		})).map((each) => (chance(random, 0.01) ? { ...each, cpus: 1, inflowMibPerS: 30 } : each));
+		const host = {
+			cpu: upTo(900),
+			dom0: upTo(100),
+			memory: upTo(900),
+			disk: upTo(100),
+			network: upTo(2),
+		};
+		told = steadied(told, { cpus: 32, host, vms });
+		const event = { type: 'load-observed', sample: told };
+		const made = inputBody(event, true, memory);
+		if (made === null) continue;
+		bytes += encodeEntry({ ...stamp, seq, ...made.body }).length;
+		if (made.json !== null) memory = new Map([[event.type, { seq, json: made.json }]]);
+	}
+	// A day has 8640 samples, and the journal 96 MiB: at most a sixth of it in a day.
+	const dayMib = ((bytes / samples) * 8640) / 2 ** 20;
+	t.true(dayMib < 16, `${dayMib.toFixed(1)} MiB a day`);
+	t.log(`${dayMib.toFixed(1)} MiB a day`);
 });
 
 test('what is read back is what was put in', (t) => {
