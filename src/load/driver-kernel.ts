@@ -80,7 +80,7 @@ export const watchedNetwork = async (
  * The whole disks below all DRBD devices: DRBD, LVM, RAID and multipath show what they are on as `slaves`. A diskless
  * DRBD device is on none.
  */
-export const disksBelowDrbd = async (sys: string): Promise<readonly string[]> => {
+const disksBelowDrbd = async (sys: string): Promise<readonly string[]> => {
 	const disks = new Set<string>();
 	const seen = new Set<string>();
 	const look = async (name: string, depth: number): Promise<void> => {

@@ -189,9 +189,9 @@ const near = (one: number | null, other: number | null, step: number): boolean =
 
 /**
  * The sample as it is told after `told`: a VM whose load hardly changed is told as before. Every event is kept in the
- * bounded event journal, and decisions are replayed from there, so nothing may be left out on the way to it. But what is
- * told again in the same words costs little: else the noise of 200 VMs would displace all else within a day. The host's
- * own values are exact.
+ * bounded event journal, and decisions are replayed from there, so nothing may be left out on the way to it. But what
+ * is told again in the same words costs little: else the noise of 200 VMs would displace all else within a day. The
+ * host's own values are exact.
  */
 export const steadied = (told: LoadSample | null, now: LoadSample): LoadSample => {
 	const before = new Map(told?.vms.map((each) => [each.vm, each]));
