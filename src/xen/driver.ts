@@ -22,6 +22,7 @@ import {
 	type Seen,
 } from '#src/xen/domain.ts';
 import { wordsOf } from '#src/xen/outcome.ts';
+import { pauseAfter } from '#src/xen/pace.ts';
 import type { ManagedVm } from '#src/xen/preflight.ts';
 import { defaultTiming, marginMs, unpausesMax, type XenTiming } from '#src/xen/timing.ts';
 import type { Migrations, Units } from '#src/xen/units.ts';
@@ -103,9 +104,10 @@ export class XenDriver implements Hypervisor {
 		void (async () => {
 			while (!state.stopped) {
 				this.#woken = false;
+				const startMs = monotonicMs();
 				const { observation, beganMs } = await this.#observe();
 				if (!state.stopped) onObserved(observation, beganMs);
-				await this.#nextRound(beganMs);
+				await this.#nextRound(startMs);
 			}
 		})();
 		return () => {
@@ -126,11 +128,11 @@ export class XenDriver implements Hypervisor {
 		if (closely) this.#wake();
 	}
 
-	async #nextRound(beganMs: MonotonicMs): Promise<void> {
+	async #nextRound(startMs: MonotonicMs): Promise<void> {
 		if (this.#woken) return;
-		const { closeMs, pollMs } = this.#timing;
-		const waitMs = this.#closely || this.#migrates ? beganMs + closeMs - monotonicMs() : pollMs;
-		if (waitMs <= 0) return;
+		const haste = { closely: this.#closely, migrates: this.#migrates };
+		const waitMs = pauseAfter(monotonicMs() - startMs, haste, this.#timing);
+		if (waitMs === 0) return;
 		await new Promise<void>((resolve) => {
 			const timer = setTimeout(resolve, waitMs);
 			this.#wakeUp = () => {

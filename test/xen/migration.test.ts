@@ -223,3 +223,16 @@ test('systemd is asked for migrations at the start of a run only', async (t) => 
 	await observed(t, driver, (each) => each !== null);
 	t.is(await asked(), before);
 });
+
+test('on a host whose xl is slow the looks at a migration leave it two thirds of its time', async (t) => {
+	const host = await fakeXen(t);
+	await host.write('creates', unit('send'));
+	await host.behave('xl.list', 'sleep 0.3');
+	const driver = host.driver({ closeMs: 50, pollMs: 60_000, watcherMs: 60_000 });
+	const began: number[] = [];
+	const last = await observed(t, driver, () => began.push(performance.now()) === 4);
+	t.deepEqual(migrations(last), [{ vm: 'ldap', twin: null, underWay: true }]);
+	// The watcher's first words are followed by a look at once.
+	const [, second = 0, , fourth = 0] = began;
+	t.true(fourth - second >= 2 * 850, began.join(' '));
+});
