@@ -1,5 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import tls from 'node:tls';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { normalizeFingerprint } from '#src/heartbeat/fingerprint.ts';
 import {
 	answerLine,
@@ -14,6 +16,10 @@ import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** Bytes that wait in a connection before its source is made to wait. */
 const highWaterMark = 1_048_576;
+/** Bytes that are handed on together, before their source is made to wait. */
+const gatherMax = 524_288;
+/** Bytes after which those that were handed on are collected. */
+const collectBytes = 16_777_216;
 /** From the connect to the header, or to the answer to it; generous for slow processors. */
 const authenticateMs = 10_000;
 /** Connections that have not authenticated yet. */
@@ -124,6 +130,7 @@ export const awaitPeer = (
 			...identity(route),
 			requestCert: true,
 			handshakeTimeout: authenticateMs,
+			noDelay: true,
 		});
 		let taken = false;
 		const finish = (act: () => void): void => {
@@ -169,6 +176,8 @@ const attempt = async (route: Route, limitMs: number): Promise<tls.TLSSocket> =>
 		port: route.port,
 		// From the link's own address, so that a route over another link never carries the stream.
 		localAddress: route.address,
+		// xl's words to each other are short, and each waits for the last one.
+		noDelay: true,
 		highWaterMark,
 	};
 	const socket = tls.connect(options);
@@ -234,6 +243,63 @@ export interface Carriage {
 	readonly closed: Promise<void>;
 }
 
+/** Node makes a block of memory for each piece that it reads. */
+const collectorOf = (): (() => void) => {
+	// By their sum V8 starts collections of everything there is, on all processors: one for each 30 MiB, half of the work
+	// of a stream. Nearly all are dead by then, and a collection of what is young takes a millisecond.
+	v8.setFlagsFromString('--expose-gc');
+	const collect = vm.runInNewContext('gc') as (how: { readonly type: 'minor' }) => void;
+	return () => collect({ type: 'minor' });
+};
+
+/**
+ * Hands on what `source` gives to `sink` and makes it wait while `sink` is full, as `pipe` does, but all that came in
+ * one turn of the event loop goes on as one write: a record of TLS has 16 KiB at most, and one by one each would wake
+ * whoever reads. When `source` ends, or breaks, `sink` is ended. Returns what stops it.
+ */
+export const pour = (source: Readable, sink: Writable): (() => void) => {
+	let pieces: Buffer[] = [];
+	let bytes = 0;
+	let planned: NodeJS.Immediate | undefined;
+	let uncollected = 0;
+	const collect = collectorOf();
+	const handOn = (): void => {
+		planned = undefined;
+		sink.cork();
+		for (const piece of pieces) sink.write(piece);
+		sink.uncork();
+		pieces = [];
+		uncollected += bytes;
+		bytes = 0;
+		if (uncollected > collectBytes) {
+			collect();
+			uncollected = 0;
+		}
+		if (sink.writableNeedDrain) source.pause();
+		else source.resume();
+	};
+	const onData = (piece: Buffer): void => {
+		pieces.push(piece);
+		bytes += piece.length;
+		if (bytes >= gatherMax) source.pause();
+		planned ??= setImmediate(handOn);
+	};
+	const onDrain = (): void => void source.resume();
+	const stop = (): void => {
+		clearImmediate(planned);
+		source.off('data', onData).off('end', finish).off('close', finish);
+		sink.off('drain', onDrain);
+	};
+	const finish = (): void => {
+		stop();
+		if (sink.writable) handOn();
+		sink.end();
+	};
+	source.on('data', onData).once('end', finish).once('close', finish);
+	sink.on('drain', onDrain);
+	return stop;
+};
+
 /**
  * Carries bytes both ways, with back-pressure: what `source` gives goes to the peer, what comes from there to `sink`.
  * The end of one direction leaves the other alone. When the connection breaks `sink` ends.
@@ -241,19 +307,17 @@ export interface Carriage {
 export const carry = (socket: tls.TLSSocket, source: Readable, sink: Writable): Carriage => {
 	source.on('error', () => {});
 	socket.setTimeout(idleMs, () => socket.destroy(new Error(`nothing passed for ${idleMs} ms`)));
-	// A source that breaks ends without saying so.
-	source.once('close', () => socket.end());
-	source.pipe(socket);
+	const stopSending = pour(source, socket);
+	const stopReceiving = pour(socket, sink);
 	// Whoever reads there is gone: the rest is read and dropped, or the peer would never come to its end.
 	const drop = (): void => {
-		socket.unpipe(sink);
+		stopReceiving();
 		socket.resume();
 	};
 	sink.on('error', drop).once('close', drop);
-	socket.pipe(sink);
 	const closed = new Promise<void>((resolve) => {
 		socket.once('close', () => {
-			source.unpipe(socket);
+			stopSending();
 			sink.end();
 			resolve();
 		});
@@ -264,8 +328,6 @@ export const carry = (socket: tls.TLSSocket, source: Readable, sink: Writable): 
 		socket.once('end', () => {
 			ended = true;
 			if (sink.destroyed || sink.writableFinished) written();
-			// A pipe never ends the standard output by itself.
-			else sink.end();
 		});
 		sink.once('finish', written).once('close', written);
 		void closed.then(() => (ended ? undefined : resolve(false)));
