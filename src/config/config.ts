@@ -109,6 +109,13 @@ interface MigrationConfig {
 	/** The link that carries the memory of a VM that is moved live. */
 	readonly network: string;
 	readonly port: number;
+	/** Null: straight over the network, without ssh. */
+	readonly ssh: {
+		readonly user: string;
+		readonly port: number;
+		readonly identityFile: string | null;
+		readonly knownHostsFile: string | null;
+	} | null;
 }
 
 /** The configuration as the agent and its drivers use it: checked, complete, with units in the names. */
@@ -197,7 +204,20 @@ const witnessOf = (file: ConfigFile['witness']): WitnessConfig | null => {
 const migrationOf = ({ migration, links }: ConfigFile): MigrationConfig => {
 	const [first = ''] = Object.keys(links);
 	const direct = Object.keys(links).find((link) => links[link]?.switched === false);
-	return { port: migration.port, network: migration.network ?? direct ?? first };
+	const { ssh } = migration;
+	return {
+		port: migration.port,
+		network: migration.network ?? direct ?? first,
+		ssh:
+			ssh === undefined
+				? null
+				: {
+						user: ssh.user,
+						port: ssh.port,
+						identityFile: ssh.identity ?? null,
+						knownHostsFile: ssh.knownHosts ?? null,
+					},
+	};
 };
 
 const probeOf = (file: ConfigFile['health'][string]): HealthProbe => {

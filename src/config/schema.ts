@@ -235,6 +235,23 @@ const migration = section(
 			.describe(
 				'The link that carries the memory; the first direct cable when left out, else the first link.',
 			),
+		ssh: section(
+			{
+				user: text('the name of a user', /^[a-z_][a-z0-9_-]{0,31}$/).describe(
+					'The user on the other host. It needs no shell, only "permitopen" for its own migration port.',
+				),
+				port: whole(1, 65_535).default(22).describe('TCP port of sshd on that link.'),
+				identity: file.optional().describe('The private key, readable by root alone.'),
+				knownHosts: file
+					.optional()
+					.describe("The file with the other host's key for this address."),
+			},
+			'the settings of ssh',
+		)
+			.optional()
+			.describe(
+				'Carries the memory through ssh, where no other port may be open between the hosts.',
+			),
 	},
 	'the settings of live migration',
 );
