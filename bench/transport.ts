@@ -1,12 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createIdentity } from '#src/heartbeat/driver-identity.ts';
+import { sshdMissing, startSshd, type Sshd } from '#test/migrate/sshd.ts';
 
 /**
  * Measures how fast the transport of a live migration is: zeros through `vmpair migrate-send` and `migrate-receive` on
@@ -23,9 +23,9 @@ const program = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const [address, peerAddress, port, sshPort] = ['127.79.1.1', '127.79.1.2', 17_402, 17_403];
 /** For one run; a machine that is slower has another problem. */
 const limitMs = 300_000;
-const sshd = '/usr/sbin/sshd';
-if (!existsSync(sshd) || !existsSync('/usr/bin/ssh')) {
-	console.error('ssh is not here to compare with: apt-get install openssh-server openssh-client');
+const missing = sshdMissing();
+if (missing !== null) {
+	console.error(missing);
 	process.exit(1);
 }
 const folder = await mkdtemp(join(tmpdir(), 'vmpair-bench-'));
@@ -96,33 +96,9 @@ const ours = async (): Promise<number> => {
 	return rateOf(connected, `${process.execPath} ${program} migrate-send ${send}`, counted);
 };
 
-/** Starts an sshd that lets the user of this process in with a key made for it. */
-const startSshd = async (): Promise<string> => {
-	const at = (name: string): string => join(folder, name);
-	for (const key of ['host-key', 'key']) {
-		execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at(key)]);
-	}
-	// As root it wants its folder, which the unit of its package makes.
-	if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-	const text = `ListenAddress ${peerAddress}
-Port ${sshPort}
-HostKey ${at('host-key')}
-AuthorizedKeysFile ${at('key.pub')}
-PidFile none
-StrictModes no
-PasswordAuthentication no
-PermitRootLogin prohibit-password
-`;
-	await writeFile(at('sshd.conf'), text);
-	shell(`exec ${sshd} -D -e -f ${at('sshd.conf')} 2>${at('sshd.log')}`);
-	await until(at('sshd.log'), (log) => log.includes('Server listening'));
-	const [type = '', key = ''] = (await readFile(at('host-key.pub'), 'utf8')).split(' ');
-	await writeFile(at('known'), `[${peerAddress}]:${sshPort} ${type} ${key}\n`);
-	const options = `-F none -i ${at('key')} -o UserKnownHostsFile=${at('known')} -o BatchMode=yes`;
-	return `ssh ${options} -b ${address} -p ${sshPort} ${userInfo().username}@${peerAddress}`;
-};
-
-const overSsh = async (ssh: string): Promise<number> => {
+const overSsh = async ({ user, identityFile, knownHostsFile }: Sshd): Promise<number> => {
+	const files = `-F none -i ${identityFile} -o UserKnownHostsFile=${knownHostsFile}`;
+	const ssh = `ssh ${files} -o BatchMode=yes -b ${address} -p ${sshPort} ${user}@${peerAddress}`;
 	const [counted, begun] = [join(folder, 'counted'), join(folder, 'begun')];
 	await rm(begun, { force: true });
 	return rateOf(`test -e ${begun}`, `${ssh} 'touch ${begun}; wc -c >${counted}'`, counted);
@@ -132,11 +108,11 @@ const median = (numbers: readonly number[]): number =>
 	numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 const round = (number: number): number => Math.round(number);
 
+const sshd = await startSshd(folder, peerAddress, sshPort);
 try {
-	const ssh = await startSshd();
 	const pairs: { readonly vmpair: number; readonly ssh: number }[] = [];
 	for (let run = 0; run < runs; run += 1) {
-		pairs.push({ vmpair: await ours(), ssh: await overSsh(ssh) });
+		pairs.push({ vmpair: await ours(), ssh: await overSsh(sshd) });
 	}
 	const ratio = median(pairs.map((each) => each.vmpair / each.ssh));
 	const report = {
@@ -148,6 +124,7 @@ try {
 	};
 	console.log(JSON.stringify(report));
 } finally {
+	sshd.stop();
 	for (const { pid } of children) {
 		try {
 			if (pid !== undefined) process.kill(-pid);

@@ -104,7 +104,7 @@ const control = (tree: string, debian: string): string =>
 		`Installed-Size: ${sizeKib(tree)}`,
 		'Depends: libc6 (>= 2.28), libstdc++6, openssl, perl-base, systemd',
 		'Recommends: drbd-utils, ipmitool',
-		'Suggests: fence-agents, smartmontools',
+		'Suggests: fence-agents, openssh-client, smartmontools',
 		'Section: admin',
 		'Priority: optional',
 		`Description: ${manifest.description}`,

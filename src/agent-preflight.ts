@@ -4,6 +4,8 @@ import { healthChecksHere } from '#src/agent-load.ts';
 import type { Config } from '#src/config/config.ts';
 import { drbdPreflight } from '#src/drbd/driver-preflight.ts';
 import { healthAdvice } from '#src/health/driver-preflight.ts';
+import { sshPreflight } from '#src/migrate/driver-ssh.ts';
+import { sshRouteOf } from '#src/migrate/ssh.ts';
 import { tools } from '#src/std/driver-tool.ts';
 
 /** What was found on this host, as sentences with remedies. */
@@ -40,7 +42,8 @@ const handlerFolders = (config: Config, places: Places): string[] =>
 			];
 
 const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise<Found> => {
-	const [hypervisor, replication, mapping, health] = await Promise.all([
+	const ssh = sshRouteOf(config);
+	const [hypervisor, replication, mapping, health, sshFound] = await Promise.all([
 		drivers.xen.preflight(),
 		drbdPreflight({
 			tools,
@@ -53,6 +56,7 @@ const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise
 		}),
 		drivers.fence.verifyMapping(config.host),
 		healthAdvice(healthChecksHere(config), process.env['PATH'] ?? ''),
+		ssh === null ? null : sshPreflight(tools, ssh),
 	]);
 	// A mapping that cannot be told is no proof of a mistake; one that is wrong fences the wrong host.
 	const ownDeviceWrong = mapping.result === 'mismatch';
@@ -63,7 +67,8 @@ const lookAt = async (drivers: Drivers, config: Config, places: Places): Promise
 			...handlerFolders(config, places),
 			...(ownDeviceWrong ? [mapping.sentence] : []),
 		],
-		advice: [...replication.advice, ...health],
+		// A failover needs no ssh, and a host that is down answers none.
+		advice: [...replication.advice, ...health, ...(sshFound === null ? [] : [sshFound])],
 		ownDeviceWrong,
 	};
 };

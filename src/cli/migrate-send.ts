@@ -1,11 +1,14 @@
 import { transportOf } from '#src/cli/migrate-transport.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { dialSsh } from '#src/migrate/driver-ssh.ts';
 import { carry, reachPeer } from '#src/migrate/driver.ts';
 import { VmpairError } from '#src/std/error.ts';
 
 /** The target was ready before xl was started here; this is for a slow processor. */
 const reachMs = 10_000;
+/** Ssh has a handshake of its own before. */
+const reachBySshMs = 30_000;
 /** How often it says how much has gone over, ms. */
 const tellMs = 2000;
 
@@ -23,10 +26,13 @@ export const send = async (argv: string[], _around: Surroundings): Promise<numbe
 		limit: { type: 'string', default: '14400' },
 	});
 	if (values.vm === undefined) throw usageError('"vmpair migrate-send" needs --vm', 'migrate-send');
-	const { route, say, silence } = await transportOf('send', values.config, values.vm);
+	const { route, ssh, say, silence } = await transportOf('send', values.config, values.vm);
 	say('waiting');
 	try {
-		const socket = await reachPeer(route, reachMs);
+		const socket =
+			ssh === null
+				? await reachPeer(route, reachMs)
+				: await reachPeer(route, reachBySshMs, () => dialSsh(ssh));
 		say('connected');
 		let overdue = false;
 		const limit = setTimeout(

@@ -3,13 +3,15 @@ import { join } from 'node:path';
 import { hostConfig } from '#src/config/config.ts';
 import { loadConfig } from '#src/config/driver.ts';
 import type { Route } from '#src/migrate/driver.ts';
+import { migrationEnds, sshRouteOf, type SshRoute } from '#src/migrate/ssh.ts';
 import { transportFile, type End, type Transport } from '#src/migrate/transport.ts';
-import { assert } from '#src/std/assert.ts';
 import { VmpairError } from '#src/std/error.ts';
 
 /** What both ends of a migration's transport begin with. */
 export interface Start {
 	readonly route: Route;
+	/** Null: straight over the network. */
+	readonly ssh: SshRoute | null;
 	/** Says what this process does, for the agent. */
 	readonly say: (state: Transport['state'], bytes?: number) => void;
 	/** Takes that back. */
@@ -28,22 +30,16 @@ export const transportOf = async (end: End, configFile: string, vm: string): Pro
 			next: '"vmpair status" shows every VM',
 		});
 	}
-	const { network, port } = config.migration;
-	const here = hostConfig(config, config.host).links[network];
-	const there = hostConfig(config, config.peer);
-	const peer = there.links[network];
-	assert(here !== undefined && peer !== undefined, 'the check found both hosts on every link');
 	const file = join(config.runtimeDirectory, transportFile(end, vm));
 	return {
 		route: {
-			address: here.address,
-			peerAddress: peer.address,
-			port,
+			...migrationEnds(config),
 			certificatePem: readFileSync(config.tls.certificateFile, 'utf8'),
 			keyPem: readFileSync(config.tls.keyFile, 'utf8'),
-			peerFingerprint256: there.certificate,
+			peerFingerprint256: hostConfig(config, config.peer).certificate,
 			header: { pairId: config.pairId, vm },
 		},
+		ssh: sshRouteOf(config),
 		say: (state, bytes = 0) => {
 			const text: Transport = { pid: process.pid, state, bytes };
 			// Whoever reads it sees one state or the other, never half of one.

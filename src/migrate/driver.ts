@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import tls from 'node:tls';
 import v8 from 'node:v8';
@@ -168,19 +169,27 @@ export const awaitPeer = (
 		server.listen({ host: route.address, port: route.port, backlog: 16 }, ready);
 	});
 
+/** Another way to the peer's port than a connection of one's own; `said`: what it tells of itself. */
+type Dial = () => { readonly socket: Socket; readonly said: () => string };
+
+const direct = <Common>({ address, peerAddress, port }: Route, common: Common) => ({
+	...common,
+	host: peerAddress,
+	port,
+	// From the link's own address, so that a route over another link never carries the stream.
+	localAddress: address,
+	// xl's words to each other are short, and each waits for the last one.
+	noDelay: true,
+});
+
 /** One try; a refusal of either side is a `VmpairError`. */
-const attempt = async (route: Route, limitMs: number): Promise<tls.TLSSocket> => {
-	const options = {
-		...identity(route),
-		host: route.peerAddress,
-		port: route.port,
-		// From the link's own address, so that a route over another link never carries the stream.
-		localAddress: route.address,
-		// xl's words to each other are short, and each waits for the last one.
-		noDelay: true,
-		highWaterMark,
-	};
-	const socket = tls.connect(options);
+const attempt = async (route: Route, limitMs: number, dial?: Dial): Promise<tls.TLSSocket> => {
+	const line = dial?.();
+	const common = { ...identity(route), highWaterMark };
+	const socket =
+		line === undefined
+			? tls.connect(direct(route, common))
+			: tls.connect({ ...common, socket: line.socket });
 	const limit = setTimeout(() => socket.destroy(new Error('no answer in time')), limitMs);
 	try {
 		await new Promise<void>((resolve, reject) => {
@@ -206,7 +215,10 @@ const attempt = async (route: Route, limitMs: number): Promise<tls.TLSSocket> =>
 		});
 	} catch (error) {
 		socket.destroy();
-		throw error;
+		line?.socket.destroy();
+		const said = line?.said() ?? '';
+		if (error instanceof VmpairError || said === '') throw error;
+		throw new Error(said, { cause: error });
 	} finally {
 		clearTimeout(limit);
 	}
@@ -216,18 +228,23 @@ const attempt = async (route: Route, limitMs: number): Promise<tls.TLSSocket> =>
  * Connects the source to a target that waits for this VM, within `limitMs`. Throws `migration-wrong-certificate`,
  * `migration-refused` and, when nobody answers, `migration-unreachable`.
  */
-export const reachPeer = async (route: Route, limitMs: number): Promise<tls.TLSSocket> => {
+export const reachPeer = async (
+	route: Route,
+	limitMs: number,
+	dial?: Dial,
+): Promise<tls.TLSSocket> => {
 	const endMs = performance.now() + limitMs;
 	for (;;) {
 		try {
-			return await attempt(route, Math.max(1, endMs - performance.now()));
+			return await attempt(route, Math.max(1, endMs - performance.now()), dial);
 		} catch (error) {
-			// A refusal is final; anything else may pass while the target's process starts.
+			// A refusal is final; anything else may pass while the target's process starts. Ssh has tried long enough.
 			if (error instanceof VmpairError) throw error;
-			if (performance.now() + retryMs >= endMs) {
+			if (dial !== undefined || performance.now() + retryMs >= endMs) {
 				const { peerAddress, port } = route;
 				const words = `${peerAddress} port ${port} does not answer: ${messageOf(error)}`;
-				const next = 'the VM goes on here; look at the link "migration.network" and at firewalls';
+				const look = dial === undefined ? 'firewalls' : 'what "vmpair status" advises about ssh';
+				const next = `the VM goes on here; look at the link "migration.network" and at ${look}`;
 				throw new VmpairError('migration-unreachable', words, { next, cause: error });
 			}
 			await new Promise((resolve) => setTimeout(resolve, retryMs));

@@ -7,6 +7,7 @@ import type { ExecutionContext } from 'ava';
 import { createIdentity, type Identity } from '#src/heartbeat/driver-identity.ts';
 import type { MigrationPlan } from '#src/xen/migration.ts';
 import { freeEndpoint } from '#test/heartbeat/peers.ts';
+import type { Sshd } from '#test/migrate/sshd.ts';
 
 const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -27,6 +28,8 @@ export interface TransportStage {
 	readonly port: number;
 	/** What beta's `xl` does: a shell script; `$here` is the folder. */
 	xl(script: string): Promise<void>;
+	/** Has both hosts carry the stream through ssh. */
+	overSsh(sshd: Sshd, port: number): Promise<void>;
 	/** Gives a host another certificate than the one that its peer expects. */
 	impostor(host: Host): Promise<void>;
 	/** As xl starts it: a command line for a shell, with the words that xl appends. */
@@ -57,14 +60,14 @@ interface Pair {
 	readonly port: number;
 }
 
-const configText = ({ folder, identities, address, port }: Pair, host: Host): string =>
+const configText = ({ folder, identities, address, port }: Pair, host: Host, ssh = ''): string =>
 	`pair: p
 host: ${host}
 arbiter: person
 links:
   lan: {switched: true}
 hosts:
-${(['alpha', 'beta'] as const).map((each) => hostText(each, address[each], identities[each].fingerprint256)).join('')}migration: {port: ${port}}
+${(['alpha', 'beta'] as const).map((each) => hostText(each, address[each], identities[each].fingerprint256)).join('')}migration: {port: ${port}${ssh}}
 tls: {certificate: ${identities[host].certificatePath}, key: ${identities[host].keyPath}}
 runtimeDirectory: ${join(folder, host)}
 vms:
@@ -92,7 +95,8 @@ const createPair = async (folder: string): Promise<Pair> => {
 export const transportStage = async (t: ExecutionContext): Promise<TransportStage> => {
 	const folder = await mkdtemp(join(tmpdir(), 'vmpair-migrate-'));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
-	const { identities, address, port } = await createPair(folder);
+	const pair = await createPair(folder);
+	const { identities, address, port } = pair;
 	const run = (file: string, args: readonly string[]): Running => {
 		const child = spawn(file, args, {
 			env: { ...process.env, PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}` },
@@ -116,6 +120,13 @@ export const transportStage = async (t: ExecutionContext): Promise<TransportStag
 			const file = join(folder, 'bin', 'xl');
 			await writeFile(file, `#!/bin/sh\nhere=${folder}\necho "$*" >"$here/xl.args"\n${script}\n`);
 			await chmod(file, 0o755);
+		},
+		overSsh: async ({ user, identityFile, knownHostsFile }, sshPort) => {
+			const files = `identity: ${identityFile}, knownHosts: ${knownHostsFile}`;
+			const ssh = `, ssh: {user: ${user}, port: ${sshPort}, ${files}}`;
+			for (const host of ['alpha', 'beta'] as const) {
+				await writeFile(join(folder, host, 'vmpair.yaml'), configText(pair, host, ssh));
+			}
 		},
 		impostor: async (host) => {
 			await writeFile(identities[host].certificatePath, identities.other.certificatePem);
