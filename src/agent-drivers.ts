@@ -31,6 +31,7 @@ import type { Persisted } from '#src/store/record.ts';
 import { version } from '#src/version.ts';
 import { usualBoardPlaces, WatchdogBoard } from '#src/watchdog/driver-board.ts';
 import { backendsIn } from '#src/xen/driver-backends.ts';
+import { shadowPaging } from '#src/xen/driver-paging.ts';
 import { xenPreflight } from '#src/xen/driver-preflight.ts';
 import { MigrationUnits } from '#src/xen/driver-migration.ts';
 import { unitsBy } from '#src/xen/driver-units.ts';
@@ -308,6 +309,8 @@ export interface Parts extends ThirdVoter {
 	readonly outbox: Outbox;
 	/** As an earlier run left it; null without one. */
 	readonly persisted: Persisted | null;
+	/** Of Xen on this host; null: not known. */
+	readonly shadowPaging: boolean | null;
 }
 
 /** What the status says of this run of the agent. */
@@ -330,6 +333,7 @@ export const openParts = async (
 	config: Config,
 	{ bootId, places }: { readonly bootId: string; readonly places: Places },
 ): Promise<Parts> => {
+	const paging = shadowPaging(tools);
 	const outbox = await Outbox.open({
 		directory: config.stateDirectory,
 		pairId: config.pairId,
@@ -365,7 +369,7 @@ export const openParts = async (
 		persisted?.pair.armed === false && persisted.witness?.disarmed === persisted.pair.generation;
 	const run = { bootId, claiming, released, feederSocket: places.feeder };
 	const third = await thirdVoter(config, run);
-	return { store, journal, outbox, persisted, ...third };
+	return { store, journal, outbox, persisted, ...third, shadowPaging: await paging };
 };
 
 /** The peer has the last document of this run of the agent. */

@@ -157,7 +157,7 @@ class Agent implements World {
 
 	#engineConfig(): EngineConfig {
 		const { config, digest } = this.#loaded;
-		return engineConfig(config, { version, digest });
+		return engineConfig(config, { version, digest, shadowPaging: this.#parts.shadowPaging });
 	}
 
 	nowMs(): MonotonicMs {

@@ -78,6 +78,8 @@ export interface VmConfig {
 	readonly balance: VmBalance;
 	/** Why it can only be stopped and started over there, from its own configuration; null: nothing says so. */
 	readonly liveBlocker: string | null;
+	/** A PV guest, from its own configuration: it goes live only where Xen has shadow paging. */
+	readonly paravirtual: boolean;
 }
 
 /** What is run to judge a host. */
@@ -277,6 +279,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			restartWindowMs: each.restarts.within,
 			balance: each.balance,
 			liveBlocker: null,
+			paravirtual: false,
 		})),
 		webhooks: file.alerts.webhooks.map(({ name, url, secretFile, minimum, limit }) => ({
 			name,

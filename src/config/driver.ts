@@ -6,7 +6,7 @@ import { configChange } from '#src/config/change.ts';
 import type { ConfigChange } from '#src/config/change.ts';
 import { hostConfig, readConfig } from '#src/config/config.ts';
 import type { Config, VmConfig } from '#src/config/config.ts';
-import { guestMemoryMib, liveBlocker } from '#src/config/guest.ts';
+import { guestMemoryMib, isParavirtual, liveBlocker } from '#src/config/guest.ts';
 import { pathText, problemText } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import type { Path, Source } from '#src/config/source.ts';
@@ -160,7 +160,10 @@ const checkVm = async (vm: VmConfig): Promise<VmConfig | FileProblem> => {
 	const read = await tryRead({ path, file: vm.configFile, remedy });
 	if ('message' in read) return read;
 	const memoryMib = vm.memoryMib ?? guestMemoryMib(read.text);
-	if (memoryMib !== null) return { ...vm, memoryMib, liveBlocker: liveBlocker(read.text) };
+	if (memoryMib !== null) {
+		const paravirtual = isParavirtual(read.text);
+		return { ...vm, memoryMib, liveBlocker: liveBlocker(read.text), paravirtual };
+	}
 	const message = `expected "memory = MIB" in ${vm.configFile}, found none; add it there or set vms.${vm.vm}.memory here`;
 	return { path, message };
 };

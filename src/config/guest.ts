@@ -20,6 +20,17 @@ export const guestMemoryMib = (text: string): number | null => {
 const devices = /^[ \t]*(pci|usbdev|dtdev|rdm)[ \t]*=[ \t]*(?:\[[ \t\r\n]*[^\]\s]|["'][^"'\s])/m;
 const forbidden = /^[ \t]*nomigrate[ \t]*=[ \t]*(["']?)0*[1-9][0-9]*\1[ \t]*(?:;|#|$)/m;
 
+const type = /^[ \t]*(type|builder)[ \t]*=[ \t]*(["'])(\w+)\2[ \t]*(?:;|#|$)/gm;
+
+/** True for a guest of type PV, from the text of its configuration for xl, which takes PV when it does not say. */
+export const isParavirtual = (text: string): boolean => {
+	const values = new Map<string, string>();
+	for (const match of text.matchAll(type)) values.set(match[1] ?? '', match[3] ?? '');
+	// "builder" is the older word: hvm or generic.
+	const builder = values.get('builder') === 'hvm' ? 'hvm' : 'pv';
+	return (values.get('type') ?? builder) === 'pv';
+};
+
 /** Why a VM can never be moved while it runs, from the text of its configuration for xl; null: nothing says so. */
 export const liveBlocker = (text: string): string | null => {
 	const device = devices.exec(text)?.[1];

@@ -42,13 +42,23 @@ const knownMemoryMib = (vm: VmConfig): number => {
 	return vm.memoryMib;
 };
 
+/** Xen follows the writes of a PV guest, while its memory is copied, by shadow paging alone. */
+const pagingBlocker = ({ paravirtual }: VmConfig, shadowPaging: boolean | null): string | null =>
+	paravirtual && shadowPaging === false
+		? 'it is a PV guest and Xen on its host has no shadow paging, without which its memory cannot be followed; type="pvh" in its configuration, or a Xen with shadow paging, lets it go live'
+		: null;
+
 /**
  * What the engine needs of the configuration. Every VM's memory must be known by now. `digest` is the
- * hash of `digestText(config)`.
+ * hash of `digestText(config)`; `shadowPaging`: whether Xen on this host has it, null or left out: not known.
  */
 export const engineConfig = (
 	config: Config,
-	by: { readonly version: string; readonly digest: string },
+	by: {
+		readonly version: string;
+		readonly digest: string;
+		readonly shadowPaging?: boolean | null;
+	},
 ) => {
 	const table = timingTable(config.detectionMs);
 	return {
@@ -87,7 +97,7 @@ export const engineConfig = (
 			restartsMax: each.restartsMax,
 			restartWindowMs: each.restartWindowMs,
 			balance: each.balance,
-			liveBlocker: each.liveBlocker,
+			liveBlocker: each.liveBlocker ?? pagingBlocker(each, by.shadowPaging ?? null),
 		})),
 		reservedMemoryMib: config.reservedMemoryMib,
 		startsAtOnce: config.startsAtOnce,

@@ -42,6 +42,7 @@ test('what is left out has a sound default', (t) => {
 			restartWindowMs: 600_000,
 			balance: { pinned: false, near: [], apart: [] },
 			liveBlocker: null,
+			paravirtual: false,
 		},
 	]);
 });

@@ -42,6 +42,20 @@ test('a configuration is loaded with its digest and the memory of its VMs', asyn
 	);
 });
 
+test('which guests are of type PV is read from their own files', async (t) => {
+	const { folder, file } = await installed(t);
+	await writeFile(join(folder, 'samba.cfg'), 'memory = 300\ntype = "pvh"\n');
+	const { config } = await loadConfig(file, { hostName: 'alpha' });
+	t.deepEqual(
+		config.vms.map(({ vm, paravirtual }) => [vm, paravirtual]),
+		[
+			['ldap', true],
+			['samba', false],
+			['batch', true],
+		],
+	);
+});
+
 test('a file that is not there is told in words', async (t) => {
 	await t.throwsAsync(loadConfig('/nonexistent/vmpair.yaml'), {
 		code: 'config-invalid',

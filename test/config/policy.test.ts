@@ -1,10 +1,11 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { configChange } from '#src/config/change.ts';
-import { guestMemoryMib, liveBlocker } from '#src/config/guest.ts';
+import { guestMemoryMib, isParavirtual, liveBlocker } from '#src/config/guest.ts';
 import { digestText, engineConfig } from '#src/config/policy.ts';
 import { timingTable } from '#src/config/timing.ts';
 import { timingText } from '#src/config/timing-text.ts';
+import type { VmConfig } from '#src/config/config.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import { configOf, exampleText, smallText, twoLevelText } from '#test/config/example.ts';
 
@@ -151,4 +152,44 @@ test('a guest with a device of its host, or one that says so, never goes live', 
 	t.regex(liveBlocker("pci = [ '07:00.0,permissive=1' ]") ?? '', /device of the host \(pci\)/);
 	t.regex(liveBlocker("usbdev = [\n  'type=hostdev'\n]") ?? '', /\(usbdev\)/);
 	t.regex(liveBlocker('nomigrate="1"') ?? '', /says nomigrate/);
+});
+
+const guests: readonly (readonly [string, boolean])[] = [
+	['memory = 512\n', true],
+	["type = 'pv'\n", true],
+	['type="pvh" # small\n', false],
+	['type = "hvm"\n', false],
+	['builder = "hvm"\n', false],
+	['builder = "generic"\n', true],
+	['type = "pvh"\nbuilder = "generic"\n', false],
+	['# type = "pvh"\n', true],
+	['type = "pv"\ntype = "pvh"\n', false],
+];
+
+for (const [text, paravirtual] of guests)
+	test(`a guest with ${JSON.stringify(text)} is ${paravirtual ? '' : 'not '}of type PV`, (t) => {
+		t.is(isParavirtual(text), paravirtual);
+	});
+
+test('a PV guest goes live only where Xen has shadow paging, or does not say', (t) => {
+	const config = configOf(exampleText);
+	const blockers = (shadowPaging: boolean | null, change: Partial<VmConfig> = {}) =>
+		engineConfig(
+			{
+				...config,
+				vms: config.vms.map((vm) => ({ ...vm, memoryMib: 512, paravirtual: true, ...change })),
+			},
+			{ version: '1', digest: 'd', shadowPaging },
+		).vms.map(({ liveBlocker: blocker }) => blocker);
+	t.regex(
+		blockers(false)[0] ?? '',
+		/no shadow paging, .* type="pvh" in its configuration, or a Xen/,
+	);
+	t.is(blockers(true)[0], null);
+	t.is(blockers(null)[0], null);
+	t.is(blockers(false, { paravirtual: false })[0], null);
+	t.is(
+		blockers(false, { liveBlocker: 'its configuration says nomigrate' })[0],
+		'its configuration says nomigrate',
+	);
 });
