@@ -323,11 +323,14 @@ const moveOf = (view: LoadView, vm: LoadVm, overload: Overload, head: string): L
 	};
 };
 
+/** It travels in the peer document and in alerts, which have bounds, characters. */
+const sentenceMax = 1000;
+
 const stay = (key: string, sentence: string): LoadVerdict => ({
 	...calm,
 	kind: 'stay',
 	key,
-	sentence,
+	sentence: sentence.slice(0, sentenceMax),
 });
 
 /** What the host `here` does about its load. */
@@ -350,5 +353,5 @@ export const judgeLoad = (view: LoadView): LoadVerdict => {
 		if (best !== undefined) return moveOf(view, best, overload, head);
 	}
 	const { key, sentence } = nobody(view, first.kind);
-	return stay(key, `${head}; ${sentence}`.slice(0, 1000));
+	return stay(key, `${head}; ${sentence}`);
 };

@@ -1,6 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import { conditions } from '#src/engine/conditions.ts';
+import type { Event } from '#src/engine/event.ts';
+import { step, unannounced } from '#src/engine/step.ts';
 import type { HostLoad } from '#src/ports-load.ts';
 import { engineConfig, exchange, Host, healthy, pairOf, vmConfig } from '#test/engine/_pair.ts';
 
@@ -255,6 +257,38 @@ test('an order on the idle host reaches the one that is overloaded', (t) => {
 	exchange(left, right);
 	t.like(journalOf(left), { to: 'right', cause: 'load' });
 	t.is(right.sent('reply').at(-1)?.reply.status, 'accepted');
+});
+
+test('no rule acts on load or health before the time that was announced, or without news', (t) => {
+	const healthChecks = [{ check: 'fan', holdMs: 0, action: 'evacuate', staleMs: 25_000 }] as const;
+	const [left] = pair(two, { healthChecks });
+	let { state, nowMs } = left;
+	let untilMs = 0;
+	const said: string[] = [];
+	const take = (event: Event): void => {
+		const result = step(state, event, nowMs, { untilMs, spared: false });
+		state = result.state;
+		untilMs = result.restUntilMs;
+		said.push(...result.notes.map(({ message }) => message));
+	};
+	const vms = two.map(({ vm }) => ({ vm, cpus: 2, inflowMibPerS: 1 }));
+	const reading = { check: 'fan', health: 'critical', detail: '' } as const;
+	for (let second = 0; second < 400; second += 1) {
+		nowMs += 1000;
+		take({ type: 'tick' });
+		const host = { ...idle, cpu: second < 300 ? 0.93 : null };
+		const sample = second < 330 ? { cpus: 8, host, vms } : null;
+		if (second % 10 === 0) take({ type: 'load-observed', sample });
+		if (second % 100 === 0) take({ type: 'health-observed', reading });
+	}
+	t.false(said.includes(unannounced));
+	for (const message of [
+		'this host is overloaded',
+		'the load of this host is not known any more',
+		'a health check is critical',
+		'a health check is not critical any more',
+	])
+		t.true(said.includes(message), message);
 });
 
 test('the peer is told of load in steps, and not for every reading', (t) => {

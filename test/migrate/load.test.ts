@@ -103,6 +103,8 @@ test('each reason for which nothing at all moves is told', (t) => {
 	const gone = { host: 'beta', load: null, cpus: null, freeMib: 16_384 };
 	t.is(said({ blocker: 'the pair is disarmed' }), 'the pair is disarmed');
 	t.is(said({ critical: ['fan'] }), 'beta is not well: fan critical');
+	const many = Array.from({ length: 64 }, (_, index) => `check-${index}`.repeat(6));
+	t.is(judgeLoad(viewOf([vmOf('web')], { critical: many })).sentence.length, 1000);
 	t.is(said({ there: gone }), 'the load of beta is not known');
 	t.is(said({ pairRestMs: 660_500 }), 'a VM was moved for load, and the next one may go in 12m');
 	t.is(
