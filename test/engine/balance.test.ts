@@ -14,7 +14,7 @@ const two = [vmConfig('web'), vmConfig('db', { memoryMib: 512 })];
 
 /** Reads the load of both hosts every ten seconds for so long; `left` has 8 CPUs, of which each VM keeps two busy. */
 const load = (left: Host, right: Host, cpu: number | null, forMs: number, there = 0.1): void => {
-	for (let endMs = left.nowMs + forMs; left.nowMs < endMs;) {
+	for (const endMs = left.nowMs + forMs; left.nowMs < endMs;) {
 		left.at(left.nowMs + 10_000);
 		right.at(right.nowMs + 10_000);
 		for (const [host, share] of [

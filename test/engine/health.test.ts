@@ -16,7 +16,7 @@ const says = (host: Host, health: Health, check = 'fan'): void =>
 
 /** The check runs every minute for so long. */
 const runs = (left: Host, right: Host, on: Host, health: Health, forMs: number): void => {
-	for (let endMs = left.nowMs + forMs; left.nowMs < endMs;) {
+	for (const endMs = left.nowMs + forMs; left.nowMs < endMs;) {
 		left.at(left.nowMs + 60_000);
 		right.at(right.nowMs + 60_000);
 		for (const [host, other] of [
