@@ -20,6 +20,13 @@ const vmText = (each: Config['vms'][number]): string => {
 	return `  ${each.vm}: resource ${each.resource}, ${memory}, priority ${each.priority}, prefers ${each.preferredHost}${after}`;
 };
 
+const webText = ({ web }: Config): string => {
+	if (web === null) return 'no page and no metrics (no section "web")';
+	const what = [...(web.page ? ['page'] : []), ...(web.metrics ? ['metrics'] : [])].join(' and ');
+	const where = web.listen.map(({ address, port }) => `${address} port ${port}`).join(', ');
+	return `${what} on ${where}, ${web.tokenFile === null ? 'without a token' : 'with a token'}`;
+};
+
 /** What works but leaves the pair worse off than it could be. */
 const advice = (config: Config): readonly string[] => {
 	const found: string[] = [];
@@ -49,6 +56,8 @@ const summary = ({ config, digest, file }: LoadedConfig): readonly string[] => [
 	'',
 	'VMs',
 	...config.vms.map(vmText),
+	'',
+	webText(config),
 	'',
 	'times, all from the detection time D',
 	...timingText(config)

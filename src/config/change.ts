@@ -36,6 +36,7 @@ const live = (config: Config): Readonly<Record<string, unknown>> => ({
 	health: config.healthChecks,
 	vms: config.vms,
 	alerts: config.webhooks,
+	web: config.web,
 	drbd: config.drbdUnverified,
 	reservedMemory: config.reservedMemoryMib,
 	startsAtOnce: config.startsAtOnce,

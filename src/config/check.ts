@@ -252,6 +252,27 @@ const checkAlerts = (raw: unknown, report: Report): void => {
 	}
 };
 
+const checkWeb = (raw: unknown, report: Report): void => {
+	const links = Object.keys(mapping(get(raw, 'links')));
+	const used = Object.values(mapping(get(raw, 'hosts'))).flatMap((host) =>
+		Object.entries(mapping(get(host, 'links'))).flatMap(([link, own]) =>
+			[portOf(own, 7400), portOf(get(raw, 'migration'), 7402)].flatMap((port) => [
+				`${link} ${port}`,
+				`${String(get(own, 'address'))} ${port}`,
+			]),
+		),
+	);
+	for (const [index, listener] of items(get(raw, 'web', 'listen')).entries()) {
+		const path: Path = ['web', 'listen', index];
+		const link = get(listener, 'link');
+		if (typeof link === 'string' && !links.includes(link))
+			report([...path, 'link'], oneOf(link, links, 'one of the links'));
+		const place = `${String(link ?? get(listener, 'address'))} ${portOf(listener, 7403)}`;
+		if (used.includes(place))
+			report(path, `expected a port that heartbeats and live migration leave free, found ${place}`);
+	}
+};
+
 /** Every mistake of sense in the file. `defaultHost` is the name of this machine. */
 export const crossProblems = (source: Source, defaultHost: string): readonly ConfigProblem[] => {
 	const problems: ConfigProblem[] = [];
@@ -270,5 +291,6 @@ export const crossProblems = (source: Source, defaultHost: string): readonly Con
 	checkBalance(raw, report);
 	checkHealth(raw, report);
 	checkAlerts(raw, report);
+	checkWeb(raw, report);
 	return problems;
 };

@@ -7,6 +7,7 @@ import type { ConfigProblem } from '#src/config/problem.ts';
 import { configFileSchema } from '#src/config/schema.ts';
 import { readSource } from '#src/config/source.ts';
 import type { Source } from '#src/config/source.ts';
+import { type WebConfig, webOf } from '#src/config/web.ts';
 import { assert } from '#src/std/assert.ts';
 import type { HostName, ResourceName, VmName } from '#src/ports.ts';
 
@@ -141,6 +142,8 @@ export interface Config {
 	readonly healthChecks: readonly HealthCheck[];
 	readonly vms: readonly VmConfig[];
 	readonly webhooks: readonly WebhookConfig[];
+	/** Null: neither page nor metrics. */
+	readonly web: WebConfig | null;
 	readonly socketGroup: string | null;
 	readonly drbdUnverified: boolean;
 	readonly tls: { readonly certificateFile: string; readonly keyFile: string };
@@ -288,6 +291,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			minimum,
 			limitMs: limit,
 		})),
+		web: webOf(file, host),
 		socketGroup: file.socketGroup ?? null,
 		drbdUnverified: file.drbd.unverified,
 		tls: { certificateFile: file.tls.certificate, keyFile: file.tls.key },

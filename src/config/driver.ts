@@ -11,6 +11,7 @@ import { pathText, problemText } from '#src/config/problem.ts';
 import type { ConfigProblem } from '#src/config/problem.ts';
 import type { Path, Source } from '#src/config/source.ts';
 import { digestText } from '#src/config/policy.ts';
+import { tokenLengthMax, tokenLengthMin, tokenOf } from '#src/config/web.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** Where the configuration is when nobody says otherwise. */
@@ -50,6 +51,8 @@ interface NamedFile {
 	readonly path: Path;
 	readonly file: string;
 	readonly remedy: string;
+	/** What is wrong with its text, in words; null when nothing is. */
+	readonly fault?: (text: string) => string | null;
 }
 
 interface FileText {
@@ -95,11 +98,19 @@ const checkSecret = async (named: NamedFile): Promise<readonly FileProblem[]> =>
 	const { path, file } = named;
 	const read = await tryRead(named);
 	if ('message' in read) return [read];
-	if ((read.mode & 0o077) === 0) return [];
+	const fault = named.fault?.(read.text) ?? null;
+	if ((read.mode & 0o077) === 0) return fault === null ? [] : [{ path, message: fault }];
 	const mode = read.mode.toString(8);
 	const message = `expected a file that only its owner may read, found mode ${mode}; run: chmod 600 ${file}`;
 	return [{ path, message }];
 };
+
+const tokenFault =
+	(file: string) =>
+	(text: string): string | null =>
+		tokenOf(text) === null
+			? `expected a token of ${tokenLengthMin} to ${tokenLengthMax} letters and digits (or . _ ~ + / = -) on the first line, found another one or none; run: openssl rand -hex 24 > ${file}`
+			: null;
 
 /** The secrets that this host reads; the devices it uses are those of its peer. */
 const secretFiles = (config: Config): readonly NamedFile[] => {
@@ -111,6 +122,7 @@ const secretFiles = (config: Config): readonly NamedFile[] => {
 	);
 	const { witness } = config;
 	const witnessKey = witness?.tls?.keyFile ?? null;
+	const token = config.web?.tokenFile ?? null;
 	const secret = (path: Path, file: string, holds: string): NamedFile => ({
 		path,
 		file,
@@ -131,6 +143,9 @@ const secretFiles = (config: Config): readonly NamedFile[] => {
 				'the signing secret (whsec_...)',
 			),
 		),
+		...(token === null
+			? []
+			: [{ ...secret(['web', 'tokenFile'], token, 'a token'), fault: tokenFault(token) }]),
 		...devices.flatMap(({ device, path }): readonly NamedFile[] => {
 			if (device.kind === 'ipmi')
 				return [secret([...path, 'passwordFile'], device.passwordFile, 'the password')];

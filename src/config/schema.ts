@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { balanceSchema, healthSchema, vmBalanceSchema } from '#src/config/schema-balance.ts';
 import { fenceDevice } from '#src/fence/device.ts';
+import { webSection } from '#src/config/schema-web.ts';
 import {
 	address,
 	duration,
@@ -303,6 +304,9 @@ export const configFileSchema = section(
 			{ webhooks: list(webhook, 'webhooks', 16).default([]).describe('Receivers of alerts.') },
 			'the receivers of alerts',
 		).prefault({}),
+		web: webSection
+			.optional()
+			.describe('A page to look at and metrics for Prometheus; off when left out.'),
 		socketGroup: text('the name of a group', /^[a-z_][a-z0-9_-]{0,31}$/)
 			.optional()
 			.describe('Members of this group may use the local socket; root alone when left out.'),
