@@ -1,7 +1,8 @@
 import type { Status } from '#src/api/view.ts';
-import { paint, span, withPages, wrap, type Tone } from '#src/cli/text.ts';
+import { paint, withPages, wrap, type Tone } from '#src/cli/text.ts';
 import { timingTable } from '#src/config/timing.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
+import { span } from '#src/std/span.ts';
 
 /** How bad one finding of `vmpair doctor` is. `told`: a fact, with nothing to do. */
 export type Health = 'good' | 'told' | 'worth' | 'wrong';

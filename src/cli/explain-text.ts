@@ -1,6 +1,7 @@
 import type { ConditionView, HistoryEntry, HostView, Status, VmView } from '#src/api/view.ts';
 import { historyLine } from '#src/cli/history-text.ts';
-import { ago, paint, span, withPages, wrap } from '#src/cli/text.ts';
+import { paint, withPages, wrap } from '#src/cli/text.ts';
+import { ago, span } from '#src/std/span.ts';
 
 /** How wide, whether in colour, and where the runbook's pages are. */
 interface Look {

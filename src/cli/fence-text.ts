@@ -1,5 +1,6 @@
-import { cell, span, table, wrap, type Cell, type Column } from '#src/cli/text.ts';
+import { cell, table, wrap, type Cell, type Column } from '#src/cli/text.ts';
 import type { CheckedDevice, FenceCheck } from '#src/fence/check.ts';
+import { span } from '#src/std/span.ts';
 
 /** How wide and whether in colour. */
 interface Look {

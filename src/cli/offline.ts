@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Persisted } from '#src/store/record.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
-import { span } from '#src/cli/text.ts';
 import { messageOf } from '#src/std/error.ts';
+import { span } from '#src/std/span.ts';
 
 /** The durable record as the agent wrote it last; enough of it for people, without checking all of it. */
 export const readRecord = (folder: string): { record: Persisted; ageMs: number } => {

@@ -5,7 +5,7 @@ import { askName } from '#src/cli/ask.ts';
 import { namedVm } from '#src/cli/names.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
-import { ago } from '#src/cli/text.ts';
+import { ago } from '#src/std/span.ts';
 
 /** What a start from this host's copy would lose, as far as it can be known. */
 const lossLines = (status: Status, vm: VmView): string[] => {

@@ -5,7 +5,7 @@ import { askName } from '#src/cli/ask.ts';
 import { namedPeer } from '#src/cli/names.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import type { Surroundings } from '#src/cli/surroundings.ts';
-import { ago, span } from '#src/cli/text.ts';
+import { ago, span } from '#src/std/span.ts';
 
 /** Everything this host knows of the other one, so that the person decides on evidence. */
 const evidenceLines = (status: Status, peer: HostView): string[] => {

@@ -1,6 +1,6 @@
 import { parseOptions } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
-import { cell, paint, span, table, wrap } from '#src/cli/text.ts';
+import { cell, paint, table, wrap } from '#src/cli/text.ts';
 import { tryWitness } from '#src/cli/witness-trial.ts';
 import type { Config } from '#src/config/config.ts';
 import { defaultConfigFile, loadConfig } from '#src/config/driver.ts';
@@ -10,6 +10,7 @@ import type { WitnessAccess } from '#src/witness/access.ts';
 import { looksVirtual, readWitnessAccess } from '#src/witness/driver-access.ts';
 import { WitnessConnection } from '#src/witness/driver.ts';
 import { type Finding, type ServerFacts, warnings } from '#src/witness/server.ts';
+import { span } from '#src/std/span.ts';
 
 interface Result {
 	readonly server: ServerFacts | null;

@@ -1,5 +1,6 @@
 import test from 'ava';
-import { ago, span, withPages, wrap } from '#src/cli/text.ts';
+import { withPages, wrap } from '#src/cli/text.ts';
+import { ago, span } from '#src/std/span.ts';
 
 test('an age has one unit that a person can read', (t) => {
 	t.deepEqual([0, 240, 9940, 9960, 42_000, 119_000, 125_000, 7_300_000, 200_000_000].map(span), [
