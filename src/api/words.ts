@@ -123,6 +123,8 @@ export interface Trouble {
 	readonly tone: 'bad' | 'warn';
 	readonly text: string;
 	readonly next: string;
+	/** The page of the runbook that tells more; empty when there is none. */
+	readonly page: string;
 }
 
 /** VMs with the same blocker are one line, so that a dead peer does not fill the screen. */
@@ -139,6 +141,7 @@ const blockers = (vms: readonly VmView[]): Trouble[] => {
 		tone: 'warn',
 		text: `${names.join(', ')}: ${vm.failover.blocker}`,
 		next: vm.failover.next,
+		page: '',
 	}));
 };
 
@@ -157,6 +160,7 @@ const historyTrouble = ({ agent, self }: Status): Trouble[] =>
 					tone: 'warn',
 					text: `${agent.historyLost} entries of the history were never written`,
 					next: `look at the disk of the state directory on ${self}: df, dmesg`,
+					page: '',
 				},
 			];
 
@@ -167,16 +171,18 @@ const receiverTroubles = ({ receivers }: Status): Trouble[] =>
 			tone: 'warn',
 			text: `alerts do not reach ${name}, ${pending} wait: ${lastError}`,
 			next: `check the receiver, and the webhook ${name} in vmpair.yaml`,
+			page: '',
 		}));
 
-/** Everything that is wrong, what pages first, as the conditions come. */
+/** Everything that is wrong: what alerts are about, then what only the status tells. */
 export const troubles = (status: Status): Trouble[] => [
 	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
 		tone: condition.severity === 'critical' ? 'bad' : 'warn',
 		text: `${condition.summary} (${span(condition.ageMs)})`,
 		next: condition.next,
+		page: condition.name,
 	})),
-	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '' })),
+	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '', page: 'preflight' })),
 	...historyTrouble(status),
 	...receiverTroubles(status),
 	...blockers(status.vms),

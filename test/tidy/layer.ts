@@ -35,6 +35,7 @@ const domainFolders = [
 	'migrate',
 	'store',
 	'watchdog',
+	'web',
 	'witness',
 	'xen',
 ];
@@ -49,6 +50,7 @@ const single: Readonly<Record<string, Layer>> = {
 	'src/agent-load.ts': 'agent',
 	'src/agent-preflight.ts': 'agent',
 	'src/agent-voter.ts': 'agent',
+	'src/agent-web.ts': 'agent',
 	'src/agent-witness.ts': 'agent',
 	'src/main.ts': 'main',
 	'src/heartbeat/worker.ts': 'driver',
