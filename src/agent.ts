@@ -10,7 +10,6 @@ import {
 	channelOptions,
 	createDrivers,
 	executors,
-	goodbyeHeard,
 	journaldLevels,
 	hypervisorEvent,
 	logLine,
@@ -27,7 +26,9 @@ import {
 	type Places,
 } from '#src/agent-drivers.ts';
 import { LoadAndHealth } from '#src/agent-load.ts';
+import { goodbyeTaken } from '#src/agent-goodbye.ts';
 import { Preflight } from '#src/agent-preflight.ts';
+import { Web } from '#src/agent-web.ts';
 import { keepWitness, voteEvents } from '#src/agent-witness.ts';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Reply, Request } from '#src/api/request.ts';
@@ -65,8 +66,6 @@ export interface AgentOptions {
 
 /** A broken invariant or a dead heartbeat: systemd starts the agent again, no VM notices. */
 const softwareExit = 70;
-/** A leaving host waits so long for the peer's answer to its goodbye. */
-const goodbyeMs = 3000;
 const closeMs = 5000;
 
 /** Lines for journald: its priority in front, a constant sentence, then the fields. */
@@ -96,6 +95,7 @@ class Agent implements World {
 	readonly #handler: HandlerServer;
 	readonly #channel: PeerChannel;
 	readonly #loop: Loop;
+	readonly #web = new Web(this);
 	readonly #requests = new Map<string, (reply: Reply) => void>();
 	readonly #conditionSince = new Since();
 	#loaded: LoadedConfig;
@@ -238,7 +238,7 @@ class Agent implements World {
 			...statusView(this.#state, nowMs),
 			at: new Date().toISOString(),
 			conditions: list,
-			advice: [...this.#preflight.advice],
+			advice: [...this.#preflight.advice, ...this.#web.advice],
 			heartbeat: this.#channel.counters(),
 			receivers: [...this.#parts.outbox.view()],
 			agent: agentView(this.#parts, this.#identity.session, nowMs - this.#startedMs),
@@ -272,6 +272,7 @@ class Agent implements World {
 		this.#watch.manage(resourcesOf(config));
 		configureDrivers(this.#drivers, config);
 		this.#load.configure(config);
+		this.#web.configure(config.host, config.web);
 		this.#loop.post({ type: 'config-changed', config: this.#engineConfig() });
 		await this.#preflight.look();
 		const message = `changed: ${change.live.join(', ') || 'nothing'}`;
@@ -326,6 +327,8 @@ class Agent implements World {
 		this.#load.configure(config);
 		this.#closers.push(() => this.#load.stop());
 		this.#closers.push(repeat(() => this.#preflight.look()));
+		this.#web.configure(config.host, config.web);
+		this.#closers.push(() => this.#web.close());
 		this.#loop.post({ type: 'tick' });
 	}
 
@@ -373,10 +376,7 @@ class Agent implements World {
 
 	/** Ends the process once the peer has the goodbye, or will not take it. */
 	async #leave(): Promise<void> {
-		const limitMs = monotonicMs() + goodbyeMs;
-		while (!goodbyeHeard(this.#state, this.#identity.session) && monotonicMs() < limitMs) {
-			await new Promise((resolve) => setTimeout(resolve, 100));
-		}
+		await goodbyeTaken(() => this.#state, this.#identity.session);
 		this.#end(0);
 	}
 }

@@ -4,6 +4,7 @@ import type {
 	HostView,
 	LinkView,
 	Status,
+	Verdict,
 	VmView,
 	WitnessView,
 } from '#src/api/view.ts';
@@ -12,6 +13,44 @@ import { remedies } from '#src/heartbeat/tally.ts';
 import { ago, span } from '#src/std/span.ts';
 
 /** The status in words, the same ones on the screen of `vmpair status` and on the page. */
+
+/** How a word is meant; colour never says anything that the word does not. */
+export type WordTone = 'good' | 'warn' | 'bad' | 'plain';
+
+/** How urgent a verdict is. */
+export const verdictTones: Readonly<Record<Verdict, WordTone>> = {
+	protected: 'good',
+	degraded: 'warn',
+	unprotected: 'bad',
+	'failing-over': 'bad',
+	holding: 'bad',
+	disarmed: 'warn',
+};
+
+/** The verdict as it is shown. */
+export const verdictWord = (verdict: Verdict): string => verdict.replaceAll('-', ' ').toUpperCase();
+
+export const hostTones: Readonly<Record<HostView['state'], WordTone>> = {
+	online: 'good',
+	suspect: 'warn',
+	'agent-down': 'warn',
+	lost: 'bad',
+	left: 'warn',
+	out: 'bad',
+	unknown: 'warn',
+};
+
+export const stateTones: Readonly<Record<VmView['state'], WordTone>> = {
+	running: 'plain',
+	stopped: 'plain',
+	starting: 'warn',
+	stopping: 'warn',
+	moving: 'warn',
+	frozen: 'bad',
+	paused: 'warn',
+	down: 'bad',
+	unknown: 'warn',
+};
 
 /** What there is to say of a host besides its state; the words may be empty. */
 export const hostFacts = (host: HostView): string => {

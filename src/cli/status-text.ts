@@ -1,11 +1,15 @@
-import type { HostView, Status, Verdict, VmView } from '#src/api/view.ts';
+import type { Status, VmView } from '#src/api/view.ts';
 import {
 	droppedText,
 	fencingText,
 	freshMs,
 	hostFacts,
+	hostTones,
 	linkText,
+	stateTones,
 	troubles,
+	verdictTones,
+	verdictWord,
 	witnessText,
 } from '#src/api/words.ts';
 import {
@@ -16,7 +20,6 @@ import {
 	wrap,
 	type Cell,
 	type Column,
-	type Tone,
 } from '#src/cli/text.ts';
 import { healthText, loadsText } from '#src/cli/load-text.ts';
 import { formatDuration } from '#src/std/duration.ts';
@@ -33,27 +36,6 @@ export interface Look {
 const nextLines = (next: string, look: Look): string[] => {
 	const step = look.documents === undefined ? next : withPages(next, look.documents);
 	return step === '' ? [] : wrap(`next: ${step}`, look.columns, '  ');
-};
-
-const verdictTones: Readonly<Record<Verdict, Tone>> = {
-	protected: 'good',
-	degraded: 'warn',
-	unprotected: 'bad',
-	'failing-over': 'bad',
-	holding: 'bad',
-	disarmed: 'warn',
-};
-
-const verdictWord = (verdict: Verdict): string => verdict.replaceAll('-', ' ').toUpperCase();
-
-const hostTones: Readonly<Record<HostView['state'], Tone>> = {
-	online: 'good',
-	suspect: 'warn',
-	'agent-down': 'warn',
-	lost: 'bad',
-	left: 'warn',
-	out: 'bad',
-	unknown: 'warn',
 };
 
 const hostLines = (status: Status, look: Look): string[] => {
@@ -101,18 +83,6 @@ const guardLines = (status: Status, look: Look): string[] => {
 			: wrap(`witness: ${witnessText(status.witness)}`, look.columns, '  ')),
 		...burdenLines(status, look),
 	];
-};
-
-const stateTones: Readonly<Record<VmView['state'], Tone>> = {
-	running: 'plain',
-	stopped: 'plain',
-	starting: 'warn',
-	stopping: 'warn',
-	moving: 'warn',
-	frozen: 'bad',
-	paused: 'warn',
-	down: 'bad',
-	unknown: 'warn',
 };
 
 /** Own disk, then the peer's; `?` behind what was seen too long ago to be taken for the present. */

@@ -17,8 +17,7 @@ const listener = section(
 );
 
 /** True for an address that no other machine reaches. */
-export const isLoopback = (written: string): boolean =>
-	written.startsWith('127.') || written === '::1';
+export const isLoopback = (written: string): boolean => /^127(?:\.\d{1,3}){3}$|^::1$/.test(written);
 
 type Written = z.output<z.ZodObject<typeof shape>>;
 

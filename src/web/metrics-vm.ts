@@ -115,7 +115,10 @@ export const drbdFamilies = ({ vms }: Status, nowMs: number): readonly Family[] 
 		gauge(
 			'vmpair_drbd_resync_ratio',
 			'How much of a resync is done, 0 to 1; there only while one runs.',
-			each(({ resync }) => (resync?.donePercent == null ? null : resync.donePercent / 100)),
+			each(({ resync }) => {
+				const done = resync?.donePercent ?? null;
+				return done === null ? null : done / 100;
+			}),
 		),
 	];
 };
