@@ -49,8 +49,8 @@ const failoverCell = ({ failover, wanted }: VmView): readonly Maybe[] => {
 	if (wanted === 'stopped') return ['not wanted'];
 	return [
 		badge('NOT READY', 'bad'),
+		// What to do about it stands among the troubles, once for all VMs that it is true of.
 		element('div', {}, failover.blocker),
-		failover.next === '' ? null : element('div', { class: 'next' }, `next: ${failover.next}`),
 	];
 };
 
@@ -61,7 +61,11 @@ const vmRow = (vm: VmView): Element =>
 		element('th', { scope: 'row' }, vm.vm),
 		cell('State', badge(vm.state, stateTones[vm.state])),
 		cell('On', vm.runsOn ?? '-'),
-		cell('Wanted', vm.wanted),
+		element(
+			'td',
+			{ 'data-label': 'Wanted', class: vm.wanted === vm.state ? 'agrees' : 'differs' },
+			vm.wanted,
+		),
 		cell(
 			'Disks',
 			element(

@@ -23,7 +23,7 @@ header.good h1{color:var(--good)}header.warn h1{color:var(--warn)}header.bad h1{
 .reason{font-size:1.08rem}
 .next{margin-top:.15rem}
 header .next{background:var(--plainback);border-radius:.35rem;padding:.4rem .6rem;margin-top:.5rem}
-.badge{display:inline-block;border-radius:.3rem;padding:.02rem .42rem;font-weight:600;font-size:.88rem}
+.badge{display:inline-block;overflow-wrap:normal;border-radius:.3rem;padding:.02rem .42rem;font-weight:600;font-size:.88rem}
 .badge.good{color:var(--good);background:var(--goodback)}.badge.warn{color:var(--warn);background:var(--warnback)}.badge.bad{color:var(--bad);background:var(--badback)}.badge.plain{color:var(--text);background:var(--plainback)}
 ul,ol{margin:0;padding:0;list-style:none}
 .troubles li{border-left:.25rem solid var(--warn);padding:.1rem 0 .1rem .7rem;margin:0 0 .6rem}.troubles li.bad{border-left-color:var(--bad)}
@@ -33,7 +33,7 @@ ul,ol{margin:0;padding:0;list-style:none}
 .card{border:1px solid var(--edge);border-radius:.4rem;padding:.6rem .8rem}
 dl{margin:.8rem 0 0}dl div{display:grid;grid-template-columns:6.5rem 1fr;gap:.5rem;padding:.2rem 0}dt{color:var(--dim)}dd{margin:0}
 table{width:100%;border-collapse:collapse}
-th,td{text-align:left;vertical-align:top;padding:.4rem .6rem .4rem 0;border-top:1px solid var(--edge)}
+th,td{overflow-wrap:break-word;text-align:left;vertical-align:top;padding:.4rem .6rem .4rem 0;border-top:1px solid var(--edge)}
 thead th{border-top:0;color:var(--dim);font-weight:600;font-size:.85rem}
 .disks .warn{color:var(--warn)}.disks .bad{color:var(--bad)}
 .resync{margin-top:.2rem}
@@ -55,6 +55,6 @@ svg text{fill:var(--dim);font-size:11px}
 form{margin:1rem 0}input,button{font:inherit;padding:.4rem .6rem;border:1px solid var(--edge);border-radius:.3rem;background:var(--card);color:var(--text);max-width:100%}
 :focus-visible{outline:3px solid var(--l0);outline-offset:2px}
 @media(max-width:44rem){main,#status{padding-left:.6rem;padding-right:.6rem}h1{font-size:1.55rem}section,header.verdict{padding:.7rem .75rem}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
-table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;gap:.5rem}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text{font-size:18px}}
+table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;justify-items:start;gap:.5rem}td.agrees{display:none}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text{font-size:18px}}
 @media print{#status{position:static}}
 `;
