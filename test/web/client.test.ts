@@ -138,7 +138,7 @@ test('the script that is sent stands on its own: it needs nothing but what a bro
 	document.page.setAttribute('data-peer', 'south');
 	document.page.setAttribute('data-at', 'now');
 	const opened: string[] = [];
-	let stream: { onmessage?: (event: { data: string }) => void } = {};
+	const streams: EventSource[] = [];
 	class EventSource {
 		readonly readyState = 1;
 		onmessage: ((event: { data: string }) => void) | null = null;
