@@ -29,6 +29,8 @@ const documents: readonly PackagedFile[] = [
 		'errors.md',
 		'glossary.md',
 		'load.md',
+		'metrics.md',
+		'page.md',
 		'protocol.md',
 		'scenario-format.md',
 		'scenario.schema.json',
@@ -42,6 +44,10 @@ const documents: readonly PackagedFile[] = [
 	plain('SECURITY.md', `${documentFolder}/SECURITY.md`),
 	plain('CHANGELOG.md', `${documentFolder}/changelog.md`),
 	plain('deploy/drbd/vmpair.res.example', `${documentFolder}/examples/vmpair.res.example`),
+	plain('deploy/grafana/vmpair.json', `${documentFolder}/examples/grafana/vmpair.json`),
+	...['vmpair.rules.yml', 'vmpair.test.yml'].map((name) =>
+		plain(`deploy/prometheus/${name}`, `${documentFolder}/examples/prometheus/${name}`),
+	),
 	...['redis.conf', 'users.acl', 'vmpair-witness.service'].map((name) =>
 		plain(`deploy/witness/${name}`, `${documentFolder}/examples/witness/${name}`),
 	),

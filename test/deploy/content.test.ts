@@ -20,6 +20,9 @@ test('the package holds what its own messages and files name', (t) => {
 		'status.schema.json',
 		'examples/vmpair.res.example',
 		'examples/witness/users.acl',
+		'examples/prometheus/vmpair.rules.yml',
+		'metrics.md',
+		'page.md',
 		'watchdog.md',
 		'witness.md',
 	]) {

@@ -5,7 +5,7 @@ import { fullStatus, metricsOf } from '#test/web/example.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url));
 
-/** Runs the tool of Debian's package `prometheus`; a machine without it fails here, it does not pass. */
+/** Runs the tool of Debian's package `prometheus`; on a machine without it the test fails, it does not pass. */
 const promtool = async (
 	t: ExecutionContext,
 	args: readonly string[],
