@@ -87,11 +87,13 @@ export class Web {
 
 	/** Serves what the configuration says from now on, and reads the token anew; null serves nothing. Never throws. */
 	configure(host: string, config: WebConfig | null): void {
-		this.#turn = this.#turn.then(async () => {
+		const change = async (): Promise<void> => {
 			await this.#end();
 			this.advice = [];
 			this.#end = config === null ? async () => {} : this.#serve(host, config);
-		});
+		};
+		const tell = this.#teller();
+		this.#turn = this.#turn.then(change).catch((error: unknown) => tell(messageOf(error)));
 	}
 
 	async close(): Promise<void> {

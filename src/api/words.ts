@@ -162,7 +162,7 @@ export interface Trouble {
 	readonly tone: 'bad' | 'warn';
 	readonly text: string;
 	readonly next: string;
-	/** The page of the runbook that tells more; empty when there is none. */
+	/** The page that tells more, in the runbook; empty when there is none. */
 	readonly page: string;
 }
 

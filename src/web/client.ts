@@ -2,8 +2,8 @@ import type { PageView } from '#src/web/page.ts';
 import type { Content, Element } from '#src/web/tree.ts';
 
 /**
- * What runs in the browser. Each function is sent as its own text (`document.ts`), so it names nothing outside itself but
- * types, and is given the browser instead of reaching for it.
+ * What runs in the browser. Each function is sent as its own text (`document.ts`), so it names nothing outside
+ * itself but types, and is given the browser instead of reaching for it.
  */
 
 interface DomNode {
@@ -48,8 +48,8 @@ export interface Browser {
 }
 
 /**
- * Makes the children of `parent` those of the list and touches only what differs: focus, selection and the place where a
- * person reads stay. Text is set as text, never as HTML.
+ * Makes the children of `parent` those of the list and touches only what differs: focus, selection and the place
+ * where a person reads stay. Text is set as text, never as HTML.
  */
 export const patchTree = (
 	document: DomDocument,

@@ -61,9 +61,10 @@ const vmRow = (vm: VmView): Element =>
 		element('th', { scope: 'row' }, vm.vm),
 		cell('State', badge(vm.state, stateTones[vm.state])),
 		cell('On', vm.runsOn ?? '-'),
+		// What says nothing new is left out where there is no room for columns.
 		element(
 			'td',
-			{ 'data-label': 'Wanted', class: vm.wanted === vm.state ? 'agrees' : 'differs' },
+			{ 'data-label': 'Wanted', class: vm.wanted === vm.state ? 'spare' : 'told' },
 			vm.wanted,
 		),
 		cell(
@@ -83,7 +84,11 @@ const vmRow = (vm: VmView): Element =>
 			),
 		),
 		cell('Failover', element('div', {}, ...failoverCell(vm))),
-		cell('Since', vm.ageMs === null ? '-' : span(vm.ageMs)),
+		element(
+			'td',
+			{ 'data-label': 'Since', class: vm.ageMs === null ? 'spare' : 'told' },
+			vm.ageMs === null ? '-' : span(vm.ageMs),
+		),
 	);
 
 const activities = (vms: readonly VmView[]): Maybe => {

@@ -54,7 +54,11 @@ const verdictHeader = (status: Status, clock: PageFacts['clock']): Element => {
 		element('p', { class: 'reason' }, status.reason),
 		armed.armed
 			? null
-			: element('p', {}, `disarmed by ${armed.by} at ${clock(armed.at)}: ${armed.reason}`),
+			: element(
+					'p',
+					{},
+					`disarmed by ${armed.by}${armed.at === '' ? '' : ` at ${clock(armed.at)}`}: ${armed.reason}`,
+				),
 		status.next === ''
 			? null
 			: element('p', { class: 'next' }, element('strong', {}, 'Next: '), status.next),

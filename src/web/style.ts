@@ -55,6 +55,6 @@ svg text{fill:var(--dim);font-size:11px}
 form{margin:1rem 0}input,button{font:inherit;padding:.4rem .6rem;border:1px solid var(--edge);border-radius:.3rem;background:var(--card);color:var(--text);max-width:100%}
 :focus-visible{outline:3px solid var(--l0);outline-offset:2px}
 @media(max-width:44rem){main,#status{padding-left:.6rem;padding-right:.6rem}h1{font-size:1.55rem}section,header.verdict{padding:.7rem .75rem}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
-table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;justify-items:start;gap:.5rem}td.agrees{display:none}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text{font-size:18px}}
+table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;justify-items:start;gap:.5rem}td.spare{display:none}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text{font-size:18px}}
 @media print{#status{position:static}}
 `;

@@ -43,6 +43,13 @@ test('the verdict comes first, with its reason and the next step', (t) => {
 	t.is(view.title, 'FAILING OVER · pair1 · north');
 });
 
+test('who disarmed the pair, when and why stands under the verdict, and no time that there is not', (t) => {
+	const armed = { armed: false, by: 'anna', reason: 'switch firmware', at: '03:00' };
+	t.regex(text(page(fullStatus({ armed }))), /disarmed by anna at <03:00>: switch firmware/);
+	const never = { armed: false, by: 'vmpair', reason: 'never armed', at: '' };
+	t.regex(text(page(fullStatus({ armed: never }))), /disarmed by vmpair: never armed/);
+});
+
 test('everything that is wrong has its next step and its page of the runbook', (t) => {
 	const shown = text(page(fullStatus({ preflight: ['no watchdog'], advice: ['a second link'] })));
 	t.regex(
