@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { thirdVoter, type ThirdVoter } from '#src/agent-witness.ts';
-import { webhookSender } from '#src/alert/driver-webhook.ts';
-import { Outbox, type Sink } from '#src/alert/driver-outbox.ts';
+import { Outbox } from '#src/alert/driver-outbox.ts';
+import { sinksTo } from '#src/alert/driver-receivers.ts';
 import type { Reply } from '#src/api/request.ts';
 import type { Status } from '#src/api/view.ts';
 import type { ConfigChange } from '#src/config/change.ts';
@@ -277,14 +277,6 @@ const resetHost = (config: Config, places: Places): void => {
 	board.reset();
 };
 
-/** The receivers of alerts. */
-export const sinksOf = (config: Config): Sink[] =>
-	config.webhooks.map(({ name, minimum, ...target }) => ({
-		name,
-		minimum,
-		send: webhookSender(target),
-	}));
-
 /** A line of the log: a constant sentence and its fields. */
 export type Log = (level: Note['level'], message: string, fields?: Note['fields']) => void;
 
@@ -338,7 +330,8 @@ export const openParts = async (
 		directory: config.stateDirectory,
 		pairId: config.pairId,
 		host: config.host,
-		sinks: sinksOf(config),
+		sinks: sinksTo(config.alerts.receivers, tools),
+		first: config.host === config.hostNames[0],
 		problem: (code, detail) => log('error', 'an alert has a problem', { code, detail }),
 	});
 	const store = new StateStore({

@@ -17,7 +17,6 @@ import {
 	openParts,
 	resourcesOf,
 	restartNeeded,
-	sinksOf,
 	takeHelper,
 	type Drivers,
 	type Executors,
@@ -25,6 +24,7 @@ import {
 	type Parts,
 	type Places,
 } from '#src/agent-drivers.ts';
+import { Alerts } from '#src/agent-alerts.ts';
 import { LoadAndHealth } from '#src/agent-load.ts';
 import { goodbyeTaken } from '#src/agent-goodbye.ts';
 import { Preflight } from '#src/agent-preflight.ts';
@@ -32,13 +32,13 @@ import { Web } from '#src/agent-web.ts';
 import { keepWitness, voteEvents } from '#src/agent-witness.ts';
 import { serveApi } from '#src/api/driver-server.ts';
 import type { Reply, Request } from '#src/api/request.ts';
-import type { ConditionView, Status } from '#src/api/view.ts';
+import type { AlertRequest } from '#src/api/alert.ts';
+import type { Status } from '#src/api/view.ts';
 import { loadConfig, reloadConfig, type LoadedConfig } from '#src/config/driver.ts';
 import { engineConfig } from '#src/config/policy.ts';
 import { HandlerServer } from '#src/drbd/driver-handler.ts';
 import { DrbdWatch } from '#src/drbd/driver-watch.ts';
 import type { CarriedAction, ImmediateAction, Note } from '#src/engine/action.ts';
-import { conditions } from '#src/engine/conditions.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
 import type { Event } from '#src/engine/event.ts';
 import { initialState, type State } from '#src/engine/state.ts';
@@ -50,7 +50,6 @@ import type { LinkObservation, MonotonicMs, Outcome } from '#src/ports.ts';
 import { repeat } from '#src/std/driver-repeat.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
-import { Since } from '#src/std/since.ts';
 import { readHistory } from '#src/store/driver-history.ts';
 import type { HistoryQuery, NoteEntry } from '#src/store/journal.ts';
 import type { Persisted } from '#src/store/record.ts';
@@ -97,7 +96,7 @@ class Agent implements World {
 	readonly #loop: Loop;
 	readonly #web = new Web(this);
 	readonly #requests = new Map<string, (reply: Reply) => void>();
-	readonly #conditionSince = new Since();
+	readonly #alerts: Alerts;
 	#loaded: LoadedConfig;
 	#state: State;
 	#links: readonly LinkObservation[] = [];
@@ -112,6 +111,7 @@ class Agent implements World {
 		this.#log = log;
 		this.#loaded = loaded;
 		this.#parts = parts;
+		this.#alerts = new Alerts(parts.outbox, config.alerts);
 		this.#identity = { bootId, session: randomUUID() };
 		this.#drivers = createDrivers(config, options.configPath, options.places, parts.witness);
 		this.#executors = executors(this.#drivers);
@@ -213,12 +213,7 @@ class Agent implements World {
 	stepped(state: State, event: Event, nowMs: MonotonicMs): void {
 		this.#parts.journal.input(event, nowMs, state !== this.#state);
 		this.#state = state;
-		const list = conditions(state, nowMs);
-		this.#conditionSince.update(
-			list.map(({ key }) => key),
-			nowMs,
-		);
-		this.#parts.outbox.conditions(list);
+		this.#alerts.stepped(state, nowMs);
 	}
 
 	failed(error: Error): void {
@@ -230,17 +225,12 @@ class Agent implements World {
 
 	status(): Status {
 		const nowMs = monotonicMs();
-		const list = conditions(this.#state, nowMs).map((each): ConditionView => ({
-			...each,
-			ageMs: this.#conditionSince.ageMs(each.key, nowMs),
-		}));
 		return {
 			...statusView(this.#state, nowMs),
 			at: new Date().toISOString(),
-			conditions: list,
+			...this.#alerts.view(this.#state, nowMs),
 			advice: [...this.#preflight.advice, ...this.#web.advice],
 			heartbeat: this.#channel.counters(),
-			receivers: [...this.#parts.outbox.view()],
 			agent: agentView(this.#parts, this.#identity.session, nowMs - this.#startedMs),
 		};
 	}
@@ -268,7 +258,7 @@ class Agent implements World {
 		if (refused !== null) return refused;
 		this.#loaded = loaded;
 		const { config } = loaded;
-		this.#parts.outbox.reload(sinksOf(config));
+		this.#alerts.reload(config.alerts);
 		this.#watch.manage(resourcesOf(config));
 		configureDrivers(this.#drivers, config);
 		this.#load.configure(config);
@@ -280,6 +270,8 @@ class Agent implements World {
 	}
 
 	fenceCheck = () => checkFences(this.#drivers.fence, this.#loaded.config);
+
+	alert = (request: AlertRequest) => this.#alerts.answer(request);
 
 	/** Runs until it is told to end; returns the exit code. */
 	async run(): Promise<number> {
@@ -329,6 +321,9 @@ class Agent implements World {
 		this.#closers.push(repeat(() => this.#preflight.look()));
 		this.#web.configure(config.host, config.web);
 		this.#closers.push(() => this.#web.close());
+		this.#alerts.start((tellings) =>
+			this.#loop.post({ type: 'tellings-changed', tellings: [...tellings] }),
+		);
 		this.#loop.post({ type: 'tick' });
 	}
 
@@ -337,7 +332,7 @@ class Agent implements World {
 		const closing = Promise.allSettled(this.#closers.map(async (close) => await close()));
 		const limit = new Promise((resolve) => setTimeout(resolve, closeMs).unref());
 		await Promise.race([closing, limit]);
-		await Promise.race([this.#parts.outbox.close(), limit]);
+		await Promise.race([this.#alerts.close(), limit]);
 		this.#ended = true;
 		await Promise.race([this.#parts.journal.close(), limit]);
 	}

@@ -8,7 +8,9 @@ type Verb = (argv: string[], around: Surroundings) => Promise<number>;
 
 /** Each verb is loaded when it is called: `vmpair status` must answer at once, also on a loaded host. */
 const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
+	['ack', async () => (await import('#src/cli/ack.ts')).ack],
 	['agent', async () => (await import('#src/cli/agent.ts')).agent],
+	['alert', async () => (await import('#src/cli/alert.ts')).alert],
 	['arm', async () => (await import('#src/cli/arm.ts')).arm],
 	['check', async () => (await import('#src/cli/check.ts')).check],
 	['completion', async () => (await import('#src/cli/completion.ts')).completion],
@@ -48,6 +50,8 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['unknown-vm', exit.usage],
 	['unknown-host', exit.usage],
 	['unknown-subject', exit.usage],
+	['unknown-receiver', exit.usage],
+	['unknown-incident', exit.usage],
 	['wrong-host', exit.usage],
 	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],

@@ -37,9 +37,21 @@ export interface Incident {
 	readonly condition: Condition;
 	/** Wall-clock time it fired, ISO 8601; only for people. */
 	readonly since: string;
+	/** Who sees to it; left out while nobody has said so. */
+	readonly acknowledged?: Acknowledgement;
 }
 
-const rank: Readonly<Record<Severity, number>> = { info: 0, warning: 1, critical: 2 };
+/** That a person knows of an incident and sees to it. */
+export interface Acknowledgement {
+	readonly by: string;
+	/** Wall-clock time, ISO 8601. */
+	readonly at: string;
+	/** Empty when none was given. */
+	readonly reason: string;
+}
+
+/** The more severe, the higher. */
+export const rank: Readonly<Record<Severity, number>> = { info: 0, warning: 1, critical: 2 };
 
 /** A condition with its key built the one way; `subject` null means the pair itself. */
 export const condition = (parts: {

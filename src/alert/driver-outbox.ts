@@ -1,37 +1,35 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import { diffConditions, heldConditions } from '#src/alert/condition.ts';
 import type { Cleared, Condition, ConditionTransition, Severity } from '#src/alert/condition.ts';
+import { Delivery } from '#src/alert/driver-delivery.ts';
+import type { DeliveryHost, NextMessage, Sink, Trial } from '#src/alert/driver-delivery.ts';
+import { OutboxFile } from '#src/alert/driver-outbox-file.ts';
+import { conditionMessage, eventMessage } from '#src/alert/message.ts';
+import type { AlertMessage, Sender } from '#src/alert/message.ts';
 import {
 	applyLine,
-	compacted,
 	emptyOutbox,
-	encodeOutboxLine,
 	incidentOf,
+	isUntold,
 	overflow,
 	pendingFor,
 	pruned,
-	readOutbox,
+	testType,
+	wants,
 	without,
 } from '#src/alert/outbox.ts';
-import type { OutboxLine, OutboxSink, OutboxState, SinkView } from '#src/alert/outbox.ts';
-import { afterAttempt } from '#src/alert/retry.ts';
-import type { Attempt, Tries } from '#src/alert/retry.ts';
-import { conditionMessage, eventMessage } from '#src/alert/webhook.ts';
-import type { AlertMessage, Sender } from '#src/alert/webhook.ts';
+import type { OutboxLine, OutboxState, SinkView } from '#src/alert/outbox.ts';
+import type { Attempt, Ending } from '#src/alert/retry.ts';
+import { firstTellsMs, keyOf, orphansOf, tellingsOf, turnOf } from '#src/alert/turn.ts';
+import type { PeerTellings, Telling } from '#src/alert/turn.ts';
 import { messageOf } from '#src/std/error.ts';
-
-/** A receiver of alerts and the way to it. */
-export interface Sink extends OutboxSink {
-	send(message: AlertMessage, signal: AbortSignal): Promise<Attempt>;
-}
 
 export interface OutboxOptions extends Sender {
 	/** The state directory of the configuration; created when it is missing. */
 	readonly directory: string;
 	readonly sinks: readonly Sink[];
+	/** Of the two hosts the first one tells what both see. */
+	readonly first: boolean;
 	/** Told of a file that is damaged or cannot be written, and of messages that were given up. */
 	readonly problem: (code: string, detail: string) => void;
 	/** A condition that is gone for less than this is still the same incident. */
@@ -43,72 +41,27 @@ export interface OutboxOptions extends Sender {
 	readonly fileBytesMax?: number;
 }
 
-const outboxFileName = 'alerts.jsonl';
-
-/** A message is sent at once even when the disk does not answer: it may be about the disk. */
-const durableWaitMs = 200;
-/** New messages wake a receiver that waits for a retry, but not more often than this. */
-const attemptGapMs = 1000;
-/** Between two attempts to write to a disk that fails. */
-const retryMs = 1000;
-
-interface Loop {
-	sink: Sink;
-	ended: boolean;
-	running: Promise<void>;
-	wake: () => void;
-	tries: Tries;
-	lastAttemptMs: number;
-	lastError: string;
-	lastDeliveredAt: string | null;
-}
-
-const newLoop = (sink: Sink): Loop => ({
-	sink,
-	ended: false,
-	running: Promise.resolve(),
-	wake: () => {},
-	tries: { failures: 0, refusals: 0 },
-	lastAttemptMs: -Infinity,
-	lastError: '',
-	lastDeliveredAt: null,
-});
-
-/** A sender that throws has a bug; its receiver is tried again all the same. */
-const failedAttempt = (error: unknown): Attempt => ({
-	result: 'failed',
-	detail: messageOf(error),
-	retryAfterMs: null,
-});
-
-const delay = async (loop: Loop, delayMs: number): Promise<void> => {
-	const { promise, resolve } = Promise.withResolvers<void>();
-	const timer = Number.isFinite(delayMs) ? setTimeout(resolve, delayMs) : undefined;
-	loop.wake = resolve;
-	await promise;
-	clearTimeout(timer);
-	loop.wake = () => {};
-};
-
 /**
  * The durable, bounded, ordered outbox of alerts and one loop for each receiver: a receiver that is slow
  * or away holds up neither another one nor the agent.
  */
 export class Outbox {
 	readonly #options: Required<OutboxOptions>;
-	readonly #path: string;
+	readonly #file: OutboxFile;
 	readonly #startMs = performance.now();
 	readonly #stop = new AbortController();
-	readonly #loops = new Map<string, Loop>();
+	readonly #deliveries = new Map<string, Delivery>();
+	readonly #host: DeliveryHost;
+	/** When messages of this run were taken in. */
+	readonly #takenMs = new Map<string, number>();
+	/** Since when a receiver knows of an incident from nobody. */
+	#orphanedMs: ReadonlyMap<string, number> = new Map();
+	readonly #attempts = new Set<(sink: string, id: string, attempt: Attempt) => void>();
 	#state: OutboxState = emptyOutbox;
 	#cleared: Cleared = new Map();
-	#handle: FileHandle | null = null;
-	#fileBytes = 0;
-	#lines: OutboxLine[] = [];
-	#writing: Promise<void> | null = null;
-	#failing = false;
-	#rewrite = true;
-	#compactBytes = 0;
+	#peer: PeerTellings = null;
+	#said = '[]';
+	#say: (tellings: readonly Telling[]) => void = () => {};
 
 	private constructor(options: OutboxOptions) {
 		this.#options = {
@@ -118,7 +71,18 @@ export class Outbox {
 			fileBytesMax: 1 << 20,
 			...options,
 		};
-		this.#path = join(options.directory, outboxFileName);
+		this.#file = new OutboxFile(this.#options, () => this.#state);
+		this.#host = {
+			signal: this.#stop.signal,
+			next: (sink) => this.#next(sink),
+			sequence: () => this.#state.sequence,
+			open: (sink) => this.#openFor(sink),
+			durable: () => (this.#file.writing ? this.#file.durable() : null),
+			ended: (sink, message, end, detail) => this.#ended(sink, message, end, detail),
+			attempted: (sink, { id }, attempt) => {
+				for (const watch of this.#attempts) watch(sink.name, id, attempt);
+			},
+		};
 	}
 
 	/**
@@ -127,16 +91,9 @@ export class Outbox {
 	 */
 	static async open(options: OutboxOptions): Promise<Outbox> {
 		const outbox = new Outbox(options);
-		try {
-			await mkdir(options.directory, { recursive: true, mode: 0o700 });
-			await outbox.#load();
-		} catch (error) {
-			outbox.#failed(error);
-			// What cannot be read now may be read by a person later; it must not be written over.
-			await rename(outbox.#path, `${outbox.#path}.unreadable`).catch(() => {});
-		}
+		outbox.#state = await outbox.#file.load();
 		outbox.reload(options.sinks);
-		outbox.#write();
+		outbox.#file.write();
 		return outbox;
 	}
 
@@ -149,82 +106,187 @@ export class Outbox {
 		const held = heldConditions(opened, current, this.#cleared, nowMs, holdMs);
 		this.#cleared = held.cleared;
 		for (const transition of diffConditions(opened, held.conditions)) this.#tell(transition);
+		this.#adopt(nowMs);
 	}
 
 	/** Something that happened once. */
 	event(told: { type: string; severity: Severity; summary: string; next: string }): void {
-		const at = new Date().toISOString();
-		const sequence = this.#state.sequence + 1;
-		this.#queue(eventMessage(this.#options, { ...told, id: randomUUID(), at, sequence }));
+		this.#queue({ op: 'message', message: this.#eventMessage(told) });
+	}
+
+	/** What the peer tells its receivers; null while it is not online. */
+	heard(peer: readonly Telling[] | null): void {
+		this.#peer = peer === null ? null : new Map(peer.map((each) => [each.key, each]));
+		for (const each of peer ?? []) {
+			const incident = this.#state.incidents.get(each.key);
+			if (!each.open || each.acknowledged === null || incident === undefined) continue;
+			if (incident.acknowledged !== undefined) continue;
+			const { acknowledged } = each;
+			this.#append({ op: 'open', incident: { ...incident, acknowledged } });
+		}
+		this.#wake();
+	}
+
+	/** Who is told what this host tells its receivers, now and whenever it changes. */
+	onTellings(say: (tellings: readonly Telling[]) => void): void {
+		this.#say = say;
+		this.#sayAnew();
 	}
 
 	/** Takes over other receivers. What waits for one that is gone is forgotten. */
 	reload(sinks: readonly Sink[]): void {
 		const names = new Set(sinks.map((sink) => sink.name));
-		for (const [name, loop] of this.#loops) {
+		for (const [name, delivery] of this.#deliveries) {
 			if (names.has(name)) continue;
-			loop.ended = true;
-			loop.wake();
-			this.#loops.delete(name);
+			void delivery.end();
+			this.#deliveries.delete(name);
 		}
 		for (const sink of sinks) {
-			const loop = this.#loops.get(sink.name);
-			if (loop !== undefined) {
-				loop.sink = sink;
-				loop.wake();
+			const known = this.#deliveries.get(sink.name);
+			if (known !== undefined) {
+				known.wake(sink);
 				continue;
 			}
-			const started = newLoop(sink);
-			this.#loops.set(sink.name, started);
-			started.running = this.#run(started).catch((error: unknown) =>
-				this.#options.problem('alert-sender-failed', messageOf(error)),
-			);
+			const delivery = new Delivery(sink, this.#host);
+			this.#deliveries.set(sink.name, delivery);
+			delivery.start((error) => this.#options.problem('alert-sender-failed', messageOf(error)));
 		}
 	}
 
+	/** What is open, what waits and what is kept. */
+	get state(): OutboxState {
+		return this.#state;
+	}
+
+	get sinks(): readonly Sink[] {
+		return [...this.#deliveries.values()].map(({ sink }) => sink);
+	}
+
 	view(): readonly SinkView[] {
-		return [...this.#loops.values()].map((loop) => {
-			const pending = pendingFor(this.#state, loop.sink);
-			return {
-				name: loop.sink.name,
-				pending: pending.length,
-				oldest: pending[0]?.timestamp ?? null,
-				failures: loop.tries.failures,
-				lastError: loop.lastError,
-				lastDeliveredAt: loop.lastDeliveredAt,
-			};
+		return [...this.#deliveries.values()].map((delivery) =>
+			delivery.view(pendingFor(this.#state, delivery.sink)),
+		);
+	}
+
+	/**
+	 * Has receivers get a message that means nothing, behind what waits for them already, and says how each
+	 * took it. What is not taken within `limitMs` is withdrawn.
+	 */
+	async test(receivers: readonly string[], by: string, limitMs: number): Promise<readonly Trial[]> {
+		const startMs = performance.now();
+		const trials = new Map<string, Trial>();
+		const message = this.#eventMessage({
+			type: testType,
+			severity: 'info',
+			summary: `a test by ${by}: nothing is wrong`,
+			next: '',
 		});
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const watch = (receiver: string, id: string, attempt: Attempt): void => {
+			if (id !== message.id || trials.has(receiver)) return;
+			const tookMs = performance.now() - startMs;
+			const delivered = attempt.result === 'delivered';
+			const result = delivered ? 'delivered' : 'failed';
+			trials.set(receiver, { receiver, result, detail: delivered ? '' : attempt.detail, tookMs });
+			if (trials.size === receivers.length) resolve();
+		};
+		this.#attempts.add(watch);
+		this.#queue({ op: 'message', message, only: receivers });
+		const timer = setTimeout(resolve, limitMs);
+		await promise;
+		clearTimeout(timer);
+		this.#attempts.delete(watch);
+		const withdrawn = receivers.filter((name) => trials.get(name)?.result !== 'delivered');
+		const { id } = message;
+		this.#append(
+			...withdrawn.map((sink) => ({ op: 'done', id, sink, result: 'withdrawn' }) as const),
+		);
+		this.#prune();
+		return receivers.map(
+			(receiver) => trials.get(receiver) ?? this.#waiting(receiver, performance.now() - startMs),
+		);
+	}
+
+	/** Sends these messages to a receiver once more; those that it has not had yet are on their way already. */
+	replay(ids: readonly string[], sink: string): void {
+		this.#append(...ids.map((id) => ({ op: 'again', id, sink }) as const));
+		this.#wake();
+	}
+
+	/** Marks an open incident as seen to, and tells of it. */
+	acknowledge(key: string, by: string, reason: string): void {
+		const incident = this.#state.incidents.get(key);
+		if (incident === undefined) return;
+		const at = new Date().toISOString();
+		const acknowledged = { ...incident, acknowledged: { by, at, reason } };
+		const sequence = this.#state.sequence + 1;
+		const told = { kind: 'acknowledged', incident: acknowledged, at, sequence } as const;
+		const message = conditionMessage(this.#options, told);
+		this.#queue({ op: 'message', message }, { op: 'open', incident: acknowledged });
 	}
 
 	/** Stops sending and closes the file; what was not delivered is told by the next run. */
 	async close(): Promise<void> {
 		this.#stop.abort();
-		for (const loop of this.#loops.values()) {
-			loop.ended = true;
-			loop.wake();
-		}
-		await Promise.all([...this.#loops.values()].map((loop) => loop.running));
-		await this.durable();
-		await this.#handle?.close();
-		this.#handle = null;
+		await Promise.all([...this.#deliveries.values()].map((delivery) => delivery.end()));
+		await this.#file.close();
+	}
+
+	/** Resolves when everything told so far is on disk, or when the disk failed. */
+	async durable(): Promise<void> {
+		await this.#file.durable();
+	}
+
+	#waiting(receiver: string, tookMs: number): Trial {
+		const view = this.view().find(({ name }) => name === receiver);
+		const before = view === undefined ? 0 : view.pending;
+		const why = view === undefined || view.lastError === '' ? 'no answer yet' : view.lastError;
+		const detail = before === 0 ? why : `${before} alerts wait for it already: ${why}`;
+		return { receiver, result: 'waiting', detail, tookMs };
+	}
+
+	#eventMessage(told: { type: string; severity: Severity; summary: string; next: string }) {
+		const at = new Date().toISOString();
+		const sequence = this.#state.sequence + 1;
+		return eventMessage(this.#options, { ...told, id: randomUUID(), at, sequence });
 	}
 
 	#tell({ kind, condition }: ConditionTransition): void {
 		const at = new Date().toISOString();
 		const incident = incidentOf(this.#state, condition, randomUUID(), at);
 		const sequence = this.#state.sequence + 1;
-		const message = conditionMessage(this.#options, { kind, ...incident, at, sequence });
-		const resolved = kind === 'resolved';
-		this.#queue(message, resolved ? { op: 'close', key: condition.key } : { op: 'open', incident });
+		const message = conditionMessage(this.#options, { kind, incident, at, sequence });
+		this.#queue(
+			{ op: 'message', message },
+			kind === 'resolved' ? { op: 'close', key: condition.key } : { op: 'open', incident },
+		);
 	}
 
-	#queue(message: AlertMessage, ...lines: readonly OutboxLine[]): void {
-		this.#append({ op: 'message', message }, ...lines);
+	/** Tells what was left to the peer and the peer, though online, does not tell any more. */
+	#adopt(nowMs: number): void {
+		const orphans = orphansOf(this.#state, this.sinks, this.#peer);
+		if (orphans.length === 0 && this.#orphanedMs.size === 0) return;
+		const since = new Map<string, number>();
+		for (const { incident, sink } of orphans) {
+			const name = `${incident.incident} ${sink}`;
+			const sinceMs = this.#orphanedMs.get(name) ?? nowMs;
+			since.set(name, sinceMs);
+			if (nowMs - sinceMs < firstTellsMs) continue;
+			const at = new Date().toISOString();
+			const sequence = this.#state.sequence + 1;
+			const message = conditionMessage(this.#options, { kind: 'fired', incident, at, sequence });
+			this.#queue({ op: 'message', message, only: [sink] });
+		}
+		this.#orphanedMs = since;
+	}
+
+	#queue(message: Extract<OutboxLine, { op: 'message' }>, ...lines: readonly OutboxLine[]): void {
+		this.#takenMs.set(message.message.id, performance.now());
+		this.#append(message, ...lines);
 		const dropped = overflow(this.#state, this.#options.messagesMax);
 		if (dropped.length > 0) {
 			this.#state = without(this.#state, dropped);
-			// The file is written anew rather than told of each.
-			this.#rewrite = true;
+			this.#file.rewrite();
 			this.#options.problem(
 				'alerts-dropped',
 				`${dropped.length} alerts waited too long in too long a row`,
@@ -232,168 +294,99 @@ export class Outbox {
 		}
 		// Without a receiver that wants it a message need not wait.
 		this.#prune();
-		for (const loop of this.#loops.values()) loop.wake();
+		this.#wake();
 	}
 
 	#prune(): void {
-		const sinks = [...this.#loops.values()].map((loop) => loop.sink);
-		this.#state = pruned(this.#state, sinks);
+		this.#state = pruned(this.#state, this.sinks);
+		const waiting = new Set(this.#state.messages.map(({ id }) => id));
+		for (const id of this.#takenMs.keys()) if (!waiting.has(id)) this.#takenMs.delete(id);
+		this.#sayAnew();
 	}
 
-	async #run(loop: Loop): Promise<void> {
-		while (!loop.ended) {
-			const message = pendingFor(this.#state, loop.sink)[0];
-			if (message === undefined) {
-				await delay(loop, Infinity);
+	#wake(): void {
+		for (const delivery of this.#deliveries.values()) delivery.wake();
+	}
+
+	#sayAnew(): void {
+		const tellings = tellingsOf(this.#state, this.sinks);
+		const text = JSON.stringify(tellings);
+		if (text === this.#said) return;
+		this.#said = text;
+		this.#say(tellings);
+	}
+
+	/** The first message whose turn it is; what waits for the peer holds up only what is about the same. */
+	#next(sink: Sink): NextMessage {
+		const held = new Set<string>();
+		let waitMs = Infinity;
+		for (const message of pendingFor(this.#state, sink)) {
+			const key = keyOf(message);
+			if (key !== null && held.has(key)) continue;
+			const turn = this.#turnOf(sink, message);
+			if (turn === 0) return { message, waitMs: 0 };
+			if (turn === null) {
+				this.#leave(sink, message);
 				continue;
 			}
-			await this.#beforeAttempt(loop);
-			if (loop.ended) return;
-			loop.lastAttemptMs = performance.now();
-			const attempt = await loop.sink.send(message, this.#stop.signal).catch(failedAttempt);
-			if (loop.ended && attempt.result !== 'delivered') return;
-			const waitMs = this.#settle(loop, message, attempt);
-			if (waitMs === null) continue;
-			const asked = attempt.result === 'failed' ? (attempt.retryAfterMs ?? 0) : 0;
-			await this.#waitForRetry(loop, message, waitMs, asked);
+			waitMs = Math.min(waitMs, turn);
+			if (key !== null) held.add(key);
 		}
+		return { message: null, waitMs };
 	}
 
-	/** A message is durable before it is sent, unless the disk is what is wrong. */
-	async #beforeAttempt(loop: Loop): Promise<void> {
-		if (this.#writing !== null) {
-			const { promise, resolve } = Promise.withResolvers<void>();
-			const timer = setTimeout(resolve, durableWaitMs);
-			void this.durable().then(resolve);
-			await promise;
-			clearTimeout(timer);
-		}
-		const gapMs = () => loop.lastAttemptMs + attemptGapMs - performance.now();
-		while (loop.tries.failures > 0 && gapMs() > 0 && !loop.ended) await delay(loop, gapMs());
+	#turnOf(sink: Sink, message: AlertMessage) {
+		// It was asked for, for this receiver.
+		if (this.#state.only.has(message.id)) return 0;
+		const { first } = this.#options;
+		const incident = String(message.data['incident']);
+		return turnOf(message, {
+			sink: sink.name,
+			peer: this.#peer,
+			first,
+			ageMs: performance.now() - (this.#takenMs.get(message.id) ?? -Infinity),
+			left: this.#state.left.get(incident)?.has(sink.name) === true,
+		});
 	}
 
-	/** Waits for the next attempt; a new message ends the wait, unless the receiver asked for it. */
-	async #waitForRetry(
-		loop: Loop,
-		message: AlertMessage,
-		waitMs: number,
-		askedMs: number,
-	): Promise<void> {
-		const untilMs = performance.now() + waitMs;
-		const askedUntilMs = performance.now() + Math.min(askedMs, waitMs);
-		const before = this.#state.sequence;
-		for (;;) {
-			const nowMs = performance.now();
-			if (loop.ended || nowMs >= untilMs) return;
-			const current = pendingFor(this.#state, loop.sink)[0];
-			if (current?.id !== message.id) return;
-			if (this.#state.sequence > before && nowMs >= askedUntilMs) return;
-			await delay(loop, nowMs < askedUntilMs ? askedUntilMs - nowMs : untilMs - nowMs);
-		}
-	}
-
-	/** The wait before the next attempt in ms, or null to go on at once with the next message. */
-	#settle(loop: Loop, message: AlertMessage, attempt: Attempt): number | null {
-		const ageMs = Date.now() - Date.parse(message.timestamp);
-		const { end, waitMs, tries } = afterAttempt(loop.tries, attempt, ageMs, Math.random());
-		loop.tries = tries;
-		loop.lastError = attempt.result === 'delivered' ? '' : attempt.detail;
-		if (end === null) return waitMs;
-		if (end === 'delivered') loop.lastDeliveredAt = new Date().toISOString();
-		else
-			this.#options.problem(
-				'alert-given-up',
-				`${message.type} ${message.id} for ${loop.sink.name}: ${loop.lastError}`,
-			);
-		this.#append({ op: 'done', id: message.id, sink: loop.sink.name, result: end });
+	#leave({ name }: Sink, { id, type, data }: AlertMessage): void {
+		const incident = String(data['incident']);
+		const why = 'told-by-peer';
+		this.#append(
+			{ op: 'done', id, sink: name, result: why },
+			...(type === 'condition.resolved'
+				? []
+				: [{ op: 'untold', incident, sink: name, why } as const]),
+		);
 		this.#prune();
-		return null;
+	}
+
+	#openFor(sink: Sink): readonly AlertMessage[] {
+		const { incidents, sequence } = this.#state;
+		return [...incidents.values()]
+			.map((incident) =>
+				conditionMessage(this.#options, { kind: 'fired', incident, at: incident.since, sequence }),
+			)
+			.filter((message) => wants(sink, message));
+	}
+
+	#ended({ name }: Sink, message: AlertMessage, end: Ending, detail: string): void {
+		const { id, type, data } = message;
+		const lines: OutboxLine[] = [{ op: 'done', id, sink: name, result: end }];
+		const incident = String(data['incident']);
+		const fires = type === 'condition.fired' || type === 'condition.changed';
+		if (end !== 'delivered') {
+			this.#options.problem('alert-given-up', `${type} ${id} for ${name}: ${detail}`);
+			if (fires) lines.push({ op: 'untold', incident, sink: name, why: 'given-up' });
+		} else if (fires && isUntold(this.#state, incident, name))
+			lines.push({ op: 'told', incident, sink: name });
+		this.#append(...lines);
+		this.#prune();
 	}
 
 	#append(...lines: readonly OutboxLine[]): void {
 		for (const line of lines) this.#state = applyLine(this.#state, line);
-		this.#lines.push(...lines);
-		this.#write();
-	}
-
-	/** One write at a time, so that a disk that hangs holds one thread of the pool and no more. */
-	#write(): void {
-		if (this.#writing !== null || (this.#lines.length === 0 && !this.#rewrite)) return;
-		this.#writing = this.#writeLines()
-			.catch((error: unknown) => this.#failed(error))
-			.then(() => {
-				this.#writing = null;
-				if (!this.#failing) this.#write();
-			});
-	}
-
-	async #writeLines(): Promise<void> {
-		const sizeMax = Math.max(this.#options.fileBytesMax, 2 * this.#compactBytes);
-		if (this.#rewrite || this.#handle === null || this.#fileBytes > sizeMax) {
-			await this.#compact();
-		} else {
-			const text = this.#lines.splice(0).map(encodeOutboxLine).join('');
-			await this.#handle.appendFile(text);
-			await this.#handle.datasync();
-			this.#fileBytes += Buffer.byteLength(text);
-		}
-		if (this.#failing) {
-			this.#failing = false;
-			this.#options.problem('alerts-durable-again', 'the outbox of alerts is written again');
-		}
-	}
-
-	/** Writes the file anew with what still counts; a crash leaves the old file or the new one. */
-	async #compact(): Promise<void> {
-		const { directory } = this.#options;
-		const text = compacted(this.#state).map(encodeOutboxLine).join('');
-		this.#lines = [];
-		await this.#handle?.close();
-		this.#handle = null;
-		await mkdir(directory, { recursive: true, mode: 0o700 });
-		{
-			await using file = await open(`${this.#path}.new`, 'w', 0o600);
-			await file.writeFile(text);
-			await file.sync();
-		}
-		await rename(`${this.#path}.new`, this.#path);
-		{
-			await using folder = await open(directory, 'r');
-			await folder.sync();
-		}
-		this.#handle = await open(this.#path, 'a', 0o600);
-		this.#fileBytes = Buffer.byteLength(text);
-		this.#compactBytes = this.#fileBytes;
-		this.#rewrite = false;
-	}
-
-	async #load(): Promise<void> {
-		let text: string;
-		try {
-			text = await readFile(this.#path, 'utf8');
-		} catch (error) {
-			if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-			throw error;
-		}
-		const { state, unreadable } = readOutbox(text);
-		this.#state = state;
-		if (unreadable > 0)
-			this.#options.problem(
-				'alert-outbox-damaged',
-				`${unreadable} lines of ${this.#path} were cut short or are not of vmpair; the others count`,
-			);
-	}
-
-	#failed(error: unknown): void {
-		if (!this.#failing) this.#options.problem('alert-outbox-write-failed', messageOf(error));
-		this.#failing = true;
-		// The next write tells everything anew, so nothing has to be remembered line by line.
-		this.#rewrite = true;
-		setTimeout(() => this.#write(), retryMs).unref();
-	}
-
-	/** Resolves when everything told so far is on disk, or when the disk failed. */
-	async durable(): Promise<void> {
-		while (this.#writing !== null) await this.#writing;
+		this.#file.append(lines);
+		this.#sayAnew();
 	}
 }

@@ -64,6 +64,9 @@ export interface Tries {
 	readonly refusals: number;
 }
 
+/** How a message ends for a receiver. */
+export type Ending = 'delivered' | 'refused' | 'expired';
+
 /**
  * What follows from an attempt: how the message ended for this receiver, or the wait in ms before it is
  * tried again. `ageMs` is the age of the message.
@@ -74,7 +77,7 @@ export const afterAttempt = (
 	ageMs: number,
 	random: number,
 ): {
-	readonly end: 'delivered' | 'refused' | 'expired' | null;
+	readonly end: Ending | null;
 	readonly waitMs: number;
 	readonly tries: Tries;
 } => {

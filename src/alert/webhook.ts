@@ -1,99 +1,10 @@
-import type { Condition, Severity, TransitionKind } from '#src/alert/condition.ts';
+import type { AlertMessage } from '#src/alert/message.ts';
 import { VmpairError } from '#src/std/error.ts';
 
 /**
  * Alerts as webhooks of the Standard Webhooks specification: an id that stays the same over all attempts,
  * the time of the attempt, a signature over both and the body, and a body with type, time and data.
  */
-
-/** One alert as it waits in the outbox. The same for every receiver. */
-export interface AlertMessage {
-	/** `webhook-id`: the receiver drops what it has seen under this id. */
-	readonly id: string;
-	/** Grows by one with every message of this host; each receiver gets them in this order. */
-	readonly sequence: number;
-	/** For instance `condition.fired`. */
-	readonly type: string;
-	/** When it happened, ISO 8601, however late it is delivered. */
-	readonly timestamp: string;
-	readonly severity: Severity;
-	readonly data: Readonly<Record<string, string | number | null>>;
-}
-
-/** More does not help a person, and a body must stay under 20 kB. */
-const textMax = 2000;
-const short = (text: string): string =>
-	text.length <= textMax ? text : `${text.slice(0, textMax - 1)}…`;
-
-/** Who tells: the same condition told by both hosts has the same `key`. */
-export interface Sender {
-	readonly pairId: string;
-	readonly host: string;
-}
-
-/** The message for a condition that fired, became more severe or resolved. */
-export const conditionMessage = (
-	sender: Sender,
-	told: {
-		readonly kind: TransitionKind;
-		readonly condition: Condition;
-		readonly incident: string;
-		readonly since: string;
-		readonly at: string;
-		readonly sequence: number;
-	},
-): AlertMessage => {
-	const { condition, incident, kind, sequence } = told;
-	return {
-		id: `msg_${incident}_${sequence}`,
-		sequence,
-		type: `condition.${kind}`,
-		timestamp: told.at,
-		severity: condition.severity,
-		data: {
-			pair: sender.pairId,
-			host: sender.host,
-			key: `${sender.pairId}/${condition.key}`,
-			incident,
-			status: kind === 'resolved' ? 'resolved' : 'firing',
-			condition: condition.name,
-			subject: condition.subject,
-			severity: condition.severity,
-			summary: short(condition.summary),
-			next: kind === 'resolved' ? '' : short(condition.next),
-			since: told.since,
-			sequence,
-		},
-	};
-};
-
-/** The message for something that happened once, for instance `failover.completed`. */
-export const eventMessage = (
-	sender: Sender,
-	told: {
-		readonly type: string;
-		readonly severity: Severity;
-		readonly summary: string;
-		readonly next: string;
-		readonly id: string;
-		readonly at: string;
-		readonly sequence: number;
-	},
-): AlertMessage => ({
-	id: `msg_${told.id}_${told.sequence}`,
-	sequence: told.sequence,
-	type: told.type,
-	timestamp: told.at,
-	severity: told.severity,
-	data: {
-		pair: sender.pairId,
-		host: sender.host,
-		severity: told.severity,
-		summary: short(told.summary),
-		next: short(told.next),
-		sequence: told.sequence,
-	},
-});
 
 /** The body of the request. It is the same for every attempt. */
 export const webhookBody = (message: AlertMessage): string =>
@@ -110,7 +21,6 @@ export const webhookHeaders = (
 	signatures: readonly string[],
 ): Readonly<Record<string, string>> => ({
 	'content-type': 'application/json',
-	'user-agent': 'vmpair',
 	'webhook-id': id,
 	'webhook-timestamp': String(timestampSeconds),
 	'webhook-signature': signatures.map((each) => `v1,${each}`).join(' '),

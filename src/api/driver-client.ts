@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import type { AlertReply, AlertRequest } from '#src/api/alert.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
@@ -18,6 +19,8 @@ export interface Client {
 	reload(): Promise<Reply>;
 	/** Has the agent ask every fence device of both hosts now. */
 	fenceCheck(): Promise<FenceCheck>;
+	/** Asks about the alerts of this host, or has it do something with them. */
+	alert<Asked extends AlertRequest>(request: Asked): Promise<AlertReply<Asked['verb']>>;
 }
 
 /** Code of the error that is thrown when nobody answers on the socket. */
@@ -163,6 +166,12 @@ export const apiClient = (socketPath: string, limits = usualLimits): Client => {
 			})) as Reply,
 		fenceCheck: async () =>
 			(await call(socketPath, { ...write, path: '/fence-check', body: '' })) as FenceCheck,
+		alert: async <Asked extends AlertRequest>(request: Asked) =>
+			(await call(socketPath, {
+				...write,
+				path: '/alert',
+				body: JSON.stringify(request),
+			})) as AlertReply<Asked['verb']>,
 		reload: async () => (await call(socketPath, { ...write, path: '/reload', body: '' })) as Reply,
 	};
 };

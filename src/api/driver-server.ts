@@ -1,6 +1,8 @@
 import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSocketServer } from 'node:net';
+import type * as z from 'zod';
+import { alertRequestSchema, type AlertReply, type AlertRequest } from '#src/api/alert.ts';
 import { requestSchema, type Reply, type Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
@@ -22,6 +24,7 @@ export interface Handlers {
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
 	fenceCheck(): Promise<FenceCheck>;
+	alert(request: AlertRequest): Promise<AlertReply<AlertRequest['verb']>>;
 }
 
 export interface ApiServer {
@@ -60,14 +63,14 @@ const readBody = async (request: IncomingMessage): Promise<string> => {
 	return Buffer.concat(chunks).toString('utf8');
 };
 
-const parseRequest = (body: string): Request => {
+const parseBody = <Value>(schema: z.ZodType<Value>, body: string): Value => {
 	let value: unknown;
 	try {
 		value = JSON.parse(body);
 	} catch (error) {
 		throw new BadRequest(400, 'request-invalid', `the request is not JSON: ${messageOf(error)}`);
 	}
-	const parsed = requestSchema.safeParse(value);
+	const parsed = schema.safeParse(value);
 	if (parsed.success) return parsed.data;
 	const [issue] = parsed.error.issues;
 	const where = issue?.path.join('.') ?? '';
@@ -118,10 +121,12 @@ const answer = async (request: IncomingMessage, handlers: Handlers): Promise<unk
 	if (route === 'GET /status') return handlers.status();
 	if (route === 'GET /history') return await handlers.history(parseQuery(url.searchParams));
 	if (route === 'POST /request') {
-		return await within(handlers.request(parseRequest(await readBody(request))));
+		return await within(handlers.request(parseBody(requestSchema, await readBody(request))));
 	}
 	if (route === 'POST /reload') return await within(handlers.reload());
 	if (route === 'POST /fence-check') return await within(handlers.fenceCheck());
+	if (route === 'POST /alert')
+		return await within(handlers.alert(parseBody(alertRequestSchema, await readBody(request))));
 	throw new BadRequest(404, 'request-unknown', `the agent does not know "${route}"`);
 };
 

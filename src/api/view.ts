@@ -296,6 +296,8 @@ const conditionSchema = z.strictObject({
 	next: sentence,
 	/** How long it has lasted. */
 	ageMs,
+	/** Who sees to it, since when and why (`vmpair ack`); null while nobody does. */
+	acknowledged: z.strictObject({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
 });
 
 const count = z.int().min(0);
@@ -335,6 +337,17 @@ const receiverSchema = z.strictObject({
 	lastDeliveredAt: z.string().nullable(),
 });
 
+/** How the dead-man ping does. */
+const deadmanSchema = z.strictObject({
+	everyMs: z.number(),
+	/** Wall-clock time of the last ping that was taken, ISO 8601. */
+	lastPingAt: z.string().nullable(),
+	/** Pings in a row that came to nothing. */
+	failures: count,
+	/** Why; empty when the last one was taken. */
+	lastError: z.string(),
+});
+
 /** What the agent itself adds to the engine's view. */
 export const statusSchema = statusViewSchema.extend({
 	/** Wall-clock time of this status, ISO 8601, for people. */
@@ -344,6 +357,8 @@ export const statusSchema = statusViewSchema.extend({
 	advice: z.array(sentence),
 	heartbeat: heartbeatSchema,
 	receivers: z.array(receiverSchema),
+	/** Null when none is configured. */
+	deadman: deadmanSchema.nullable(),
 	agent: z.strictObject({
 		version: z.string(),
 		pid: z.int(),

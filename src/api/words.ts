@@ -209,20 +209,39 @@ const receiverTroubles = ({ receivers }: Status): Trouble[] =>
 		.map(({ name, pending, lastError }) => ({
 			tone: 'warn',
 			text: `alerts do not reach ${name}, ${pending} wait: ${lastError}`,
-			next: `check the receiver, and the webhook ${name} in vmpair.yaml`,
+			next: `check the receiver, and ${name} below alerts in vmpair.yaml; vmpair alert test`,
 			page: '',
 		}));
+
+const deadmanTrouble = ({ deadman }: Status): Trouble[] =>
+	deadman === null || deadman.failures === 0
+		? []
+		: [
+				{
+					tone: 'warn',
+					text: `the dead-man ping does not arrive (${deadman.failures} failed): ${deadman.lastError}`,
+					next: 'check the service outside, and alerts.deadman in vmpair.yaml',
+					page: '',
+				},
+			];
+
+const acknowledgedText = ({ acknowledged }: ConditionView): string => {
+	if (acknowledged === null) return '';
+	const { by, reason } = acknowledged;
+	return `, acknowledged by ${by}${reason === '' ? '' : `: ${reason}`}`;
+};
 
 /** Everything that is wrong: what alerts are about, then what only the status tells. */
 export const troubles = (status: Status): Trouble[] => [
 	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
 		tone: condition.severity === 'critical' ? 'bad' : 'warn',
-		text: `${condition.summary} (${span(condition.ageMs)})`,
+		text: `${condition.summary} (${span(condition.ageMs)})${acknowledgedText(condition)}`,
 		next: condition.next,
 		page: condition.name,
 	})),
 	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '', page: 'preflight' })),
 	...historyTrouble(status),
 	...receiverTroubles(status),
+	...deadmanTrouble(status),
 	...blockers(status.vms),
 ];

@@ -1,5 +1,6 @@
 import { parseOptions } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
+import { plainReceivers } from '#src/config/alerts.ts';
 import type { Config } from '#src/config/config.ts';
 import { defaultConfigFile, readConfigFile } from '#src/config/driver.ts';
 import type { LoadedConfig, LoadResult } from '#src/config/driver.ts';
@@ -36,11 +37,11 @@ const advice = (config: Config): readonly string[] => {
 		found.push('No link is switched: neither host can notice that it is the one that is cut off.');
 	if (config.arbiter === 'person')
 		found.push('The arbiter is a person: no VM is taken over before "vmpair takeover" is run.');
-	if (config.webhooks.length === 0)
-		found.push('There is no webhook: nobody is told when something breaks.');
-	for (const { name } of config.webhooks.filter(({ url }) => url.startsWith('http:')))
+	if (config.alerts.receivers.length === 0)
+		found.push('There is no receiver of alerts: nobody is told when something breaks.');
+	for (const name of plainReceivers(config.alerts))
 		found.push(
-			`The webhook ${name} has an http:// URL: what is sent can be read on the way. Use https://.`,
+			`The receiver ${name} has an http:// URL: what is sent can be read on the way. Use https://.`,
 		);
 	if (config.vms.length === 0) found.push('There are no VMs to protect.');
 	return found;

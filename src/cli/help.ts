@@ -70,6 +70,28 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--config     another file than /etc/vmpair/vmpair.yaml',
 		],
 	},
+	alert: {
+		synopsis: 'alert list | test [--receiver NAME] | replay --receiver NAME --since 1h|ID',
+		summary: 'what is open and what waits, try the receivers, send something once more',
+		details: [
+			'list         open incidents, and what waits for each receiver of this host',
+			'--kept       also what can be sent again, with its numbers',
+			'test         a message that means nothing, over the same way; says how long each took',
+			'replay       what is kept goes to a receiver once more, in order, under the same ids',
+			'--receiver   the one that is meant; without it "test" tries all',
+			'--since      from so far back, for instance 30m or 2h; or one message by its id',
+			'--json       print the outcome as one JSON object',
+		],
+	},
+	ack: {
+		synopsis: 'ack KEY [--reason TEXT]',
+		summary: 'tell everybody that you see to an open incident',
+		details: [
+			'KEY          as "vmpair alert list" and every message shows it',
+			'--reason     why it may take a while, for those who look',
+			'--json       print the outcome as one JSON object',
+		],
+	},
 	takeover: {
 		synopsis: 'takeover --confirm-dead HOST [--yes]',
 		summary: 'start the VMs of a host that you know to be dead',

@@ -12,15 +12,7 @@ import {
 	verdictWord,
 	witnessText,
 } from '#src/api/words.ts';
-import {
-	cell,
-	paint,
-	table,
-	withPages,
-	wrap,
-	type Cell,
-	type Column,
-} from '#src/cli/text.ts';
+import { cell, paint, table, withPages, wrap, type Cell, type Column } from '#src/cli/text.ts';
 import { healthText, loadsText } from '#src/cli/load-text.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import { span } from '#src/std/span.ts';

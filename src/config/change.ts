@@ -35,7 +35,7 @@ const live = (config: Config): Readonly<Record<string, unknown>> => ({
 	balance: config.balance,
 	health: config.healthChecks,
 	vms: config.vms,
-	alerts: config.webhooks,
+	alerts: config.alerts,
 	web: config.web,
 	drbd: config.drbdUnverified,
 	reservedMemory: config.reservedMemoryMib,

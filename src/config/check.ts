@@ -13,6 +13,7 @@ import {
 	unique,
 } from '#src/config/raw.ts';
 import type { Path, Source } from '#src/config/source.ts';
+import { receiverLists } from '#src/config/schema-alerts.ts';
 import { formatDuration, parseDuration } from '#src/std/duration.ts';
 
 /**
@@ -235,20 +236,31 @@ const checkWitness = (raw: unknown, report: Report): void => {
 };
 
 const checkAlerts = (raw: unknown, report: Report): void => {
-	const webhooks = items(get(raw, 'alerts', 'webhooks'));
+	const receivers = receiverLists.flatMap((kind) =>
+		items(get(raw, 'alerts', kind)).map((receiver, index) => ({
+			path: ['alerts', kind, index] as Path,
+			receiver,
+		})),
+	);
 	unique(
 		report,
-		webhooks.map((webhook, index) => [['alerts', 'webhooks', index, 'name'], get(webhook, 'name')]),
+		receivers.map(({ path, receiver }) => [[...path, 'name'], get(receiver, 'name')]),
 		(value, first) =>
 			`expected a name of its own, found "${value}", which is ${pathText(first)} already`,
 	);
-	for (const [index, webhook] of webhooks.entries()) {
-		const url = get(webhook, 'url');
-		if (typeof url !== 'string' || !/^[a-z]+:\/\/[^/?#]*@/i.test(url)) continue;
-		report(
-			['alerts', 'webhooks', index, 'url'],
-			'expected a URL without user and password, found one with them; a secret is never written into this file',
-		);
+	for (const { path, receiver } of receivers) {
+		const url = get(receiver, 'url');
+		const urls: readonly (readonly [Path, unknown])[] = [
+			[[...path, 'url'], url],
+			...items(get(receiver, 'urls')).map((each, at) => [[...path, 'urls', at], each] as const),
+		];
+		for (const [where, written] of urls) {
+			if (typeof written !== 'string' || !/^[a-z]+:\/\/[^/?#]*@/i.test(written)) continue;
+			report(
+				where,
+				'expected a URL without user and password, found one with them; a secret is never written into this file',
+			);
+		}
 	}
 };
 

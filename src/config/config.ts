@@ -1,4 +1,6 @@
 import type { FenceDevice } from '#src/fence/device.ts';
+import { alertsOf } from '#src/config/alerts.ts';
+import type { AlertsConfig } from '#src/config/alerts.ts';
 import type { ConfigFile } from '#src/config/schema.ts';
 import { crossProblems } from '#src/config/check.ts';
 import { type BalanceSettings, balanceSettings, type VmBalance } from '#src/config/balance.ts';
@@ -100,14 +102,6 @@ export interface HealthCheck {
 	readonly hosts: readonly HostName[];
 }
 
-interface WebhookConfig {
-	readonly name: string;
-	readonly url: string;
-	readonly secretFile: string;
-	readonly minimum: 'info' | 'warning' | 'critical';
-	readonly limitMs: number;
-}
-
 interface MigrationConfig {
 	/** The link that carries the memory of a VM that is moved live. */
 	readonly network: string;
@@ -141,7 +135,7 @@ export interface Config {
 	readonly balance: BalanceSettings;
 	readonly healthChecks: readonly HealthCheck[];
 	readonly vms: readonly VmConfig[];
-	readonly webhooks: readonly WebhookConfig[];
+	readonly alerts: AlertsConfig;
 	/** Null: neither page nor metrics. */
 	readonly web: WebConfig | null;
 	readonly socketGroup: string | null;
@@ -284,13 +278,7 @@ const configOf = (file: ConfigFile, defaultHost: HostName): Config => {
 			liveBlocker: null,
 			paravirtual: false,
 		})),
-		webhooks: file.alerts.webhooks.map(({ name, url, secretFile, minimum, limit }) => ({
-			name,
-			url,
-			secretFile,
-			minimum,
-			limitMs: limit,
-		})),
+		alerts: alertsOf(file),
 		web: webOf(file, host),
 		socketGroup: file.socketGroup ?? null,
 		drbdUnverified: file.drbd.unverified,

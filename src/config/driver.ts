@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { alertSecrets } from '#src/config/alerts.ts';
 import { configChange } from '#src/config/change.ts';
 import type { ConfigChange } from '#src/config/change.ts';
 import { hostConfig, readConfig } from '#src/config/config.ts';
@@ -136,13 +137,7 @@ const secretFiles = (config: Config): readonly NamedFile[] => {
 		...(witnessKey === null
 			? []
 			: [secret(['witness', 'tls', 'key'], witnessKey, "this host's key for the witness")]),
-		...config.webhooks.map((each, index) =>
-			secret(
-				['alerts', 'webhooks', index, 'secretFile'],
-				each.secretFile,
-				'the signing secret (whsec_...)',
-			),
-		),
+		...alertSecrets(config.alerts).map(({ path, file, holds }) => secret(path, file, holds)),
 		...(token === null
 			? []
 			: [{ ...secret(['web', 'tokenFile'], token, 'a token'), fault: tokenFault(token) }]),

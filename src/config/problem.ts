@@ -25,15 +25,16 @@ export const pathText = (path: Path): string =>
 export const problemText = (file: string, problem: ConfigProblem): string =>
 	`${file}:${problem.line}:${problem.column}: ${problem.path === '' ? '' : `${problem.path}: `}${problem.message}`;
 
-/** An address of a webhook often holds a token. */
-const secretKey = /(secret|passw|passwd|token|key|^url$)/i;
+/** An address of a receiver often holds a token, and an argument of a command may be one. */
+const secretKey = /(secret|passw|passwd|token|key|^url)/i;
 
 /** A value as it is shown to a person; what may be a secret is never shown. */
 const found = (value: unknown, path: Path): string => {
 	if (value === undefined || value === null) return 'nothing';
 	if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
 	if (typeof value === 'object') return 'a mapping';
-	const key = path.at(-1);
+	// The items of a list are what the list is.
+	const key = path.findLast((each) => typeof each === 'string');
 	// The secret itself in the place of its file is the likeliest mistake; only a path is shown.
 	const isPath =
 		typeof key === 'string' &&

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { alertsSchema } from '#src/config/schema-alerts.ts';
 import { balanceSchema, healthSchema, vmBalanceSchema } from '#src/config/schema-balance.ts';
 import { fenceDevice } from '#src/fence/device.ts';
 import { webSection } from '#src/config/schema-web.ts';
@@ -165,29 +166,6 @@ const vm = section(
 	'the settings of a VM',
 );
 
-const webhook = section(
-	{
-		name: name('the name of a webhook', simpleName).describe('Names the receiver in messages.'),
-		url: z
-			.url({ protocol: /^https?$/, error: 'expected a URL that starts with https:// or http://' })
-			.refine((url) => /^[^/]*\/\/[^/?#@]*([/?#]|$)/.test(url), {
-				error: 'expected a URL without a user and a password: the signature proves the sender',
-			})
-			.describe('Receives alerts by POST, as Standard Webhooks describes it.'),
-		secretFile: file.describe(
-			'File with the signing secret (whsec_...) on its first line; during a rotation the old one on the second.',
-		),
-		minimum: z
-			.enum(['info', 'warning', 'critical'], {
-				error: 'expected info, warning or critical',
-			})
-			.default('info')
-			.describe('The least severe alerts that are sent.'),
-		limit: duration(1000, 60_000).default(15_000).describe('Time limit of one attempt.'),
-	},
-	'the settings of a webhook',
-);
-
 const fencing = section(
 	{
 		perHour: whole(1, 64)
@@ -300,10 +278,9 @@ export const configFileSchema = section(
 			.default({})
 			.describe('Checks of the hosts that alert a person, or empty a host that is failing.'),
 		vms: mapping(vmName, vm, 'VM names to settings').describe('The VMs of the pair.'),
-		alerts: section(
-			{ webhooks: list(webhook, 'webhooks', 16).default([]).describe('Receivers of alerts.') },
-			'the receivers of alerts',
-		).prefault({}),
+		alerts: alertsSchema
+			.prefault({})
+			.describe('Who is told what is wrong. See alerts.md beside this schema.'),
 		web: webSection
 			.optional()
 			.describe('A page to look at and metrics for Prometheus; off when left out.'),

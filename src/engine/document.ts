@@ -126,6 +126,7 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	resolveOrders: Object.values(state.resolves).map(({ order }) => order),
 	forwarded: [...state.forwarded],
 	forwardedReplies: [...state.forwardedReplies],
+	tellings: state.tellings,
 });
 
 /** Free memory is news in steps of this size, MiB. */
@@ -187,6 +188,7 @@ const untouched = (before: State, state: State): boolean =>
 	before.health.critical === state.health.critical &&
 	before.health.evacuates === state.health.evacuates &&
 	before.left === state.left &&
+	before.tellings === state.tellings &&
 	sameWitnessSight(before, state);
 
 /**

@@ -86,6 +86,8 @@ export type Event =
 	| { readonly type: 'health-observed'; readonly reading: HealthReading }
 	/** Why the disk of the state file takes nothing, in words of the system; null: it takes what is written. */
 	| { readonly type: 'disk-observed'; readonly problem: string | null }
+	/** What this host tells its receivers of alerts, for the peer to know. It decides nothing. */
+	| { readonly type: 'tellings-changed'; readonly tellings: PeerDocument['tellings'] }
 	/** `at`: wall-clock time, ISO 8601, only for what people read. */
 	| {
 			readonly type: 'requested';

@@ -252,6 +252,9 @@ export const observe = (draft: Draft, event: Event): void => {
 		case 'health-observed':
 			healthObserved(draft, event.reading);
 			return;
+		case 'tellings-changed':
+			draft.state = { ...state, tellings: event.tellings };
+			return;
 		case 'requested':
 			requested(draft, event);
 			return;

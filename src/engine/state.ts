@@ -242,6 +242,7 @@ export interface State extends Burden {
 	readonly requests: readonly PendingRequest[];
 	readonly forwarded: readonly ForwardedRequest[];
 	readonly forwardedReplies: readonly ForwardedReply[];
+	readonly tellings: PeerDocument['tellings'];
 	readonly inFlight: readonly InFlight[];
 	readonly nextId: number;
 	readonly retries: Readonly<Record<string, Retry>>;
@@ -380,6 +381,7 @@ export const initialState = (
 	requests: [],
 	forwarded: [],
 	forwardedReplies: [],
+	tellings: [],
 	inFlight: [],
 	nextId: 1,
 	retries: {},

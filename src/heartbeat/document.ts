@@ -150,6 +150,21 @@ const criticalSchema = z.strictObject({
 	evacuate: z.boolean(),
 });
 
+/** What the sender tells its receivers of alerts about one condition (`Telling` in alert/turn.ts). */
+const tellingSchema = z.strictObject({
+	key: z.string().min(1).max(512),
+	open: z.boolean(),
+	severity: z.enum(['critical', 'warning', 'info']),
+	told: z.array(name).max(128),
+	acknowledged: z
+		.strictObject({
+			by: z.string().max(256),
+			at: z.string().max(64),
+			reason: z.string().max(1024),
+		})
+		.nullable(),
+});
+
 export const peerDocumentSchema = z.strictObject({
 	protocolVersion: z.int().min(1),
 	pairId: z.string().min(1).max(128),
@@ -194,6 +209,7 @@ export const peerDocumentSchema = z.strictObject({
 	resolveOrders: z.array(resolveOrderSchema).max(1024),
 	forwarded: z.array(forwardedRequestSchema).max(64),
 	forwardedReplies: z.array(forwardedReplySchema).max(64),
+	tellings: z.array(tellingSchema).max(256).default([]),
 });
 
 export type Sight = Readonly<z.infer<typeof sightSchema>>;

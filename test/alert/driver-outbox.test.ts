@@ -7,8 +7,9 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { condition } from '#src/alert/condition.ts';
 import type { Condition } from '#src/alert/condition.ts';
+import type { Sink } from '#src/alert/driver-delivery.ts';
 import { Outbox } from '#src/alert/driver-outbox.ts';
-import type { OutboxOptions, Sink } from '#src/alert/driver-outbox.ts';
+import type { OutboxOptions } from '#src/alert/driver-outbox.ts';
 import { webhookSender } from '#src/alert/driver-webhook.ts';
 import { startReceiver } from '#test/alert/receiver.ts';
 import type { Receiver } from '#test/alert/receiver.ts';
@@ -52,6 +53,7 @@ const openOutbox = async (
 		pairId: 'pair',
 		host: 'alpha',
 		sinks,
+		first: true,
 		problem: () => {},
 		settleMs: 0,
 		resolveHoldMs: 0,

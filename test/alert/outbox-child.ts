@@ -14,6 +14,7 @@ const outbox = await Outbox.open({
 			send: () => Promise.resolve({ result: 'failed', detail: 'away', retryAfterMs: null }),
 		},
 	],
+	first: true,
 	problem: () => {},
 });
 

@@ -13,7 +13,7 @@ import {
 	without,
 } from '#src/alert/outbox.ts';
 import type { OutboxLine } from '#src/alert/outbox.ts';
-import type { AlertMessage } from '#src/alert/webhook.ts';
+import type { AlertMessage } from '#src/alert/message.ts';
 
 const message = (
 	sequence: number,

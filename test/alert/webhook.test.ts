@@ -1,6 +1,7 @@
 import test from 'ava';
 import { condition } from '#src/alert/condition.ts';
-import { conditionMessage, eventMessage, parseSecrets, webhookBody } from '#src/alert/webhook.ts';
+import { conditionMessage, eventMessage } from '#src/alert/message.ts';
+import { parseSecrets, webhookBody } from '#src/alert/webhook.ts';
 
 const sender = { pairId: 'pair', host: 'alpha' };
 const about = condition({
@@ -12,9 +13,7 @@ const about = condition({
 	next: 'vmpair status',
 });
 const told = {
-	condition: about,
-	incident: 'abc',
-	since: '2026-03-01T03:00:00.000Z',
+	incident: { incident: 'abc', condition: about, since: '2026-03-01T03:00:00.000Z' },
 	at: '2026-03-01T03:00:05.000Z',
 	sequence: 7,
 } as const;
@@ -44,7 +43,7 @@ test('a condition is told with a key that is the same on both hosts', (t) => {
 
 test('a resolved condition is told under the same incident and asks for nothing', (t) => {
 	const { data, id } = conditionMessage(sender, { ...told, sequence: 8, kind: 'resolved' });
-	t.like(data, { status: 'resolved', incident: 'abc', next: '', since: told.since });
+	t.like(data, { status: 'resolved', incident: 'abc', next: '', since: told.incident.since });
 	t.not(id, conditionMessage(sender, { ...told, kind: 'fired' }).id);
 });
 

@@ -17,6 +17,7 @@ const handlers = (changes: Partial<Handlers> = {}): Handlers => ({
 	request: async () => done,
 	reload: async () => done,
 	fenceCheck: async () => ({ self: 'north', hosts: [] }),
+	alert: async () => ({ message: 'heard' }),
 	...changes,
 });
 

@@ -42,6 +42,7 @@ const serve = async (t: ExecutionContext, begins: Status) => {
 		{
 			status: () => status,
 			history: async () => [],
+			alert: async () => ({ message: 'heard' }),
 			request: async (request) => {
 				seen.push(request);
 				const vms = [exampleVm('web', { owner: 'south', runsOn: 'south' }), exampleVm('db')];

@@ -13,6 +13,7 @@ const condition = (severity: 'critical' | 'warning' | 'info'): Status['condition
 	summary: 'south is out | nothing protects north',
 	next: 'repair south',
 	ageMs: 1000,
+	acknowledged: null,
 });
 
 test('a protected pair is OK on one line, with figures that a graph can be drawn of', (t) => {

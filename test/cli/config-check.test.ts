@@ -49,12 +49,12 @@ test('with --json the check is one object with problems, times and digest', asyn
 	t.like(JSON.parse(bad.printed), { valid: false, config: null, timing: null });
 });
 
-test('a webhook without encryption is advised against', async (t) => {
+test('a receiver without encryption is advised against', async (t) => {
 	const folder = await mkdtemp(join(tmpdir(), 'vmpair-check-'));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
 	const file = join(folder, 'vmpair.yaml');
 	await writeFile(file, (await readFile(example, 'utf8')).replace('url: https:', 'url: http:'));
 	const { code, printed } = await run('--file', file, '--host', 'beta', '--no-files');
 	t.is(code, 0);
-	t.regex(printed, /advice: The webhook \S+ has an http:\/\/ URL: what is sent can be read/);
+	t.regex(printed, /advice: The receiver \S+ has an http:\/\/ URL: what is sent can be read/);
 });

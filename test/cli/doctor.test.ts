@@ -52,6 +52,7 @@ test('what keeps a failover from working is wrong, with its step and its page', 
 				summary: 'ldap is being copied',
 				next: '',
 				ageMs: 1,
+				acknowledged: null,
 			},
 		],
 	});

@@ -115,6 +115,7 @@ export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> =
 	advice: [],
 	heartbeat: noCounts(),
 	receivers: [],
+	deadman: null,
 	agent: {
 		version: '0.1.0',
 		pid: 1,

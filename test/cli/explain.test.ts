@@ -59,6 +59,7 @@ test('a VM is explained by its place, its data, what would happen, what is wrong
 		summary: 'ldap is being copied to south',
 		next: '',
 		ageMs: 65_000,
+		acknowledged: null,
 	};
 	const lines = explainVm(exampleStatus([vm], { conditions: [condition] }), vm, entries, look);
 	const text = lines.join('\n').replaceAll(/\d\d:\d\d:\d\d/g, 'TIME');

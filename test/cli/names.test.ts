@@ -31,6 +31,7 @@ const withAgent = async (t: ExecutionContext, status: Status = pair) => {
 			request: unasked,
 			reload: unasked,
 			fenceCheck: unasked,
+			alert: unasked,
 		},
 	);
 	t.teardown(async () => {

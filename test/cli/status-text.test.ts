@@ -111,15 +111,16 @@ test('a condition, a resync and what is going on are told with their ages', (t) 
 					summary: 'ldap is down.',
 					next: 'vmpair history',
 					ageMs: 4200,
+					acknowledged: { by: 'anna', at: '2026-01-01T00:00:00.000Z', reason: 'on the way' },
 				},
 			],
 		}),
 		plain,
 	).join('\n');
 	t.regex(text, /^FAILING OVER/);
+	t.regex(text, /ldap is down\. \(4\.2 s\), acknowledged by anna: on the way/);
 	t.regex(text, /UpToDate\/Inconsistent 71%/);
 	t.regex(text, /^> ldap: promoting its resource$/m);
-	t.regex(text, /^! ldap is down\. \(4\.2 s\)$/m);
 });
 
 test('colour adds nothing but colour', (t) => {
@@ -149,6 +150,7 @@ test('a warning about a VM is not told twice, a page always is', (t) => {
 		summary: `ldap: ${name}`,
 		next: '',
 		ageMs: 1000,
+		acknowledged: null,
 	});
 	const conditions = [about('vm-down', 'critical'), about('replication-degraded', 'warning')];
 	const text = statusLines(
@@ -228,7 +230,7 @@ test('a receiver that takes no alerts is told with its reason and the next step'
 	const text = statusLines(status, plain).join('\n');
 	t.regex(
 		text,
-		/^! alerts do not reach pager, 2 wait: HTTP status 503\n {2}next: check the receiver, and the webhook pager/m,
+		/^! alerts do not reach pager, 2 wait: HTTP status 503\n {2}next: check the receiver, and pager below alerts/m,
 	);
 	t.notRegex(text, /chat/);
 });

@@ -24,7 +24,7 @@ test('what is left out has a sound default', (t) => {
 		reservedMemoryMib: 256,
 		drbdUnverified: false,
 		socketGroup: null,
-		webhooks: [],
+		alerts: { receivers: [], deadman: null },
 		stateDirectory: '/var/lib/vmpair',
 		fencing: { perHourMax: 3, afterFence: 'on' },
 	});

@@ -173,6 +173,7 @@ export const createDocument = (options: ChannelOptions, seq: number, by = ''): P
 	resolveOrders: [],
 	forwarded: [],
 	forwardedReplies: [],
+	tellings: [],
 	witness: null,
 	arbiter: null,
 });

@@ -34,7 +34,7 @@ const statusOf = (simulation: Simulation, name: string, since: Map<string, numbe
 	const nowMs = hostClock(simulation, host);
 	const list = conditions(state, nowMs).map((each): ConditionView => {
 		if (!since.has(each.key)) since.set(each.key, nowMs);
-		return { ...each, ageMs: nowMs - (since.get(each.key) ?? nowMs) };
+		return { ...each, ageMs: nowMs - (since.get(each.key) ?? nowMs), acknowledged: null };
 	});
 	return {
 		...statusView(state, nowMs),
@@ -43,6 +43,7 @@ const statusOf = (simulation: Simulation, name: string, since: Map<string, numbe
 		advice: [],
 		heartbeat: noCounts(),
 		receivers: [],
+		deadman: null,
 		agent: {
 			version: '0.1.0',
 			pid: 1,

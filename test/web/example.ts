@@ -15,6 +15,7 @@ export const condition = (changes: Partial<ConditionView> = {}): ConditionView =
 	summary: 'south is out (power-off): nothing protects north now',
 	next: 'repair south and power it on; it resyncs and stands by',
 	ageMs: 60_000,
+	acknowledged: null,
 	...changes,
 });
 
