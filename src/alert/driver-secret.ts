@@ -3,6 +3,8 @@ import { messageOf, VmpairError } from '#src/std/error.ts';
 
 /** How long an attempt waits for its secret file before it takes the secret it knows. */
 const secretLimitMs = 500;
+/** ... and so long when it knows none: without one it is lost anyway. */
+const firstLimitMs = 5000;
 
 /**
  * Reads the secret at every attempt, so that a rotation needs neither reload nor restart, and falls back to
@@ -35,10 +37,11 @@ export const secretReader = <Value>(
 		reading ??= read();
 		const { promise, resolve, reject } = Promise.withResolvers<Value>();
 		reading.then(resolve, reject);
+		const limitMs = known === null ? firstLimitMs : secretLimitMs;
 		const timer = setTimeout(() => {
-			if (known === null) reject(new Error(`${file} could not be read within ${secretLimitMs} ms`));
+			if (known === null) reject(new Error(`${file} could not be read within ${limitMs} ms`));
 			else resolve(known.value);
-		}, secretLimitMs);
+		}, limitMs);
 		try {
 			return await promise;
 		} finally {
