@@ -8,11 +8,11 @@ import { messageOf } from '#src/std/error.ts';
 /** A receiver of alerts and the way to it. */
 export interface Sink extends OutboxSink {
 	/** Carries one message once. `signal` ends it early when the agent stops. */
-	send(message: AlertMessage, signal: AbortSignal): Promise<Attempt>;
+	readonly send: (message: AlertMessage, signal: AbortSignal) => Promise<Attempt>;
 	/** For a receiver that takes for over what is not told again and again: all that is open, this often. */
 	readonly repeat?: {
 		readonly everyMs: number;
-		send(messages: readonly AlertMessage[], signal: AbortSignal): Promise<Attempt>;
+		readonly send: (messages: readonly AlertMessage[], signal: AbortSignal) => Promise<Attempt>;
 	};
 }
 

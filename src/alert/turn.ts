@@ -76,7 +76,7 @@ export const tellingsOf = (
 	return [...tellings.values()].slice(0, tellingsMax);
 };
 
-/** Send it now (0), look again after so many ms, at the latest when the peer says something new, or leave it to the peer (null). */
+/** Send it now (0), look again after so many ms or when the peer says something new, or leave it to the peer (null). */
 export type Turn = number | null;
 
 interface Standing {

@@ -17,7 +17,11 @@ const receiver = {
 /** An address that everybody may read: it must hold no secret. */
 const url = (why: string) =>
 	z
-		.url({ protocol: /^https?$/, error: 'expected a URL that starts with https:// or http://' })
+		.url({
+			protocol: /^https?$/,
+			error: 'expected a URL that starts with https:// or http://',
+			abort: true,
+		})
 		.refine((written) => /^[^/]*\/\/[^/?#@]*([/?#]|$)/.test(written), {
 			error: `expected a URL without a user and a password${why}`,
 		});

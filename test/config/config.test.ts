@@ -123,7 +123,7 @@ const mistakes: Readonly<Record<string, readonly [string, string, RegExp]>> = {
 	'an unknown key': [
 		'socketGroup: adm',
 		'socketgroup: adm',
-		/^f:123:1: socketgroup: .*"socketGroup" was probably meant$/,
+		/^f:133:1: socketgroup: .*"socketGroup" was probably meant$/,
 	],
 	'a number in the place of a duration': [
 		'detection: 3s',

@@ -13,6 +13,8 @@ const plant = (): string => `planted-${randomBytes(9).toString('hex')}`;
 
 const bmcPassword = plant();
 const webhookSecret = randomBytes(32).toString('base64');
+const slackToken = plant();
+const routingKey = randomBytes(16).toString('hex');
 
 /** Every line of a key counts as the key. */
 const keyLines = ({ files }: StageHost): readonly string[] =>
@@ -37,8 +39,10 @@ const receiver = async (t: ExecutionContext) => {
 		let body = '';
 		request.on('data', (chunk: Buffer) => (body += chunk.toString()));
 		request.on('end', () => {
-			received.push(JSON.stringify(request.headers), body);
-			response.end();
+			// Who is refused is answered with all that was sent.
+			if (request.url === '/hook') received.push(JSON.stringify(request.headers), body);
+			else response.statusCode = 503;
+			response.end(`${request.url}: ${body}`);
 		});
 	});
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -74,8 +78,17 @@ const plantIn = (host: StageHost, url: string): void => {
 	writeFileSync(join(dirname(folder), 'bmc.password'), `${bmcPassword}\n`);
 	const secretFile = join(folder, 'hook.secret');
 	writeFileSync(secretFile, `whsec_${webhookSecret}\n`, { mode: 0o600 });
-	const webhooks = [{ name: 'on-call', url, secretFile }];
-	writeFileSync(configFile, JSON.stringify({ ...configOf(host), alerts: { webhooks } }));
+	const urlFile = join(folder, 'slack.secret');
+	writeFileSync(urlFile, `${url}/${slackToken}\n`, { mode: 0o600 });
+	const routingKeyFile = join(folder, 'pager.secret');
+	writeFileSync(routingKeyFile, `${routingKey}\n`, { mode: 0o600 });
+	const alerts = {
+		webhooks: [{ name: 'on-call', url, secretFile }],
+		// Both repeat what they are given, and take nothing.
+		slack: [{ name: 'channel', urlFile }],
+		pagerduty: [{ name: 'pager', routingKeyFile, url: `${url}/refused` }],
+	};
+	writeFileSync(configFile, JSON.stringify({ ...configOf(host), alerts }));
 	makeTalkative(host);
 };
 
@@ -136,7 +149,7 @@ const everythingSaid = async (
 
 test('secrets are in no log, argument, status, history, alert or file of state, even when a tool repeats them', async (t) => {
 	const hook = await receiver(t);
-	const secrets = [bmcPassword, webhookSecret, redisPassword];
+	const secrets = [bmcPassword, webhookSecret, redisPassword, slackToken, routingKey];
 	const watch = watchProcesses(t, secrets);
 	const { stage, witness } = await setTrio(t, (host) => plantIn(host, hook.url));
 	secrets.push(...stage.hosts.flatMap(keyLines));
@@ -167,9 +180,12 @@ test('secrets are in no log, argument, status, history, alert or file of state, 
 			['history'],
 			['history', '--json'],
 			['history', '--inputs'],
+			['alert', 'list', '--kept'],
+			['alert', 'list', '--json'],
 		]),
 	);
 	t.regex(said.join('\n'), /wrong password '\[redacted\]'/);
+	t.regex(said.join('\n'), /channel[^\n]*HTTP status 503/);
 	t.true(watch.seen.size > 50);
 	t.deepEqual([...watch.found], []);
 	const texts = [
@@ -206,6 +222,9 @@ const withHook = (config: Config, changes: object): string => {
 	return JSON.stringify({ ...config, alerts: { webhooks: [hook] } });
 };
 
+const withAlerts = (config: Config, alerts: object): string =>
+	JSON.stringify({ ...config, alerts });
+
 const agentDevice = { kind: 'agent', name: 'a', limitMs: 1000, lateMs: 0, agent: 'fence_apc' };
 
 /** Places in the configuration where somebody may write a secret itself, and what is said of it. */
@@ -229,6 +248,27 @@ const mistakes: readonly (readonly [RegExp, (config: Config, secret: string) => 
 	[
 		/webhooks\[0\]\.url: expected a URL without a user and a password/,
 		(config, secret) => withHook(config, { url: `https://me:${secret}@a.example/` }),
+	],
+	[
+		/slack\[0\]\.urlFile: .*found a value that is not shown/,
+		(config, secret) =>
+			withAlerts(config, { slack: [{ name: 'a', urlFile: `https://hooks.slack.com/${secret}` }] }),
+	],
+	[
+		/pagerduty\[0\]\.routingKeyFile: .*found a value that is not shown/,
+		(config, secret) => withAlerts(config, { pagerduty: [{ name: 'a', routingKeyFile: secret }] }),
+	],
+	[
+		/alertmanager\[0\]\.urls\[0\]: expected a URL without a user and a password/,
+		(config, secret) =>
+			withAlerts(config, {
+				alertmanager: [{ name: 'a', urls: [`https://me:${secret}@a.example/`] }],
+			}),
+	],
+	[
+		/deadman\.urlFile: .*found a value that is not shown/,
+		(config, secret) =>
+			withAlerts(config, { deadman: { urlFile: `https://hc.example/${secret}` } }),
 	],
 	[
 		/webhooks\[0\]\.url: expected a URL that starts/,

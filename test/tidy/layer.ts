@@ -46,6 +46,7 @@ const single: Readonly<Record<string, Layer>> = {
 	// Its shapes are checked where they come in: it needs zod and the record's schema.
 	'src/ports-witness.ts': 'pure',
 	'src/agent.ts': 'agent',
+	'src/agent-alerts.ts': 'agent',
 	'src/agent-drivers.ts': 'agent',
 	'src/agent-load.ts': 'agent',
 	'src/agent-goodbye.ts': 'agent',
