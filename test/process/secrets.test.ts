@@ -157,6 +157,7 @@ test('secrets are in no log, argument, status, history, alert or file of state, 
 	const said = [
 		await everythingSaid(stage, 'south', [
 			['fence', 'check'],
+			['alert', 'test'],
 			['witness', 'check', '--config', configFile],
 			['config', 'check', '--file', configFile],
 			['disarm', '--reason', 'a test'],
@@ -175,6 +176,7 @@ test('secrets are in no log, argument, status, history, alert or file of state, 
 	);
 	said.push(
 		await everythingSaid(stage, 'south', [
+			['ack', 'peer-out/north', '--reason', 'a test'],
 			['status'],
 			['status', '--json'],
 			['history'],
@@ -186,6 +188,8 @@ test('secrets are in no log, argument, status, history, alert or file of state, 
 	);
 	t.regex(said.join('\n'), /wrong password '\[redacted\]'/);
 	t.regex(said.join('\n'), /channel[^\n]*HTTP status 503/);
+	t.regex(said.join('\n'), /on-call has it, after [0-9.]+ s/);
+	t.regex(said.join('\n'), /acknowledged by .*: a test/);
 	t.true(watch.seen.size > 50);
 	t.deepEqual([...watch.found], []);
 	const texts = [
