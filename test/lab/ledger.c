@@ -6,7 +6,8 @@
  * the last record on the disk and goes on from there. The boot id is random for each boot of the guest, so the
  * recorder can tell two live copies from one that moved.
  *
- * `xl shutdown` makes the kernel run /sbin/poweroff, which is this very program under another name.
+ * `xl shutdown` makes the kernel run /sbin/poweroff, which is this very program under another name; so is the process
+ * beside the ledger that uses CPU when the lab says so.
  *
  * Kernel arguments: vm=NAME addr=A.B.C.D recorder=A.B.C.D:PORT period=MS end=poweroff|reboot|crash@RECORDS
  */
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,8 @@
 #define RECORD_BYTES 512
 #define MAGIC "VMPAIR-LEDGER"
 #define RESEND_MS 100
+#define LOAD_PORT 7002
+#define SLICE_MS 100
 
 static char vm[64] = "ledger", boot[17], address[32] = "10.77.2.200", recorder[64] = "10.77.2.1:7000", end_how[16];
 static long period_ms = 50, end_after;
@@ -217,12 +221,42 @@ static void keep_ledger(int disk, int link, char *block, unsigned long long n, u
 	halt("disk full");
 }
 
+/*
+ * Uses a share of one CPU: nothing at first, then as the last datagram says, "load PERCENT", which is answered by the
+ * same words. It goes along with the guest to the other host, and ends with the boot of the guest.
+ */
+static void carry_load(void)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = htons(LOAD_PORT) }, from;
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), busy_ms = 0;
+	if (s < 0 || bind(s, (struct sockaddr *)&own, sizeof own) < 0)
+		halt("nobody can ask for load");
+	for (;;) {
+		char text[64];
+		int percent;
+		struct pollfd order = { .fd = s, .events = POLLIN };
+		socklen_t length = sizeof from;
+		if (poll(&order, 1, busy_ms ? SLICE_MS - busy_ms : -1) > 0) {
+			ssize_t size = recvfrom(s, text, sizeof text - 1, 0, (struct sockaddr *)&from, &length);
+			text[size > 0 ? size : 0] = 0;
+			if (sscanf(text, "load %d", &percent) == 1 && percent >= 0 && percent <= 100) {
+				busy_ms = SLICE_MS * percent / 100;
+				sendto(s, text, size, 0, (struct sockaddr *)&from, length);
+			}
+		}
+		for (long long until = now_ms() + busy_ms; now_ms() < until;)
+			;
+	}
+}
+
 int main(int count, char **words)
 {
 	if (count > 0 && strstr(words[0], "poweroff"))
 		return reboot(RB_POWER_OFF);
 	if (count > 0 && strstr(words[0], "reboot"))
 		return reboot(RB_AUTOBOOT);
+	if (count > 0 && strstr(words[0], "load"))
+		carry_load();
 	unsigned long long capacity, last;
 	unsigned char seed[8];
 	char *block;
@@ -242,6 +276,8 @@ int main(int count, char **words)
 		halt("no memory");
 	bring_up("lo", "127.0.0.1", "255.0.0.0");
 	bring_up("eth0", address, "255.255.255.0");
+	if (fork() == 0)
+		carry_load();
 	int disk = open_disk(&capacity);
 	last = last_record(disk, block, capacity);
 	printf("ledger: vm %s boot %s continues after %llu of %llu\n", vm, boot, last, capacity);
