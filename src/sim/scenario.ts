@@ -22,6 +22,8 @@ const vmSchema = z.strictObject({
 	priority: z.int().min(0).max(1000).default(100),
 	after: z.array(nameSchema).default([]),
 	memoryMib: z.int().min(1).default(512),
+	/** The lab's guest writes so often; a simulated one writes all the time. */
+	writeEvery: durationSchema.default(1000),
 	/** False: the people do not want it to run at the beginning. */
 	runs: z.boolean().default(true),
 	shutdown: durationSchema.default(60_000),

@@ -2,15 +2,15 @@
 import { guestFolder } from './guest.ts';
 import { outerAddress, recorderPort, vmMemoryMiB, type LabVm } from './world.ts';
 
-/** `xl` configuration of the VM in a slot, under a name of its own; `extra` are more kernel arguments. */
-export function guestConfig(slot: LabVm, name = slot.name, extra = ''): string {
+/** `xl` configuration of the VM in a slot, under a name of its own; its guest waits so long from one write to the next. */
+export function guestConfig(slot: LabVm, name: string, writeEveryMs: number): string {
 	const recorder = `${outerAddress.guest}:${recorderPort}`;
 	const words = ['console=hvc0 quiet', `vm=${name} addr=${slot.address} recorder=${recorder}`];
 	return `name = "${name}"
 type = "pvh"
 kernel = "${guestFolder}/vmlinux"
 ramdisk = "${guestFolder}/ledger.img"
-extra = "${[...words, 'period=1000', extra].join(' ').trim()}"
+extra = "${[...words, `period=${writeEveryMs}`].join(' ')}"
 memory = ${vmMemoryMiB}
 vcpus = 1
 disk = ["phy:/dev/drbd/by-res/${slot.name},xvda,w"]

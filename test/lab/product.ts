@@ -27,6 +27,7 @@ export type ProductVm = {
 	readonly priority: number;
 	readonly after: readonly string[];
 	readonly shutdownMs: number;
+	readonly writeEveryMs: number;
 };
 
 export type ProductSettings = {
@@ -214,7 +215,10 @@ async function configureOn(
 		'/etc/vmpair/lab.secret': `${alertSecret}\n`,
 		...Object.fromEntries(hosts.map((each) => [passwordFile(each), `${bmcPassword}\n`])),
 		...Object.fromEntries(
-			settings.vms.map((vm) => [`/etc/xen/${vm.name}.cfg`, guestConfig(vm.slot, vm.name)]),
+			settings.vms.map((vm) => [
+				`/etc/xen/${vm.name}.cfg`,
+				guestConfig(vm.slot, vm.name, vm.writeEveryMs),
+			]),
 		),
 		...extraFiles(host, extras),
 	};

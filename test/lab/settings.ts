@@ -22,8 +22,8 @@ export function settingsOf(scenario: Scenario): ProductSettings {
 	const vms = world.vms.map((vm, at): ProductVm => {
 		const slot = slots[at];
 		if (slot === undefined) throw new Error('the lab has too few VMs');
-		const { name, host, priority, after } = vm;
-		return { name, slot, host, priority, after, shutdownMs: vm.shutdown };
+		const { name, host, priority, after, shutdown: shutdownMs, writeEvery: writeEveryMs } = vm;
+		return { name, slot, host, priority, after, shutdownMs, writeEveryMs };
 	});
 	const { attempts, perHourMax, afterFence } = world.fencing;
 	for (const [host, devices] of Object.entries(world.devices)) {

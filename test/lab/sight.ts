@@ -30,7 +30,7 @@ export type Seen = {
 };
 
 /**
- * A ledger writes 20 records a second; silent for so long means that it does not write. Emulated hosts on a shared
+ * A ledger writes a record a second; silent for so long means that it does not write. Emulated hosts on a shared
  * machine stand still for seconds now and then; the verdict tells the longest silence anyway.
  */
 const silentMs = 12_000;
