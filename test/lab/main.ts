@@ -1,12 +1,15 @@
 /**
  * `npm run lab -- SCENARIO [--json] [--keep]`: runs one scenario on two real Xen hosts, emulated on this machine.
+ * `npm run lab -- migrate-beside-xl [--json] [--rounds 1]`: measures live migrations beside bare xl's (beside-xl.ts).
  * Exit code 0 passed, 1 failed, 2 usage, 77 this machine cannot run the lab.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { parseScenario } from '#src/sim/scenario.ts';
+import { besideXl, besideXlName } from './beside-xl.ts';
 import { unsupported } from './fault.ts';
+import { comparisonText } from './migration-times.ts';
 import { missingPrerequisites } from './prerequisites.ts';
 import { reportText } from './report.ts';
 import { readScenario, runScenario } from './run.ts';
@@ -38,11 +41,14 @@ async function main(): Promise<number> {
 		options: {
 			json: { type: 'boolean', default: false },
 			keep: { type: 'boolean', default: false },
+			rounds: { type: 'string', default: '1' },
 		},
 	});
 	const [name] = positionals;
 	if (name === undefined || positionals.length > 1) {
-		process.stderr.write('usage: npm run lab -- SCENARIO [--json] [--keep]\n');
+		process.stderr.write(
+			'usage: npm run lab -- SCENARIO [--json] [--keep] | migrate-beside-xl [--rounds N]\n',
+		);
 		return 2;
 	}
 	const missing = await missingPrerequisites();
@@ -50,19 +56,23 @@ async function main(): Promise<number> {
 		process.stderr.write(`lab skipped: ${missing.join('; ')}\n`);
 		return skipped;
 	}
+	const session = {
+		root,
+		signal: abort.signal,
+		onCleanup: (cleanup: () => Promise<void>) => cleanups.push(cleanup),
+	};
+	const print = (value: object, text: string): unknown =>
+		process.stdout.write(`${values.json ? JSON.stringify(value, null, '\t') : text}\n`);
+	if (name === besideXlName) {
+		const comparison = await besideXl({ ...session, rounds: Number(values.rounds) });
+		print(comparison, comparisonText(comparison));
+		return comparison.failures.length === 0 ? 0 : 1;
+	}
 	const scenario = parseScenario(parse(await readScenario(root, name)));
 	const impossible = unsupported(scenario.steps);
 	if (impossible.length > 0) throw new Error(`the lab cannot do ${impossible.join(', ')}`);
-	const report = await runScenario({
-		scenario,
-		root,
-		keep: values.keep,
-		signal: abort.signal,
-		onCleanup: (cleanup) => cleanups.push(cleanup),
-	});
-	process.stdout.write(
-		values.json ? `${JSON.stringify(report, null, '\t')}\n` : `${reportText(report)}\n`,
-	);
+	const report = await runScenario({ ...session, scenario, keep: values.keep });
+	print(report, reportText(report));
 	return report.passed ? 0 : 1;
 }
 
