@@ -14,12 +14,8 @@ async function unpackKernel(bzImage: string, target: string): Promise<void> {
 	if (at < 0) throw new Error(`${bzImage}: no xz payload`);
 	await writeFile(`${target}.xz`, image.subarray(at));
 	// The payload is followed by other bytes: xz complains about them after having written everything.
-	await run('sh', [
-		'-c',
-		`xz -dc --single-stream "$1.xz" > "$1" 2>/dev/null || true; rm "$1.xz"`,
-		'sh',
-		target,
-	]);
+	const unpack = 'xz -dc --single-stream "$1.xz" > "$1" 2>/dev/null || true; rm "$1.xz"';
+	await run('sh', ['-c', unpack, 'sh', target], { timeoutMs: 300_000 });
 	const kernel = await readFile(target);
 	if (!kernel.subarray(0, 4).equals(elfMagic))
 		throw new Error(`${bzImage}: the payload is no ELF file`);
