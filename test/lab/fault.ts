@@ -3,6 +3,8 @@ import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
 import { killBmc, startBmc } from './bmc.ts';
 import { impair, impairWitness, setCut, stickConnection } from './cable.ts';
 import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
+import { setLoad } from './load.ts';
+import { inside } from './network.ts';
 import { vmpair } from './product.ts';
 import type { ProductVm } from './product.ts';
 import { qmp } from './qmp.ts';
@@ -201,6 +203,13 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	'witness-save': ({ place }, { as }) => saveWitness(place, as),
 	'witness-restore': ({ place }, { from }) => restoreWitness(place, from),
 	'witness-empty': ({ place }) => emptyWitness(place),
+	// A guest of the lab has one virtual CPU.
+	load: (stage, { vm, cpus }) =>
+		setLoad(
+			(...words) => inside(stage.place.namespace, ...words),
+			slotOf(stage, vm).address,
+			Math.min(100, Math.round(cpus * 100)),
+		),
 	nothing: async () => {},
 };
 

@@ -2,6 +2,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Scenario } from '#src/sim/scenario.ts';
 import { heartbeatPort } from './cable.ts';
 import { guestConfig } from './guest-config.ts';
 import { putFile, ssh, type Place } from './host.ts';
@@ -28,6 +29,7 @@ export type ProductVm = {
 	readonly after: readonly string[];
 	readonly shutdownMs: number;
 	readonly writeEveryMs: number;
+	readonly balance: Scenario['world']['vms'][number]['balance'];
 };
 
 export type ProductSettings = {
@@ -40,6 +42,7 @@ export type ProductSettings = {
 	readonly witness: boolean;
 	/** Hosts whose watchdog counts. */
 	readonly watchdogs: readonly string[];
+	readonly balance: Scenario['world']['balance'];
 	readonly vms: readonly ProductVm[];
 };
 
@@ -112,6 +115,13 @@ const hostSettings = (
 	...(watchdogs.includes(host.name) ? { watchdog: watchdogOf(host) } : {}),
 });
 
+/** The settings as a person writes them: durations with their unit. */
+const written = ({ hold, cooldown, ...balance }: ProductSettings['balance']) => ({
+	...balance,
+	hold: `${hold}ms`,
+	cooldown: { vm: `${cooldown.vm}ms`, pair: `${cooldown.pair}ms` },
+});
+
 /** The text of `vmpair.yaml`, equal on both hosts. `certificates` are fingerprints by host name. */
 function productConfig(
 	settings: ProductSettings,
@@ -126,6 +136,7 @@ function productConfig(
 			after: vm.after,
 			preferred: vm.host,
 			shutdown: `${vm.shutdownMs}ms`,
+			balance: vm.balance,
 		},
 	]);
 	const webhook = {
@@ -149,6 +160,7 @@ function productConfig(
 			perHour: settings.perHour,
 			afterFence: settings.afterFence,
 		},
+		balance: written(settings.balance),
 		vms: Object.fromEntries(vms),
 		alerts: { webhooks: [webhook] },
 	});

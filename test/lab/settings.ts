@@ -22,8 +22,9 @@ export function settingsOf(scenario: Scenario): ProductSettings {
 	const vms = world.vms.map((vm, at): ProductVm => {
 		const slot = slots[at];
 		if (slot === undefined) throw new Error('the lab has too few VMs');
-		const { name, host, priority, after, shutdown: shutdownMs, writeEvery: writeEveryMs } = vm;
-		return { name, slot, host, priority, after, shutdownMs, writeEveryMs };
+		const { name, host, priority, after, balance } = vm;
+		const { shutdown: shutdownMs, writeEvery: writeEveryMs } = vm;
+		return { name, slot, host, priority, after, shutdownMs, writeEveryMs, balance };
 	});
 	const { attempts, perHourMax, afterFence } = world.fencing;
 	for (const [host, devices] of Object.entries(world.devices)) {
@@ -41,6 +42,7 @@ export function settingsOf(scenario: Scenario): ProductSettings {
 		attempts,
 		perHour: perHourMax,
 		witness: world.witness !== undefined,
+		balance: world.balance,
 		watchdogs: world.witness === undefined ? [] : (world.witness.watchdogs ?? names),
 		vms,
 	};
