@@ -14,7 +14,6 @@ import type { HelperEvent } from '#src/drbd/events2.ts';
 import { helperNote, isSplitBrain } from '#src/drbd/watch.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { CarriedAction, CarriedType, Note } from '#src/engine/action.ts';
-import type { State } from '#src/engine/state.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { FenceDriver, type FenceDevices } from '#src/fence/driver.ts';
 import type { ChannelOptions } from '#src/heartbeat/message.ts';
@@ -363,12 +362,6 @@ export const openParts = async (
 	const run = { bootId, claiming, released, feederSocket: places.feeder };
 	const third = await thirdVoter(config, run);
 	return { store, journal, outbox, persisted, ...third, shadowPaging: await paging };
-};
-
-/** The peer has the last document of this run of the agent. */
-export const goodbyeHeard = ({ peer, documentSeq }: State, session: string): boolean => {
-	const heard = peer.document?.heard;
-	return heard?.session === session && heard.seq >= documentSeq;
 };
 
 /** What the domains do now, with the time for people. */

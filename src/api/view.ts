@@ -257,12 +257,7 @@ const statusViewSchema = z.strictObject({
 	/** The one in force; `changing`: both hosts are on their way to another one. */
 	arbiter: z.enum(['witness', 'fencing', 'person', 'changing']),
 	/** Pair-wide. `at` is wall-clock time, for people. */
-	armed: z.strictObject({
-		armed: z.boolean(),
-		by: z.string(),
-		reason: z.string(),
-		at: z.string(),
-	}),
+	armed: z.strictObject({ armed: z.boolean(), by: z.string(), reason: z.string(), at: z.string() }),
 	/** Preflight findings that forbid arming. */
 	preflight: z.array(sentence),
 	/** This host first, then the peer. */

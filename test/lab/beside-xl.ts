@@ -1,6 +1,6 @@
 /**
- * `npm run lab -- migrate-beside-xl`: the same guest goes there and back between the same two hosts, by bare `xl migrate`
- * over ssh while both agents are stopped, and by `vmpair migrate`. Agents that start again find the VM where their
+ * `npm run lab -- migrate-beside-xl`: the same guest goes there and back between the same two hosts, by bare
+ * `xl migrate` over ssh while both agents are stopped, and by `vmpair migrate`. Agents that start again find the VM where their
  * record has it: so by hand it always goes there and back.
  */
 import { parse } from 'yaml';
@@ -33,7 +33,7 @@ const migrateMs = 900_000;
 const settleMs = 300_000;
 const eventsFile = '/run/lab-events2';
 
-/** Root of each host may log in to the other one, as `xl migrate` wants it: by keys of their own that die with the run. */
+/** Root of each host may log in to the other one, as `xl migrate` wants it: by keys that die with the run. */
 async function openSsh({ place }: Session): Promise<void> {
 	for (const host of hosts) {
 		const peer = peerOf(host);

@@ -2,7 +2,7 @@
 import { guestFolder } from './guest.ts';
 import { outerAddress, recorderPort, vmMemoryMiB, type LabVm } from './world.ts';
 
-/** `xl` configuration of the VM in a slot, under a name of its own; its guest waits so long from one write to the next. */
+/** `xl` configuration of the VM in a slot, under a name of its own; its guest writes once in so long. */
 export function guestConfig(slot: LabVm, name: string, writeEveryMs: number): string {
 	const recorder = `${outerAddress.guest}:${recorderPort}`;
 	const words = ['console=hvc0 quiet', `vm=${name} addr=${slot.address} recorder=${recorder}`];

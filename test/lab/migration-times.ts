@@ -23,7 +23,7 @@ export type Turn = {
 
 const eventLine = /^(\S+) \w+ (resource|connection) name:(\S+)(?: \S+)*? role:(\w+)/u;
 
-/** The spans in which both hosts were Primary, by what one host's `drbdsetup events2 --timestamps` says; closed ones only. */
+/** The spans in which both hosts were Primary, by one host's `drbdsetup events2 --timestamps`; closed ones only. */
 export function bothPrimary(text: string, resource: string): Span[] {
 	const roles = { resource: '', connection: '' };
 	const spans: Span[] = [];
