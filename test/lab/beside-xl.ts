@@ -1,7 +1,7 @@
 /**
- * `npm run lab -- migrate-beside-xl`: the same guest goes there and back between the same two hosts, by bare
- * `xl migrate` over ssh while both agents are stopped, and by `vmpair migrate`. Agents that start again find the VM where their
- * record has it: so by hand it always goes there and back.
+ * `npm run lab -- migrate-beside-xl`: the same guest goes there and back between the same two hosts, by bare `xl
+ * migrate` over ssh while both agents are stopped, and by `vmpair migrate`. Agents that start again find the VM
+ * where their record has it: so by hand it always goes there and back.
  */
 import { parse } from 'yaml';
 import { parseScenario } from '#src/sim/scenario.ts';
