@@ -189,7 +189,8 @@ test('secrets are in no log, argument, status, history, alert or file of state, 
 	t.regex(said.join('\n'), /wrong password '\[redacted\]'/);
 	t.regex(said.join('\n'), /channel[^\n]*HTTP status 503/);
 	t.regex(said.join('\n'), /on-call has it, after [0-9.]+ s/);
-	t.regex(said.join('\n'), /acknowledged by .*: a test/);
+	t.regex(said.join('\n'), /peer-out\/north is acknowledged until it is over/);
+	t.regex(said.join('\n'), /"acknowledged":\{[^}]*"reason":"a test"\}/);
 	t.true(watch.seen.size > 50);
 	t.deepEqual([...watch.found], []);
 	const texts = [
