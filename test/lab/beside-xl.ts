@@ -4,6 +4,7 @@
  * where their record has it: so by hand it always goes there and back.
  */
 import { parse } from 'yaml';
+import { exit } from '#src/cli/surroundings.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import { keepBundle, keepEvents } from './bundle.ts';
 import { measureClock } from './clock.ts';
@@ -61,10 +62,20 @@ const spansNow = ({ place }: Session, vm: ProductVm): Promise<Span[][]> =>
 
 type Timed = Pick<Turn, 'commandMs' | 'orderMs' | 'xlMs'>;
 
-/** Runs a command in dom0; its time is measured there. Throws with what it said. */
-async function timed({ place }: Session, host: LabHost, command: string): Promise<number> {
+/**
+ * Runs a command in dom0; its time is measured there. Throws with what it said unless its
+ * exit code is one of `good`.
+ */
+async function timed(
+	{ place }: Session,
+	host: LabHost,
+	command: string,
+	good: readonly number[] = [exit.done],
+): Promise<number> {
 	const clock = `now() { echo $(($(date +%s%N) / 1000000)); }; began=$(now); ${command}; code=$?; echo "took $(($(now) - began))"; exit $code`;
-	const { stdout } = await ssh(place, host, clock, { timeoutMs: migrateMs });
+	const told = await ssh(place, host, clock, { timeoutMs: migrateMs, anyCode: true });
+	const { code, stdout, stderr } = told;
+	if (!good.includes(code)) throw new Error(`${command}: exit ${code}: ${stdout} ${stderr}`);
 	return Number(/^took (\d+)$/mu.exec(stdout)?.[1]);
 }
 
@@ -124,25 +135,25 @@ async function byVmpair(
 	await until(ready, { what, timeoutMs: settleMs, everyMs: 2000 });
 	const beganMs = Date.now();
 	const { stdout: since } = await ssh(place, from, 'date +%s');
-	const commandMs = await timed(session, from, `vmpair migrate ${vm.name}`);
+	// The command waits for five minutes at most; what is still under way then goes on.
+	const commandMs = await timed(session, from, `vmpair migrate ${vm.name}`, [
+		exit.done,
+		exit.inProgress,
+	]);
 	const orderedAt = await saidMs(
 		session,
 		from,
 		beganMs - 1000,
 		({ message, fields }) => message === 'request answered' && fields['verb'] === 'migrate',
 	);
-	const endedAt = await saidMs(
-		session,
-		to,
-		beganMs,
-		({ message, fields }) =>
-			message === 'live migration ended' && fields['how'] === 'live migration complete',
-	);
+	const ended = (): Promise<number | undefined> =>
+		saidMs(session, to, beganMs, ({ message }) => message === 'live migration ended');
+	const endedAt = await until(ended, { what: 'the end of the migration', timeoutMs: migrateMs });
 	const journal = `journalctl -q --no-pager -o short-unix _PID=1 --since @${since.trim()}`;
 	const { stdout } = await ssh(place, from, journal, { timeoutMs: 120_000 });
 	const xlMs = unitMs(stdout, `vmpair-send-${vm.name}-`);
-	if (orderedAt === undefined || endedAt === undefined || xlMs === undefined)
-		throw new Error('the journals do not say when the migration began and ended');
+	if (orderedAt === undefined || xlMs === undefined)
+		throw new Error('the journals do not say when the migration began and how long xl ran');
 	return { commandMs, orderMs: Math.round(endedAt - orderedAt), xlMs };
 }
 
