@@ -187,10 +187,14 @@ export async function findPackage(root: string): Promise<string> {
  * Machine code that is made while it runs is what an emulated CPU is slowest at: the agent's first minute
  * took 65 s of CPU with Node's compilers and 20 s without. Real hosts keep Node's own choice.
  */
+const plainNode = '/usr/lib/vmpair/node --no-opt --no-sparkplug --no-maglev';
 const slowUnit = (unit: string, verb: string): string =>
 	`mkdir -p /etc/systemd/system/${unit}.service.d && printf '%s\\n' '[Service]' 'ExecStart=' \
-'ExecStart=/usr/lib/vmpair/node --no-opt --no-sparkplug --no-maglev /usr/lib/vmpair/main.js ${verb}' \
+'ExecStart=${plainNode} /usr/lib/vmpair/main.js ${verb}' \
 > /etc/systemd/system/${unit}.service.d/emulated.conf`;
+
+/** So does every command, and both ends of a migration's transport. */
+const slowCommands = `sed -i 's|exec /usr/lib/vmpair/node|exec ${plainNode}|' /usr/bin/vmpair`;
 
 /**
  * On an emulated host that boots, LVM's own activation by udev leaves out a group now and then. It is in no order to
@@ -200,7 +204,7 @@ const volumes =
 	"printf '%s\\n' '[Service]' 'Type=oneshot' 'ExecStart=/sbin/vgchange -q -aay' '[Install]' 'WantedBy=multi-user.target' " +
 	'> /etc/systemd/system/lab-volumes.service && systemctl enable -q lab-volumes.service';
 
-export const emulated = `${volumes} && ${slowUnit('vmpair', 'agent')} && ${slowUnit('vmpair-feeder', 'feeder')} && systemctl daemon-reload`;
+export const emulated = `${volumes} && ${slowCommands} && ${slowUnit('vmpair', 'agent')} && ${slowUnit('vmpair-feeder', 'feeder')} && systemctl daemon-reload`;
 
 async function installOn(place: Place, host: LabHost, deb: string): Promise<string> {
 	await putFile(place, host, deb, '/root/vmpair.deb');
