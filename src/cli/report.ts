@@ -26,18 +26,32 @@ const readOr = async (path: string): Promise<string> => {
 	}
 };
 
+interface Secrets {
+	readonly known: readonly string[];
+	/** Files whose secrets are not known, so that they could not be taken out. */
+	readonly unread: readonly string[];
+}
+
 /** The secrets of this host, so that none is in the bundle. A configuration that cannot be parsed names none. */
-const secretsOf = async (configText: string): Promise<readonly string[]> => {
+const secretsOf = async (configFile: string, configText: string): Promise<Secrets> => {
 	let value: unknown;
 	try {
 		value = parse(configText);
 	} catch {
-		return [];
+		return { known: [], unread: [configFile] };
 	}
+	const unread: string[] = [];
 	const texts = await Promise.all(
-		secretFilesIn(value).map(async (path) => await readFile(path, 'utf8').catch(() => '')),
+		secretFilesIn(value).map(async (path) => {
+			try {
+				return await readFile(path, 'utf8');
+			} catch {
+				unread.push(path);
+				return '';
+			}
+		}),
 	);
-	return secretsIn(texts);
+	return { known: secretsIn(texts), unread };
 };
 
 const askAll = async (put: (name: string, text: string) => Promise<void>): Promise<void> => {
@@ -104,14 +118,14 @@ export const report = async (argv: string[], around: Surroundings): Promise<numb
 	const stamp = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
 	const name = `vmpair-report-${hostname()}-${stamp}`;
 	const target = resolve(values.out ?? `${name}.tar.gz`);
+	const configText = await readOr(values.config);
+	const { known, unread } = await secretsOf(values.config, configText);
 	const folder = await mkdtemp(join(tmpdir(), 'vmpair-report-'));
 	try {
 		const bundle = join(folder, name);
 		await mkdir(bundle);
-		const configText = await readOr(values.config);
-		const secrets = await secretsOf(configText);
 		const put = async (file: string, text: string): Promise<void> =>
-			await writeFile(join(bundle, file), scrubbed(text, secrets));
+			await writeFile(join(bundle, file), scrubbed(text, known));
 		await put('version.txt', `vmpair ${version}\nnode ${process.version}\n`);
 		await put('vmpair.yaml', configText);
 		await Promise.all([
@@ -125,7 +139,9 @@ export const report = async (argv: string[], around: Surroundings): Promise<numb
 	}
 	around.print(target);
 	around.warn(
-		'Its secrets are taken out. Look through it before you give it away: names and addresses are in it.',
+		unread.length === 0
+			? 'Its secrets are taken out. Look through it before you give it away: names and addresses are in it.'
+			: `It may hold secrets: those of ${unread.join(', ')} could not be read, so they were not taken out. Run it as root, or search it for them before you give it away.`,
 	);
 	return exit.done;
 };

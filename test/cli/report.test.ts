@@ -74,6 +74,22 @@ test('the bundle of a host without an agent is one file, with what there is and 
 	t.regex(all, /the agent on this host is not running/);
 });
 
+test('a bundle whose secrets could not be read is not called free of them', async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), 'vmpair-report-test-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const config = join(folder, 'vmpair.yaml');
+	const target = join(folder, 'out.tar.gz');
+	for (const [text, named] of [
+		[`passwordFile: ${folder}/missing\n`, `${folder}/missing`],
+		['pair: [\n', config],
+	] as const) {
+		await writeFile(config, text);
+		const { around, warned } = createAround({ stateFolder: folder });
+		t.is(await report(['--out', target, '--config', config], around), 0);
+		t.true(warned.join('\n').includes(`may hold secrets: those of ${named} `), warned.join('\n'));
+	}
+});
+
 test('a place that cannot be written is told with another way', async (t) => {
 	const { around } = createAround();
 	await t.throwsAsync(report(['--out', '/nonexistent/x.tar.gz'], around), {
