@@ -8,7 +8,7 @@ import type { VmName } from '#src/ports.ts';
 /**
  * What a host can run out of. Each is read as a share of its own whole, 0 (idle) to 1 (saturated):
  * - `cpu`: time that all domains together ran, of the time that all physical CPUs had.
- * - `dom0`: time that dom0's virtual CPUs ran, of the time that they had.
+ * - `dom0`: time that dom0's virtual CPUs ran or waited for a physical one, of all time.
  * - `memory`: memory of dom0 that is not available to its programs.
  * - `disk`: time in which the busiest backing disk had work.
  * - `network`: bytes over what the busiest watched network device can carry, in the fuller direction.

@@ -5,11 +5,11 @@ import type { FenceCheck } from '#src/fence/check.ts';
 import { span } from '#src/std/span.ts';
 
 /** How bad one finding of `vmpair doctor` is. `told`: a fact, with nothing to do. */
-export type Health = 'good' | 'told' | 'worth' | 'wrong';
+export type Grade = 'good' | 'told' | 'worth' | 'wrong';
 
 /** One thing that was looked at. */
 export interface Finding {
-	readonly health: Health;
+	readonly grade: Grade;
 	readonly what: string;
 	/** The next step; empty when nothing has to be done. */
 	readonly next: string;
@@ -18,11 +18,11 @@ export interface Finding {
 }
 
 export const finding = (
-	health: Health,
+	grade: Grade,
 	what: string,
 	next = '',
 	page: string | null = null,
-): Finding => ({ health, what, next, page });
+): Finding => ({ grade, what, next, page });
 
 /** What the agent itself says is wrong: the same conditions that are told to the receivers of alerts. */
 const conditionFindings = ({ conditions }: Status): Finding[] =>
@@ -151,8 +151,8 @@ export const budgetFindings = (status: Status, fences: FenceCheck | null): Findi
 	];
 };
 
-const marks: Readonly<Record<Health, string>> = { good: '+', told: ' ', worth: '?', wrong: '!' };
-const tones: Readonly<Record<Health, Tone>> = {
+const marks: Readonly<Record<Grade, string>> = { good: '+', told: ' ', worth: '?', wrong: '!' };
+const tones: Readonly<Record<Grade, Tone>> = {
 	good: 'good',
 	told: 'plain',
 	worth: 'warn',
@@ -166,13 +166,13 @@ export const findingLines = (
 	look: { readonly columns: number; readonly colour: boolean; readonly documents: string },
 ): string[] => [
 	paint(title, 'strong', look.colour),
-	...findings.flatMap(({ health, what, next, page }) => {
+	...findings.flatMap(({ grade, what, next, page }) => {
 		const [first = '', ...rest] = wrap(what, look.columns - 2);
 		const read = page === null ? [] : [`    read: ${look.documents}/runbook/${page}.md`];
 		const step =
 			next === '' ? [] : wrap(`next: ${withPages(next, look.documents)}`, look.columns, '    ');
 		return [
-			`${paint(marks[health], tones[health], look.colour)} ${first}`,
+			`${paint(marks[grade], tones[grade], look.colour)} ${first}`,
 			...rest.map((line) => `  ${line}`),
 			...step,
 			...read,

@@ -134,7 +134,7 @@ export const doctor = async (argv: string[], around: Surroundings): Promise<numb
 		...(await boardParts(config, values.config, around)),
 		...(await agentParts(around)),
 	];
-	const wrong = parts.flatMap(({ findings }) => findings).filter((each) => each.health === 'wrong');
+	const wrong = parts.flatMap(({ findings }) => findings).filter((each) => each.grade === 'wrong');
 	if (values.json) around.print(JSON.stringify({ parts }));
 	else {
 		for (const { title, findings } of parts)

@@ -34,7 +34,7 @@ test('a healthy pair has nothing that is wrong or worth mending', (t) => {
 	const found = statusFindings(exampleStatus([exampleVm('ldap')]));
 	t.true(found.length >= 4);
 	t.deepEqual(
-		found.filter(({ health }) => health !== 'good'),
+		found.filter(({ grade }) => grade !== 'good'),
 		[],
 	);
 });
@@ -56,9 +56,9 @@ test('what keeps a failover from working is wrong, with its step and its page', 
 			},
 		],
 	});
-	const found = statusFindings(status).filter(({ health }) => health !== 'good');
+	const found = statusFindings(status).filter(({ grade }) => grade !== 'good');
 	t.deepEqual(
-		found.map(({ health, page }) => [health, page]),
+		found.map(({ grade, page }) => [grade, page]),
 		[
 			['wrong', 'preflight'],
 			['worth', 'resync'],
@@ -81,13 +81,13 @@ test('the time of a failover is made of the timing table and of what the devices
 		told.map(({ what }) => /proof after about ([0-9.]+ s)/.exec(what)?.[1]),
 		['1.5 s', '4.8 s'],
 	);
-	t.true(told.every(({ health }) => health === 'told'));
+	t.true(told.every(({ grade }) => grade === 'told'));
 });
 
 test('a pair in which nothing can prove that the other host is dead is told so', (t) => {
 	for (const check of [null, fences(device({ power: 'unknown' }))]) {
 		const [only, ...more] = budgetFindings(exampleStatus([]), check);
-		t.is(only?.health, 'wrong');
+		t.is(only?.grade, 'wrong');
 		t.is(more.length, 0);
 	}
 });
