@@ -1,4 +1,5 @@
 import test from 'ava';
+import { statusSchema } from '#src/api/view.ts';
 import { exposition } from '#src/web/exposition.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
 import { fullStatus, metricsOf, namesOf } from '#test/web/example.ts';
@@ -113,4 +114,20 @@ test('quotes, backslashes and line ends in a label break no line', (t) => {
 		exposition([family]),
 		'# HELP a one \\\\ two\\nthree\n# TYPE a gauge\na{text="say \\"x\\" \\\\ y\\nz"} 1\n',
 	);
+});
+
+test('every word that a state can be has its series: one that is added to the status is not left out', (t) => {
+	const { shape } = statusSchema;
+	const words: Readonly<Record<string, readonly string[]>> = {
+		vmpair_vm_state: shape.vms.element.shape.state.options,
+		vmpair_host_state: shape.hosts.element.shape.state.options,
+		vmpair_verdict: shape.verdict.options,
+		vmpair_arbiter: shape.arbiter.options,
+	};
+	const text = metricsOf(fullStatus());
+	for (const [metric, options] of Object.entries(words)) {
+		const label = metric.replace(/^vmpair_(?:vm_|host_)?/, '');
+		const told = [...text.matchAll(new RegExp(`^${metric}\\{.*\\b${label}="([a-z-]+)"`, 'gm'))];
+		t.deepEqual(new Set(told.map(([, word]) => word)), new Set(options), metric);
+	}
 });
