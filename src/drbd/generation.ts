@@ -73,8 +73,13 @@ export const parseOutOfSync = (text: string, minor: number): number | null => {
 /** What two copies are to each other, seen from the first. `unrelated`: nothing in common that DRBD remembers. */
 export type Kinship = 'equal' | 'newer' | 'older' | 'split-brain' | 'unrelated';
 
+/** The current UUID of metadata that was just created (drbd.h, UUID_JUST_CREATED): a new disk, nothing written yet. */
+const justCreated = '4'.padStart(16, '0');
+
 const kinshipOf = (mine: VolumeEvidence, theirs: VolumeEvidence): Kinship => {
 	if (mine.current === theirs.current) return 'equal';
+	if (mine.current === justCreated) return 'older';
+	if (theirs.current === justCreated) return 'newer';
 	if (mine.current === theirs.bitmap) return 'older';
 	if (mine.bitmap === theirs.current) return 'newer';
 	if (mine.bitmap !== null && mine.bitmap === theirs.bitmap) return 'split-brain';

@@ -231,6 +231,7 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	crashedPrimary: false,
 	head: 0,
 	broken: false,
+	repairedMs: Number.NEGATIVE_INFINITY,
 	connects: 0,
 	lossTimer: null,
 	discards: false,

@@ -232,6 +232,8 @@ const checkOutdated = (simulation: Simulation, replica: Replica): void => {
 	const counted = durableRecord(peer.host, peer.vm)?.inSync.includes(peer.host.name) === false;
 	const gone = peer.broken || peer.disk === 'Diskless';
 	if (gone && counted) return;
+	// Nor did it when it consented, and the disk was mended while the answer was on its way.
+	if (counted && isOnItsWay(simulation, replica, peer.repairedMs)) return;
 	// It did when it consented, and its file was lost while the answer was on its way: nobody can know.
 	if (gone && isOnItsWay(simulation, replica, peer.host.fileReplacedMs)) return;
 	// It was, for this very loss, and DRBD has connected it again since, which its host sees a moment later.

@@ -187,7 +187,9 @@ const resourceStep = (simulation: Simulation, host: SimHost, step: HostStep): bo
 	if (step.do === 'disk-fail') failDisk(simulation, replicaOf(host, vmNamed(simulation, step.vm)));
 	else if (step.do === 'disk-replace') replaceDisk(simulation, host, vmNamed(simulation, step.vm));
 	else if (step.do === 'disk-repair') {
-		replicaOf(host, vmNamed(simulation, step.vm)).broken = false;
+		const replica = replicaOf(host, vmNamed(simulation, step.vm));
+		replica.broken = false;
+		replica.repairedMs = nowMs;
 	} else if (step.do === 'create-fails') {
 		vmNamed(simulation, step.vm).createFails.set(host.name, step.times);
 	} else if (step.do === 'slow-unpause') {

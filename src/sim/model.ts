@@ -59,6 +59,8 @@ export interface Replica {
 	head: number;
 	/** The backing device answers I/O errors. */
 	broken: boolean;
+	/** When it last was mended with what it held. */
+	repairedMs: number;
 	/** Counts connections: a handler's answer to an older loss is ignored by the kernel. */
 	connects: number;
 	lossTimer: Timer | null;

@@ -3,6 +3,8 @@ import { kinship, parseEvidence, parseOutOfSync } from '#src/drbd/generation.ts'
 import type { VolumeEvidence } from '#src/ports.ts';
 
 const none = '0000000000000000';
+/** As `drbdadm create-md` leaves it. */
+const fresh = '0000000000000004';
 const volume = (
 	current: string,
 	bitmap: string | null = null,
@@ -48,6 +50,9 @@ test('two copies are compared as DRBD compares them', (t) => {
 		[volume('A'), volume('C', 'B', ['A']), 'older'],
 		[volume('C', 'B', ['A']), volume('A'), 'newer'],
 		[volume('A'), volume('B'), 'unrelated'],
+		[volume(fresh), volume('A', 'B'), 'older'],
+		[volume('A', 'B'), volume(fresh), 'newer'],
+		[volume(fresh), volume(fresh), 'equal'],
 	] as const) {
 		t.is(kinship([mine], [theirs]), kin);
 	}

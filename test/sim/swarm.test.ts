@@ -131,12 +131,13 @@ test('seeds that once broke a promise keep it', (t) => {
  * each other's BMC, and none could be read any more. 50031506: while DRBD's tools hung, a host consented by the mark of
  * an earlier loss. 63001166: a write passed to a copy whose kernel had dropped the connection. 71004697: a resource
  * went down while its copy was being outdated. 200335502: a host that wrote alone by an older file took the other one's
- * newer record over, in which both copies counted.
+ * newer record over, in which both copies counted. 700008066: a file was restored beside a frozen target of a
+ * migration, whose source had turned back; and a new disk passed for one that was written on its own.
  */
 test('seeds of the present edition that once broke a promise keep it', (t) => {
 	for (const seed of [
 		121, 1145, 40_540, 80_856, 28_484, 516_501, 20_030_562, 20_223_701, 50_031_506, 63_001_166,
-		71_004_697, 200_335_502,
+		71_004_697, 200_335_502, 700_008_066,
 	]) {
 		t.deepEqual(runSeed(seed).violations, [], `vmpair simulate --seeds 1 --seed ${seed} --trace`);
 	}
@@ -205,12 +206,13 @@ test('fence devices that lie break nothing that does not rest on their word', (t
  * 42030829: a file was taken away while the handler's answer was on its way. 200022125: so it was, and the host that
  * waited for the answer stood still. 200028597, 200057631 and 200102952: an xl waited for a frozen disk, as above.
  * 200024425: a copy that came up beside a host without a disk was first seen UpToDate, and passed for compared.
+ * 700010777: a disk that took no mark was mended while the handler's answer was on its way.
  */
 const wrongPeople: readonly number[] = [
 	3189, 23_876, 126_045, 20_022_580, 20_064_923, 20_024_406, 20_044_010, 20_059_709, 20_062_005,
 	20_093_699, 20_119_855, 20_124_207, 31_002_075, 20_055_865, 20_068_380, 20_070_918, 42_037_421,
 	42_078_382, 42_042_905, 42_043_830, 42_030_829, 200_022_125, 200_028_597, 200_057_631,
-	200_102_952, 200_024_425,
+	200_102_952, 200_024_425, 700_010_777,
 ];
 
 test('seeds of people who are wrong that once broke a promise keep it', (t) => {
