@@ -55,7 +55,7 @@ export function qemuArguments(place: Place, host: LabHost): string[] {
 		'-netdev',
 		`tap,id=${network},ifname=${tapOf(network, host)},script=no,downscript=no,vhost=off`,
 		'-device',
-		`virtio-net-pci,id=${network}-card,netdev=${network},romfile=,mac=52:54:00:77:0${at}:1${host.index}`,
+		`virtio-net-pci,id=${network}-card,netdev=${network},romfile=,speed=1000,duplex=full,mac=52:54:00:77:0${at}:1${host.index}`,
 	]);
 	return [
 		...words(`-name ${host.name} -accel tcg,thread=multi -cpu qemu64,+svm,+npt -smp 1`),
