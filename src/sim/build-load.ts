@@ -31,7 +31,7 @@ export const createHostLoad = (world: ScenarioWorld, host: string): HostLoadMode
 	checks: new Map(
 		checksOn(world, host).map(([check, { every }]) => [
 			check,
-			{ everyMs: every, health: 'ok', detail: 'all is well', sinceMs: 0, before: null },
+			{ everyMs: every, health: 'ok', detail: 'all is well', sinceMs: 0 },
 		]),
 	),
 });

@@ -1,4 +1,4 @@
-import type { LoadSample } from '#src/ports-load.ts';
+import type { HealthReading, LoadSample } from '#src/ports-load.ts';
 import type { VmName } from '#src/ports.ts';
 import type { SimAgent, SimHost, Simulation } from '#src/sim/model.ts';
 import { isRunnable } from '#src/sim/truth.ts';
@@ -11,10 +11,18 @@ interface Sampled {
 	readonly sample: LoadSample | null;
 }
 
+/** From the first to the last of readings in a row. */
+interface Stretch {
+	readonly sinceMs: number;
+	readonly lastMs: number;
+}
+
 /** What one run of an agent has read. */
 interface Readings {
 	session: string;
 	samples: Sampled[];
+	/** The last readings of a check that were all critical, by its name. */
+	critical: Map<string, Stretch>;
 }
 
 export interface LoadMemory {
@@ -31,8 +39,8 @@ export interface LoadMemory {
 
 export const newMemory = (): LoadMemory => ({
 	readings: [
-		{ session: '', samples: [] },
-		{ session: '', samples: [] },
+		{ session: '', samples: [], critical: new Map() },
+		{ session: '', samples: [], critical: new Map() },
 	],
 	partialSinceMs: new Map(),
 	running: new Map(),
@@ -86,6 +94,30 @@ export const lookAtVms = (
 	}
 };
 
+/** The readings of this run of the agent; those of an earlier one are forgotten, as it forgets them. */
+const readingsOf = (memory: LoadMemory, host: SimHost, session: string): Readings => {
+	const readings = memory.readings[host.index];
+	if (readings.session !== session) {
+		readings.samples = [];
+		readings.critical = new Map();
+	}
+	readings.session = session;
+	return readings;
+};
+
+/** A check of a host has answered. */
+export const lookAtCheck = (
+	simulation: Simulation,
+	memory: LoadMemory,
+	{ host, session }: SimAgent,
+	{ check, health }: HealthReading,
+): void => {
+	const { critical } = readingsOf(memory, host, session);
+	const { nowMs } = simulation.queue;
+	if (health !== 'critical') critical.delete(check);
+	else critical.set(check, { sinceMs: critical.get(check)?.sinceMs ?? nowMs, lastMs: nowMs });
+};
+
 /** A host has read its load, or could not. */
 export const lookAtAll = (
 	simulation: Simulation,
@@ -94,9 +126,7 @@ export const lookAtAll = (
 	sample: LoadSample | null,
 ): void => {
 	const { nowMs } = simulation.queue;
-	const readings = memory.readings[host.index];
-	if (readings.session !== session) readings.samples = [];
-	readings.session = session;
+	const readings = readingsOf(memory, host, session);
 	const keptMs = host.config.balance.holdMs + keptBeyondMs;
 	readings.samples = readings.samples.filter(({ atMs }) => nowMs - atMs < keptMs);
 	readings.samples.push({ atMs: nowMs, sample });
@@ -114,6 +144,16 @@ export const lookAtAll = (
 /** For how long everything that load follows from has been as it is, by what was seen, ms. */
 export const steadyForMs = (simulation: Simulation, { steady }: LoadMemory): number =>
 	steady.words === steadyWords(simulation) ? simulation.queue.nowMs - steady.sinceMs : 0;
+
+/** The readings of this check by which it is critical, of the present run of the agent; undefined: it is not. */
+export const criticalOf = (
+	{ readings }: LoadMemory,
+	host: SimHost,
+	check: string,
+): Stretch | undefined =>
+	readings[host.index].session === host.agent?.session
+		? readings[host.index].critical.get(check)
+		: undefined;
 
 /** What the present run of the agent has read. */
 export const samplesOf = ({ readings }: LoadMemory, host: SimHost): readonly Sampled[] =>

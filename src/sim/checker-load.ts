@@ -1,19 +1,22 @@
-import { type LoadKind, loadKinds, type LoadSample } from '#src/ports-load.ts';
+import { type LoadKind, loadKinds, type LoadSample, type VmLoad } from '#src/ports-load.ts';
 import type { Event } from '#src/engine/event.ts';
 import type { VmName } from '#src/ports.ts';
 import {
+	criticalOf,
 	type LoadMemory,
 	loadWords,
 	lookAtAll,
+	lookAtCheck,
 	lookAtVms,
 	newMemory,
 	samplesOf,
 	steadyForMs,
 } from '#src/sim/checker-load-memory.ts';
-import { demandOf } from '#src/sim/load.ts';
+import { demandOf, readingOf } from '#src/sim/load.ts';
 import type { SimAgent, SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { count, peerOf, violate } from '#src/sim/model.ts';
 import { durableRecord, isRunnable } from '#src/sim/truth.ts';
+import { same } from '#src/std/same.ts';
 import type { Persisted, ResourceRecord } from '#src/store/record.ts';
 
 /**
@@ -36,8 +39,8 @@ const rounding = 0.02;
 
 /** Moves for load of this run. */
 interface Moves {
-	/** When the last one of a VM ended, whichever way, by name. */
-	readonly ended: Map<VmName, number>;
+	/** When the last one of a VM ended, whichever way, by its name, as far as each host ever knew of it. */
+	readonly ended: readonly [Map<VmName, number>, Map<VmName, number>];
 	/** Those under way: what the host was like when it was decided. */
 	readonly begun: Map<
 		VmName,
@@ -45,7 +48,8 @@ interface Moves {
 			readonly host: SimHost;
 			readonly demand: ReturnType<typeof demandOf>;
 			readonly over: readonly LoadKind[];
-			readonly loads: string;
+			/** What would change it besides; null: what was read of the VM was not so any more. */
+			readonly around: string | null;
 		}
 	>;
 }
@@ -97,9 +101,12 @@ const lasting = (
 	});
 };
 
+const usedIn = (sample: LoadSample, { name }: SimVm): VmLoad | undefined =>
+	sample.vms.find((each) => each.vm === name);
+
 /** What the VM takes of one kind here, as a share of the host, by the last reading. */
 const partOf = ({ vm, sample }: Move, kind: LoadKind): number => {
-	const own = sample.vms.find((each) => each.vm === vm.name);
+	const own = usedIn(sample, vm);
 	if (own === undefined || kind === 'memory') return 0;
 	if (kind === 'cpu') return own.cpus / sample.cpus;
 	const all = sample.vms.reduce((sum, each) => sum + (each.inflowMibPerS ?? 0), 0);
@@ -175,7 +182,7 @@ const rested = (simulation: Simulation, moves: Moves, { host, vm, ordered }: Mov
 	const { nowMs } = simulation.queue;
 	const { vmCooldownMs, pairCooldownMs } = host.config.balance;
 	if (ordered) return null;
-	for (const [name, endedMs] of moves.ended) {
+	for (const [name, endedMs] of moves.ended[host.index]) {
 		// The host that decides had its file replaced since: it knows nothing of it.
 		if (host.fileReplacedMs > endedMs) continue;
 		const restMs = Math.max(name === vm.name ? vmCooldownMs : 0, pairCooldownMs);
@@ -232,6 +239,12 @@ interface Watch {
 	readonly moves: Moves;
 }
 
+/** All loads, and who else runs on this host: one that waited for memory starts when another one has gone. */
+const aroundOf = (simulation: Simulation, host: SimHost, vm: SimVm): string => {
+	const others = simulation.vms.filter((each) => each !== vm && isRunnable(host, each));
+	return JSON.stringify([loadWords(simulation), others.map(({ name }) => name)]);
+};
+
 const loadMoveBegins = (simulation: Simulation, watch: Watch, host: SimHost, vm: SimVm): void => {
 	const { memory, moves } = watch;
 	lookAtVms(simulation, memory);
@@ -245,8 +258,10 @@ const loadMoveBegins = (simulation: Simulation, watch: Watch, host: SimHost, vm:
 	const move: Move = { host, vm, sample, ordered };
 	complain(simulation, vm, host, firstProblem(simulation, watch, move));
 	const over = lasting(simulation, memory, move);
-	const [demand, loads] = [demandOf(simulation, host), loadWords(simulation)];
-	moves.begun.set(vm.name, { host, demand, over, loads });
+	const demand = demandOf(simulation, host);
+	const isTrue = same(usedIn(sample, vm), usedIn(readingOf(simulation, host), vm));
+	const around = isTrue ? aroundOf(simulation, host, vm) : null;
+	moves.begun.set(vm.name, { host, demand, over, around });
 };
 
 const complain = (simulation: Simulation, vm: SimVm, host: SimHost, problem: Problem): void => {
@@ -258,8 +273,7 @@ const complain = (simulation: Simulation, vm: SimVm, host: SimHost, problem: Pro
 const loadMoveEnds = (simulation: Simulation, { moves }: Watch, vm: SimVm): void => {
 	const begun = moves.begun.get(vm.name);
 	moves.begun.delete(vm.name);
-	moves.ended.set(vm.name, simulation.queue.nowMs);
-	if (begun === undefined || begun.loads !== loadWords(simulation)) return;
+	if (begun === undefined || begun.around !== aroundOf(simulation, begun.host, vm)) return;
 	const { host, demand, over } = begun;
 	if (durableRecord(host, vm)?.owner === host.name || isRunnable(host, vm)) return;
 	count(simulation, 'moves done for load');
@@ -286,16 +300,23 @@ const isFlight = ({ agent }: SimHost, { standby, leaving }: Persisted): boolean 
 	);
 };
 
-const flightBegins = (simulation: Simulation, host: SimHost, vm: SimVm): void => {
+const flightBegins = (
+	simulation: Simulation,
+	memory: LoadMemory,
+	host: SimHost,
+	vm: SimVm,
+): void => {
 	count(simulation, 'moves begun for health');
 	const { nowMs } = simulation.queue;
-	const ill = host.config.healthChecks.some(({ check, action, holdMs }) => {
-		const model = host.load.checks.get(check);
-		if (action !== 'evacuate' || model === undefined) return false;
-		// What has just changed is seen when it runs the next time.
-		const before = nowMs - model.sinceMs <= model.everyMs + knownWithinMs ? model.before : null;
-		const longMs = nowMs - model.sinceMs >= holdMs * clockSlack - knownWithinMs;
-		return (model.health === 'critical' && longMs) || before === 'critical';
+	const ill = host.config.healthChecks.some(({ check, action, holdMs, staleMs }) => {
+		if (action !== 'evacuate') return false;
+		// The reading on which it was decided comes last, and is not among them yet.
+		const read = criticalOf(memory, host, check);
+		const ageMs = nowMs - (read?.lastMs ?? Number.NEGATIVE_INFINITY);
+		const young = ageMs <= staleMs * (2 - clockSlack) + knownWithinMs;
+		const is = host.load.checks.get(check)?.health === 'critical';
+		const forMs = nowMs - (read?.sinceMs ?? nowMs);
+		return (is || young) && forMs >= holdMs * clockSlack - 100;
 	});
 	const problem = ill
 		? targetIsWell(simulation, host, 'health')
@@ -317,20 +338,27 @@ export interface LoadChecks {
 }
 
 export const createLoadChecks = (simulation: Simulation): LoadChecks => {
-	const watch: Watch = { memory: newMemory(), moves: { ended: new Map(), begun: new Map() } };
+	const watch: Watch = {
+		memory: newMemory(),
+		moves: { ended: [new Map(), new Map()], begun: new Map() },
+	};
 	return {
 		stepped: (agent, event) => {
 			if (event.type === 'load-observed') lookAtAll(simulation, watch.memory, agent, event.sample);
+			if (event.type === 'health-observed')
+				lookAtCheck(simulation, watch.memory, agent, event.reading);
 		},
 		persisted: (host, record, before) => {
 			for (const vm of simulation.vms) {
 				const now = isOpen(record, vm);
 				const was = isOpen(before, vm);
 				if (now === was) continue;
+				// A move whose journal the other host never had has done nothing, and leaves no trace there.
+				if (was === 'load') watch.moves.ended[host.index].set(vm.name, simulation.queue.nowMs);
 				const sends = durableRecord(host, vm)?.owner === host.name;
 				if (now === 'load' && sends) loadMoveBegins(simulation, watch, host, vm);
 				else if (now === 'other' && sends && isFlight(host, record))
-					flightBegins(simulation, host, vm);
+					flightBegins(simulation, watch.memory, host, vm);
 				else if (was === 'load' && now === null && watch.moves.begun.has(vm.name))
 					loadMoveEnds(simulation, watch, vm);
 			}

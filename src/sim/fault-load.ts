@@ -41,10 +41,7 @@ const follow = (
 const setHealth = (simulation: Simulation, step: Step<'health'>): void => {
 	const check = hostNamed(simulation, step.host).load.checks.get(step.check);
 	assert(check !== undefined, `${step.host} has a health check ${step.check}`);
-	if (check.health !== step.health) {
-		check.before = check.health;
-		check.sinceMs = simulation.queue.nowMs;
-	}
+	if (check.health !== step.health) check.sinceMs = simulation.queue.nowMs;
 	check.health = step.health;
 	check.detail = step.detail ?? `it is ${step.health}`;
 };

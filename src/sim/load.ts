@@ -94,6 +94,10 @@ const sampleOf = (simulation: Simulation, host: SimHost, before: Before): LoadSa
 	};
 };
 
+/** What would be read of this host if its sampler looked now. */
+export const readingOf = (simulation: Simulation, host: SimHost): LoadSample =>
+	sampleOf(simulation, host, domainsOf(simulation, host));
+
 /** The first look has nothing to compare with; the tools that hang are given up. */
 const watchSamples = (simulation: Simulation, agent: SimAgent): void => {
 	const { host } = agent;

@@ -21,9 +21,8 @@ interface CheckModel {
 	readonly everyMs: number;
 	health: Health;
 	detail: string;
-	/** Since when it says so, and what it said before. */
+	/** Since when it says so. */
 	sinceMs: number;
-	before: Health | null;
 }
 
 /** What a host's own work uses of it, as shares from 0 to 1; the VMs come on top. */

@@ -39,6 +39,13 @@ export const plantedLoadRules = {
 		edit(balance, 'restMs: order ? 0 : vmRestMs(state, each.vm, nowMs)', 'restMs: 0'),
 		noPairRest,
 	),
+	'load-rest-at-source-alone': rule(
+		edit(
+			balance,
+			'if (open === (move?.open ?? false)) continue;',
+			'if (open === (move?.open ?? false) || journal?.to === state.config.self) continue;',
+		),
+	),
 	'load-while-degraded': rule(
 		edit(
 			balance,

@@ -66,6 +66,7 @@ test.serial(found, 'two-primaries-left', 'migration', 'migration');
 
 /** Moves that nobody asked for (docs/protocol.md, section 10). */
 test.serial(found, 'load-without-rest', 'load', 'load');
+test.serial(found, 'load-rest-at-source-alone', 'load', 'load', 260);
 test.serial(found, 'load-while-degraded', 'load', 'load');
 test.serial(found, 'load-beyond-target', 'load', 'load');
 test.serial(found, 'load-for-nothing', 'load', 'load');
