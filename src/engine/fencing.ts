@@ -17,8 +17,9 @@ import { claimGain } from '#src/engine/claim.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladder.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
-import { deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
-import type { FenceHold, State } from '#src/engine/state.ts';
+import { changePeer, deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
+import type { FenceHold } from '#src/engine/state-fencing.ts';
+import type { State } from '#src/engine/state.ts';
 import { aliveInWitness, arbiterOf, claimHeld } from '#src/engine/voters.ts';
 import { couldTakeOver, takesOver } from '#src/engine/takeover.ts';
 import { isFrozen } from '#src/drbd/role.ts';
@@ -321,8 +322,9 @@ export const powerOffEnded = (draft: Draft, level: number, outcome: Outcome): vo
 	const { peer: host, fencing } = draft.state.config;
 	const callMs = fencing?.levels[level]?.callMs ?? 0;
 	changeFencing(draft, { notBeforeMs: draft.nowMs + retryPauseMs + callMs });
-	// An answer of before the `off` says nothing of after it.
-	if (callMs > 0) start(draft, { type: 'query-power', host, level }, callMs);
+	// An answer of before the `off` says nothing of after it: what is still under way is asked once more.
+	if (callMs > 0 && !start(draft, { type: 'query-power', host, level }, callMs))
+		changePeer(draft, { powerIdleMs: draft.nowMs });
 };
 
 /** Policy `afterFence: on`: power again once everything that can run here was started or given up. */

@@ -1,5 +1,6 @@
 import type { EngineFencing } from '#src/engine/config.ts';
-import type { LevelPower, State } from '#src/engine/state.ts';
+import type { LevelPower } from '#src/engine/state-fencing.ts';
+import type { State } from '#src/engine/state.ts';
 import { type Ladder, nextLevel } from '#src/fence/ladder.ts';
 
 /** The peer's fencing ladder as this run of the agent knows it: what was tried, what its devices say. */

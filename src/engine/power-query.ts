@@ -30,17 +30,23 @@ const queryLevel = (draft: Draft, level: number, callMs: number): void => {
 	const lastMs = power?.atMs ?? null;
 	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
 	const settled = state.peer.status === 'online' || state.peer.status === 'left';
+	// Of what somebody waits for now the last answer says nothing.
+	const { powerIdleMs } = state.peer;
+	const owed = lastMs !== null && powerIdleMs !== null && lastMs <= powerIdleMs && !settled;
 	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
 	const tookMs = power?.tookMs ?? 0;
 	// A reading `off` from before it came back would look like a device of another host.
 	const restedMs = (lastMs ?? 0) + (1 + restFactor) * tookMs;
 	const rested = lastMs === null || nowMs > restedMs;
-	const urgent = rested && changed && (!settled || power?.state === 'off');
+	const urgent = owed || (rested && changed && (!settled || power?.state === 'off'));
 	const pauseMs = Math.max(queryIntervalMs(state), restFactor * tookMs);
 	const dueMs = lastMs === null || urgent ? nowMs : lastMs + tookMs + pauseMs;
 	const host = state.config.peer;
-	if (dueMs <= nowMs) start(draft, { type: 'query-power', host, level }, callMs);
-	else {
+	if (dueMs <= nowMs) {
+		const started = start(draft, { type: 'query-power', host, level }, callMs);
+		if (started && settled)
+			draft.state = { ...draft.state, peer: { ...draft.state.peer, powerIdleMs: nowMs } };
+	} else {
 		wakeBy(draft, dueMs);
 		if (changed) wakeBy(draft, restedMs + 1);
 	}

@@ -3,6 +3,7 @@ import type { Evidence, GiveUp, Release, Resolve, Stuck } from '#src/engine/stat
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
 import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
+import type { FencingState, LevelPower } from '#src/engine/state-fencing.ts';
 import { type Burden, unburdened } from '#src/engine/state-load.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
@@ -13,15 +14,12 @@ import type {
 	OutdateRequest,
 	PeerDocument,
 } from '#src/heartbeat/document.ts';
-import type { LevelTries } from '#src/fence/ladder.ts';
 import type {
-	DeviceReading,
 	HandlerCall,
 	Hearing,
 	LinkObservation,
 	MigrationObservation,
 	MonotonicMs,
-	PowerState,
 	ResourceName,
 	ResourceObservation,
 	VmName,
@@ -72,39 +70,8 @@ export interface PeerState {
 	readonly proof: Proof | null;
 	/** Last answers of its fence devices, by level; null where a level was not read yet. */
 	readonly power: readonly (LevelPower | null)[];
-}
-
-/** What the devices of one level said when they were asked last. */
-export interface LevelPower {
-	/** `off` only when every one of them says off; null when they could not tell. */
-	readonly state: PowerState | null;
-	readonly devices: readonly DeviceReading[];
-	/** When it was asked, and how long the answer took. */
-	readonly atMs: MonotonicMs;
-	readonly tookMs: number;
-	/** When the level last gave an answer; null before the first. */
-	readonly knownAtMs: MonotonicMs | null;
-}
-
-/** What keeps this host from sending an `off`, in words; with its end where it only waits for a time. */
-export interface FenceHold {
-	readonly reason: string;
-	readonly untilMs: MonotonicMs | null;
-}
-
-/** What is going on with the peer's power. */
-interface FencingState {
-	/** What was tried since the peer was last heard, by level. */
-	readonly tries: readonly LevelTries[];
-	readonly notBeforeMs: MonotonicMs;
-	/** Levels through which we switched it off and which the policy wants on again, in that order. */
-	readonly powerOnDue: readonly number[];
-	/** The open fence before the `off` that is under way: it stands if that one is not sent. */
-	readonly openBefore: Persisted['openFence'];
-	/** Why no fence is sent although the peer is lost; for status. */
-	readonly hold: FenceHold | null;
-	/** Until then an `off` of the peer against this host may still land: no `off` is sent meanwhile (I9). */
-	readonly targetedUntilMs: MonotonicMs;
+	/** What was asked until then holds back no later question: nobody waited for it, or an `off` came after it. */
+	readonly powerIdleMs: MonotonicMs | null;
 }
 
 /** One loss of replication of one resource. */
@@ -321,6 +288,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	unreplicatedSinceMs: nowMs,
 	proof: null,
 	power: [],
+	powerIdleMs: null,
 });
 
 /**
