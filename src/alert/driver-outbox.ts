@@ -4,6 +4,7 @@ import type { Cleared, Condition, ConditionTransition, Severity } from '#src/ale
 import { Delivery } from '#src/alert/driver-delivery.ts';
 import type { DeliveryHost, NextMessage, Sink, Trial } from '#src/alert/driver-delivery.ts';
 import { OutboxFile } from '#src/alert/driver-outbox-file.ts';
+import { Said } from '#src/alert/driver-said.ts';
 import { conditionMessage, eventMessage } from '#src/alert/message.ts';
 import type { AlertMessage, Sender } from '#src/alert/message.ts';
 import {
@@ -60,8 +61,7 @@ export class Outbox {
 	#state: OutboxState = emptyOutbox;
 	#cleared: Cleared = new Map();
 	#peer: PeerTellings = null;
-	#said = '[]';
-	#say: (tellings: readonly Telling[]) => void = () => {};
+	readonly #said = new Said(() => tellingsOf(this.#state, this.sinks));
 
 	private constructor(options: OutboxOptions) {
 		this.#options = {
@@ -105,7 +105,10 @@ export class Outbox {
 		const opened = [...this.#state.incidents.values()].map((incident) => incident.condition);
 		const held = heldConditions(opened, current, this.#cleared, nowMs, holdMs);
 		this.#cleared = held.cleared;
-		for (const transition of diffConditions(opened, held.conditions)) this.#tell(transition);
+		const transitions = diffConditions(opened, held.conditions);
+		for (const transition of transitions) this.#tell(transition);
+		// What this host sees is said at once, and all of it together: the peer waits for that alone before it tells.
+		if (transitions.length > 0) this.#said.now();
 		this.#adopt(nowMs);
 	}
 
@@ -127,10 +130,9 @@ export class Outbox {
 		this.#wake();
 	}
 
-	/** Who is told what this host tells its receivers, now and whenever it changes. */
+	/** Who is told what this host tells its receivers, now and soon after it changes. */
 	onTellings(say: (tellings: readonly Telling[]) => void): void {
-		this.#say = say;
-		this.#sayAnew();
+		this.#said.to(say);
 	}
 
 	/** Takes over other receivers. What waits for one that is gone is forgotten. */
@@ -228,6 +230,7 @@ export class Outbox {
 	/** Stops sending and closes the file; what was not delivered is told by the next run. */
 	async close(): Promise<void> {
 		this.#stop.abort();
+		this.#said.stop();
 		await Promise.all([...this.#deliveries.values()].map((delivery) => delivery.end()));
 		await this.#file.close();
 	}
@@ -301,19 +304,11 @@ export class Outbox {
 		this.#state = pruned(this.#state, this.sinks);
 		const waiting = new Set(this.#state.messages.map(({ id }) => id));
 		for (const id of this.#takenMs.keys()) if (!waiting.has(id)) this.#takenMs.delete(id);
-		this.#sayAnew();
+		this.#said.soon();
 	}
 
 	#wake(): void {
 		for (const delivery of this.#deliveries.values()) delivery.wake();
-	}
-
-	#sayAnew(): void {
-		const tellings = tellingsOf(this.#state, this.sinks);
-		const text = JSON.stringify(tellings);
-		if (text === this.#said) return;
-		this.#said = text;
-		this.#say(tellings);
 	}
 
 	/** The first message whose turn it is; what waits for the peer holds up only what is about the same. */
@@ -387,6 +382,6 @@ export class Outbox {
 	#append(...lines: readonly OutboxLine[]): void {
 		for (const line of lines) this.#state = applyLine(this.#state, line);
 		this.#file.append(lines);
-		this.#sayAnew();
+		this.#said.soon();
 	}
 }

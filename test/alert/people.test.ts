@@ -192,3 +192,28 @@ test('two agents tell a receiver once of what both see, and once of its end', as
 		['WARNING', 'RESOLVED'],
 	);
 });
+
+test('what is told of many conditions is said to the peer a few times, the conditions themselves at once', async (t) => {
+	const receivers = { channel: await listen(t), pager: await listen(t) };
+	const { outbox } = await open(t, await folder(t), receivers);
+	const said: (readonly Telling[])[] = [];
+	outbox.onTellings((tellings) => said.push(tellings));
+	const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+	outbox.conditions(names.map(wrong));
+	t.is(said.length, 1, 'six conditions of one step are one piece of news');
+	t.deepEqual(
+		said[0]?.map(({ key, open: sees, told }) => ({ key, sees, told })),
+		names.map((name) => ({ key: `${name}/ldap`, sees: true, told: [] })),
+	);
+	const startMs = performance.now();
+	await idle(outbox);
+	const all = new Set(Object.keys(receivers));
+	const knowAll = () => said.at(-1)?.every(({ told }) => all.isSubsetOf(new Set(told)));
+	while (knowAll() !== true) await new Promise((resolve) => setTimeout(resolve, 20));
+	const tookMs = performance.now() - startMs;
+	t.true(said.length <= 2 + tookMs / 500, `said ${said.length} times in ${Math.round(tookMs)} ms`);
+	const before = said.length;
+	outbox.conditions([]);
+	t.is(said.length, before + 1);
+	t.true(said.at(-1)?.every((each) => !each.open));
+});
