@@ -32,6 +32,7 @@ export class OutboxFile {
 	#failing = false;
 	#rewrite = true;
 	#compactBytes = 0;
+	#retry: NodeJS.Timeout | undefined;
 
 	constructor(options: OutboxFileOptions, state: () => OutboxState) {
 		this.#options = options;
@@ -83,8 +84,10 @@ export class OutboxFile {
 		while (this.#writing !== null) await this.#writing;
 	}
 
+	/** What the disk did not take until now stays unwritten: nothing is tried after this. */
 	async close(): Promise<void> {
 		await this.durable();
+		clearTimeout(this.#retry);
 		await this.#handle?.close();
 		this.#handle = null;
 	}
@@ -152,6 +155,7 @@ export class OutboxFile {
 		this.#failing = true;
 		// The next write tells everything anew, so nothing has to be remembered line by line.
 		this.#rewrite = true;
-		setTimeout(() => this.write(), retryMs).unref();
+		clearTimeout(this.#retry);
+		this.#retry = setTimeout(() => this.write(), retryMs).unref();
 	}
 }

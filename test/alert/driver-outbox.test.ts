@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { appendFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { condition } from '#src/alert/condition.ts';
@@ -230,6 +231,19 @@ test('alerts are told also when the disk cannot be written, and that is reported
 	outbox.conditions([wrong('one')]);
 	await receiver.until(() => receiver.accepted.length === 1);
 	t.deepEqual(problems, ['alert-outbox-write-failed']);
+});
+
+test('an outbox that is closed while the disk fails writes nothing afterwards', async (t) => {
+	const directory = await folder(t);
+	await writeFile(join(directory, 'state'), 'a file in the place of the folder');
+	const failed = Promise.withResolvers<void>();
+	const outbox = await openOutbox(t, directory, [], { problem: () => failed.resolve() });
+	await failed.promise;
+	await outbox.close();
+	await rm(join(directory, 'state'));
+	// Longer than the outbox waits before it tries a disk again that failed.
+	await setTimeout(1500);
+	await t.throwsAsync(stat(join(directory, 'state')), { code: 'ENOENT' });
 });
 
 test('the outbox stays small when nobody takes its messages', async (t) => {
