@@ -162,12 +162,17 @@ const isHeld = ({ hosts }: Simulation, { engine }: SimVm): boolean =>
 	});
 
 /**
- * A power-off landed late, on a host that was back already and gave its data to the other copy: what is whole is off,
- * and only a person switches it on again. Nobody can prevent that (docs/protocol.md, section 6).
+ * A power-off landed late, on a host that was back already and gave its data to the other copy: that one is not whole,
+ * or what counts it in again is off as well. Only a person switches it on again, and nobody can prevent that
+ * (docs/protocol.md, section 6).
  */
-const isShotMidResync = ({ replicas }: SimVm): boolean =>
-	replicas.some(({ host }) => host.shotLate && !host.powered) &&
-	replicas.some(({ host, disk }) => host.powered && disk === 'Inconsistent');
+const isShotMidResync = (vm: SimVm): boolean =>
+	vm.replicas.some(({ host }) => host.shotLate && !host.powered) &&
+	vm.replicas.some(
+		({ host, disk }) =>
+			host.powered &&
+			(disk === 'Inconsistent' || durableRecord(host, vm)?.inSync.includes(host.name) === false),
+	);
 
 /** An agent that has started has a vote, and vouches for its watchdog, within this time, ms. */
 const vouchesWithinMs = 5000;

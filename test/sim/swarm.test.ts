@@ -183,12 +183,13 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * 20027363: a late power-off hit a host in the middle of the resync from it. 63002331: one hit a host that had just
  * booted, before its watchdog was vouched for, and its device answered too late to be read.
  * 72004305: a VM that was paused for want of a vote went on because the peer's disk had failed, and nobody else knew.
- * 200079454: as 20097836, and it was the peer that armed the pair again.
+ * 200079454: as 20097836, and it was the peer that armed the pair again. 800206868: as 20018448, and the resync had ended,
+ * but nobody else had read that yet.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
 	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748, 72_004_305,
-	63_002_331, 200_079_454,
+	63_002_331, 200_079_454, 800_206_868,
 ];
 
 test('seeds of the present edition with a witness that once broke a promise keep it', (t) => {
