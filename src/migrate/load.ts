@@ -95,8 +95,12 @@ const roughly = (durationMs: number, round = Math.floor): string => {
 	return formatDuration(round(durationMs / unitMs) * unitMs);
 };
 
-const overloadWords = ({ kind, share, forMs }: Overload): string =>
-	`${kind} ${percent(share)}${forMs === null ? '' : ` for ${roughly(forMs)}`}`;
+const overloadWords = ({ kind, share, forMs }: Overload): string => {
+	const lasting = forMs === null ? '' : ` for ${roughly(forMs)}`;
+	return share === null
+		? `${kind} above its limit${lasting}, unknown now`
+		: `${kind} ${percent(share)}${lasting}`;
+};
 
 /** Bytes that devices wrote into the memory of all VMs here, MiB a second; null: not known of each. */
 const inflowOf = (view: LoadView): number | null => {

@@ -69,6 +69,23 @@ test('a VM goes that brings enough, and it is said what for', (t) => {
 	t.is(judgeLoad(viewOf([vmOf('web')], { overloads: [] })).kind, 'calm');
 });
 
+test('a load that can not be read any more is told as one that was above its limit', (t) => {
+	const load = { ...idle, cpu: null };
+	const verdict = judgeLoad(
+		viewOf([vmOf('web')], {
+			here: { host: 'alpha', load, cpus: 8, freeMib: 16_384 },
+			overloads: [{ kind: 'cpu', share: null, forMs: 180_000 }],
+		}),
+	);
+	t.is(verdict.kind, 'stay');
+	t.true(
+		verdict.sentence.startsWith(
+			'host alpha is overloaded: cpu above its limit for 3m, unknown now; ',
+		),
+		verdict.sentence,
+	);
+});
+
 test('nothing moves where the other host would be above the target', (t) => {
 	const verdict = judgeLoad(viewOf([vmOf('web')], busyThere(0.46)));
 	t.is(verdict.kind, 'stay');
