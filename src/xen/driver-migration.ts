@@ -40,13 +40,15 @@ export class MigrationUnits implements Migrations {
 	#any = true;
 	#calls = 0;
 	#running = 0;
+	/** Those whose receiver was asked for and does not listen yet. */
+	readonly #starting = new Set<VmName>();
 
 	constructor(tools: Tools, plan: MigrationPlan) {
 		this.#tools = tools;
 		this.#plan = plan;
 	}
 
-	/** A receiver whose state cannot be read counts. */
+	/** A receiver whose state cannot be read counts, unless it is known to be starting. */
 	async underWay(twinSeen: boolean): Promise<ReadonlyMap<VmName, number | null> | null> {
 		if (!this.#any && !twinSeen) return new Map();
 		const calls = this.#calls;
@@ -58,7 +60,8 @@ export class MigrationUnits implements Migrations {
 			units.map(async ({ end, vm }): Promise<readonly [VmName, number | null][]> => {
 				const transport = await this.#transport(end, vm);
 				if (end === 'send') return [[vm, transport?.bytes ?? null]];
-				return transport?.state === 'waiting' ? [] : [[vm, null]];
+				const idle = transport === null ? this.#starting.has(vm) : transport.state === 'waiting';
+				return idle ? [] : [[vm, null]];
 			}),
 		);
 		return new Map(carrying.flat());
@@ -76,8 +79,12 @@ export class MigrationUnits implements Migrations {
 		}
 	}
 
-	receive(vm: VmName, limitMs: number): Promise<Outcome> {
-		return this.#asked(this.#receive(vm, limitMs));
+	async receive(vm: VmName, limitMs: number): Promise<Outcome> {
+		try {
+			return await this.#asked(this.#receive(vm, limitMs));
+		} finally {
+			this.#starting.delete(vm);
+		}
 	}
 
 	send(vm: VmName, limitMs: number): Promise<Outcome> {
@@ -97,6 +104,7 @@ export class MigrationUnits implements Migrations {
 			if (transport?.state === 'waiting') return succeeded(null);
 			return failed('migration-under-way', `${before[0]?.unit ?? ''} is still under way`);
 		}
+		this.#starting.add(vm);
 		const unit = this.#name('receive', vm);
 		const args = receiveArguments(unit, vm, this.#plan);
 		const ended = await this.#tools.run({ file: 'systemd-run', args, limitMs });

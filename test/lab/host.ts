@@ -58,7 +58,9 @@ export function qemuArguments(place: Place, host: LabHost): string[] {
 		`virtio-net-pci,id=${network}-card,netdev=${network},romfile=,speed=1000,duplex=full,mac=52:54:00:77:0${at}:1${host.index}`,
 	]);
 	return [
-		...words(`-name ${host.name} -accel tcg,thread=multi -cpu qemu64,+svm,+npt -smp 1`),
+		...words(
+			`-name ${host.name} -accel tcg,thread=multi -cpu qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq -smp 1`,
+		),
 		...words(`-m ${hostMemoryMiB} -display none -nodefaults -no-user-config`),
 		'-kernel',
 		image.xen,

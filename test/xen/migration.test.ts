@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
@@ -24,6 +24,7 @@ const program = `#!/bin/sh
 here=HERE
 [ -e "$here/refuses" ] && { echo 'vmpair: cannot listen' >>"$here/journal"; exit 0; }
 if [ -z "\${BEHIND-}" ]; then BEHIND=1 setsid "$0" "$@" </dev/null >/dev/null 2>&1 & exit 0; fi
+while [ -e "$here/slow" ]; do sleep 0.05; done
 printf '{"pid":%s,"state":"waiting"}' $$ >"$here/new.json"
 mv "$here/new.json" "$here/$1-ldap.json"
 while [ -d "$here" ]; do sleep 0.05; done
@@ -111,6 +112,18 @@ test('a receiver is ready when it says so, and is not started twice', async (t) 
 	t.like(await driver.receive('ldap'), { result: 'failed', code: 'migration-under-way' });
 	const seen = await observed(t, driver, (each) => migrations(each) !== undefined);
 	t.deepEqual(migrations(seen), [{ vm: 'ldap', twin: null, underWay: true }]);
+});
+
+test('a receiver that is starting does not pass for one that carries', async (t) => {
+	const host = await fakeXen(t);
+	await transportOn(host);
+	await host.write('slow', '');
+	const driver = host.driver();
+	const received = driver.receive('ldap');
+	await host.write('creates', unit('receive'));
+	t.is(migrations(await observed(t, driver, (seen) => seen !== null)), undefined);
+	await rm(join(host.folder, 'slow'));
+	t.deepEqual(await received, { result: 'succeeded', value: null });
 });
 
 test('a receiver that cannot begin is failed with its words', async (t) => {
