@@ -37,6 +37,7 @@ const documents: readonly PackagedFile[] = [
 		'status.schema.json',
 		'vmpair.schema.json',
 		'watchdog.md',
+		'what-if.schema.json',
 		'witness.md',
 	].map((name) => plain(`docs/${name}`, `${documentFolder}/${name}`)),
 	plain('README.md', `${documentFolder}/README.md`),

@@ -269,6 +269,8 @@ class Agent implements World {
 		return { status: 'done', code: 'reloaded', message, next: '' };
 	}
 
+	engine = () => ({ version, state: { ...this.#state } });
+
 	fenceCheck = () => checkFences(this.#drivers.fence, this.#loaded.config);
 
 	alert = (request: AlertRequest) => this.#alerts.answer(request);

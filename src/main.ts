@@ -41,6 +41,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['stop', async () => (await import('#src/cli/stop.ts')).stop],
 	['takeover', async () => (await import('#src/cli/takeover.ts')).takeover],
 	['watchdog', async () => (await import('#src/cli/watchdog.ts')).watchdog],
+	['what-if', async () => (await import('#src/cli/what-if.ts')).whatIf],
 	['witness', async () => (await import('#src/cli/witness.ts')).witness],
 ]);
 
@@ -53,6 +54,7 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 	['unknown-receiver', exit.usage],
 	['unknown-incident', exit.usage],
 	['wrong-host', exit.usage],
+	['unknown-link', exit.usage],
 	['unexpected', exit.software],
 	['agent-unreachable', exit.unreachable],
 	['agent-slow', exit.unreachable],

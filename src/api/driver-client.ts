@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import type { AlertReply, AlertRequest } from '#src/api/alert.ts';
 import type { Reply, Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
+import { type EngineState, engineStateSchema } from '#src/api/what-if.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
@@ -17,6 +18,8 @@ export interface Client {
 	}): Promise<HistoryEntry[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
+	/** The state of the agent's engine. Throws `version-mismatch` unless the agent is of `version`, as this program is. */
+	engine(version: string): Promise<EngineState>;
 	/** Has the agent ask every fence device of both hosts now. */
 	fenceCheck(): Promise<FenceCheck>;
 	/** Asks about the alerts of this host, or has it do something with them. */
@@ -164,6 +167,15 @@ export const apiClient = (socketPath: string, limits = usualLimits): Client => {
 				path: '/request',
 				body: JSON.stringify(request),
 			})) as Reply,
+		engine: async (version) => {
+			const engine = engineStateSchema.parse(await call(socketPath, { ...read, path: '/engine' }));
+			if (engine.version === version) return engine;
+			throw new VmpairError(
+				'version-mismatch',
+				`the agent is of version ${engine.version}, this program of ${version}`,
+				{ next: 'restart the agent after the upgrade: systemctl restart vmpair' },
+			);
+		},
 		fenceCheck: async () =>
 			(await call(socketPath, { ...write, path: '/fence-check', body: '' })) as FenceCheck,
 		alert: async <Asked extends AlertRequest>(request: Asked) =>

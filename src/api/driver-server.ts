@@ -5,6 +5,7 @@ import type * as z from 'zod';
 import { alertRequestSchema, type AlertReply, type AlertRequest } from '#src/api/alert.ts';
 import { requestSchema, type Reply, type Request } from '#src/api/request.ts';
 import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
+import type { EngineState } from '#src/api/what-if.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
 
@@ -24,6 +25,8 @@ export interface Handlers {
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
 	fenceCheck(): Promise<FenceCheck>;
+	/** The engine's state as it is, for a simulation of what it would do. */
+	engine(): EngineState;
 	alert(request: AlertRequest): Promise<AlertReply<AlertRequest['verb']>>;
 }
 
@@ -119,6 +122,7 @@ const answer = async (request: IncomingMessage, handlers: Handlers): Promise<unk
 	const url = new URL(request.url ?? '/', 'http://agent');
 	const route = `${request.method} ${url.pathname}`;
 	if (route === 'GET /status') return handlers.status();
+	if (route === 'GET /engine') return handlers.engine();
 	if (route === 'GET /history') return await handlers.history(parseQuery(url.searchParams));
 	if (route === 'POST /request') {
 		return await within(handlers.request(parseBody(requestSchema, await readBody(request))));

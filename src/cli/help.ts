@@ -43,6 +43,15 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       print what it rests on as one JSON object',
 		],
 	},
+	'what-if': {
+		synopsis: 'what-if HOST dead | LINK cut | migrate VM',
+		summary: 'what both agents would do, in order and with times; does nothing',
+		details: [
+			'Runs the engine from its present state in a simulated pair: which VMs would run where,',
+			'by what proof and after how many seconds, which not and why, and which alerts come.',
+			'--json       print the answer as one JSON object, see docs/what-if.schema.json',
+		],
+	},
 	check: {
 		synopsis: 'check',
 		summary: "the pair for a monitoring system: one line, figures, a plugin's exit code",

@@ -1,4 +1,4 @@
-import type { HostView, Status, VmView } from '#src/api/view.ts';
+import type { HostView, LinkView, Status, VmView } from '#src/api/view.ts';
 import { nearest } from '#src/config/suggest.ts';
 import { VmpairError } from '#src/std/error.ts';
 
@@ -38,6 +38,18 @@ export const namedHost = (status: Status, name: string): HostView => {
 		'unknown-host',
 		`there is no host "${name}" in this pair; its hosts are ${names.join(' and ')}`,
 		{ next: meant(name, names, '"vmpair status" shows both hosts') },
+	);
+};
+
+/** The link of that name. Throws `unknown-link` with the names that there are. */
+export const namedLink = (status: Status, name: string): LinkView => {
+	const found = status.links.find(({ link }) => link === name);
+	if (found !== undefined) return found;
+	const names = status.links.map(({ link }) => link);
+	throw new VmpairError(
+		'unknown-link',
+		`there is no link "${name}" in this pair; its links are ${listed(names)}`,
+		{ next: meant(name, names, '"vmpair status" shows every link') },
 	);
 };
 

@@ -225,8 +225,7 @@ export class HostTools {
 			call.out(domainListText(this.#simulation, this.#host));
 			call.exit(0);
 		} else if (verb === 'info') {
-			const { memoryMib } = this.#simulation.timings;
-			const { freeMemoryMib } = observeHypervisor(this.#simulation, this.#host, memoryMib);
+			const { freeMemoryMib } = observeHypervisor(this.#simulation, this.#host);
 			call.out(words[0] === 'free_memory' ? String(freeMemoryMib) : 'dom0_mem=1024M,max:1024M');
 			call.exit(0);
 		} else if (type === undefined) {

@@ -342,7 +342,7 @@ export const readReplication = (simulation: Simulation, host: SimHost): void => 
 
 export const readHypervisor = (simulation: Simulation, host: SimHost): void => {
 	read(simulation, host, 'hypervisor', (agent, known) => {
-		const observation = observeHypervisor(simulation, host, simulation.timings.memoryMib);
+		const observation = observeHypervisor(simulation, host);
 		const beganMs = hostClock(simulation, host);
 		return () => {
 			agent.loop.post({

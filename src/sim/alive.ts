@@ -185,5 +185,5 @@ const isCutOff = (simulation: Simulation, host: SimHost): boolean => {
 	const switched = simulation.networks.filter((network) => network.switched);
 	const dark = switched.some(({ carrierLost }) => carrierLost[host.index]);
 	const heard = host.agent?.ears.flowing === true || host.agent?.ears.listener !== null;
-	return dark || heard || !host.gatewayAnswers;
+	return dark || heard || host.gatewayAnswers === false;
 };

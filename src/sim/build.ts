@@ -28,6 +28,7 @@ import { panic } from '#src/sim/power.ts';
 import { deviceName, devicesOf, engineConfig, engineVm } from '#src/sim/build-config.ts';
 import { createHostLoad, createVmLoad } from '#src/sim/build-load.ts';
 import { firstRecord, firstWitnessed } from '#src/sim/build-record.ts';
+import type { Present } from '#src/sim/present.ts';
 import { createQueue } from '#src/sim/queue.ts';
 import { writeMetadata } from '#src/sim/replica.ts';
 import type { ScenarioVm, ScenarioWorld } from '#src/sim/scenario.ts';
@@ -41,6 +42,8 @@ import { prng } from '#src/std/prng.ts';
 
 export interface BuildOptions {
 	readonly world: ScenarioWorld;
+	/** A pair in the middle of its life instead of one whose story begins. */
+	readonly present?: Present;
 	readonly seed: number;
 	readonly mutation: Mutation;
 	readonly trace: ((line: string) => void) | null;
@@ -61,7 +64,7 @@ const uptimeMs = 3_600_000;
 export const createSimulation = (options: BuildOptions): Simulation => {
 	const { world } = options;
 	const hosts = [createHost(options, 0), createHost(options, 1)] as const;
-	const vms = world.vms.map((vm, index) => createVm(world, hosts, vm, index));
+	const vms = world.vms.map((vm, index) => createVm(options, hosts, vm, index));
 	let observer: Observer | null = null;
 	const simulation: Simulation = {
 		queue: createQueue(),
@@ -86,7 +89,7 @@ export const createSimulation = (options: BuildOptions): Simulation => {
 		changes: 0,
 	};
 	observer = options.observer(simulation);
-	begin(simulation, world, options.handler === undefined);
+	begin(simulation, options);
 	return simulation;
 };
 
@@ -98,7 +101,6 @@ const timingsOf = ({ world, persistMaxMs, observeMaxMs }: BuildOptions): Timings
 	guestShutdownMs: world.timing.guestShutdown,
 	persistMaxMs,
 	observeMaxMs,
-	memoryMib: world.memoryMib,
 });
 
 const createDevices = (world: ScenarioWorld, host: string): Device[] =>
@@ -113,20 +115,22 @@ const createDevices = (world: ScenarioWorld, host: string): Device[] =>
 		offAsked: false,
 	}));
 
-const configOf = ({ world, mutation }: BuildOptions, self: string, peer: string): EngineConfig => {
-	const config = engineConfig(world, self, peer);
+const configOf = ({ world, mutation, present }: BuildOptions, index: 0 | 1): EngineConfig => {
+	if (present !== undefined) return present.configs[index];
+	const config = engineConfig(world, world.hosts[index], world.hosts[index === 0 ? 1 : 0]);
 	if (mutation !== 'taken-early' || config.witness === null) return config;
 	return { ...config, witness: { ...config.witness, takeMs: config.witness.leaseMs } };
 };
 
 const createHost = (options: BuildOptions, index: 0 | 1): SimHost => {
-	const { world, clockRates } = options;
+	const { world, clockRates, present } = options;
 	const name = world.hosts[index];
 	return {
 		name,
 		index,
-		config: configOf(options, name, world.hosts[index === 0 ? 1 : 0]),
+		config: configOf(options, index),
 		devices: createDevices(world, name),
+		memoryMib: present?.memoryMib[index] ?? world.memoryMib,
 		mains: true,
 		powered: true,
 		kernelUp: true,
@@ -179,7 +183,7 @@ const createNetwork = (network: ScenarioWorld['networks'][number]): Network => (
 });
 
 const createVm = (
-	world: ScenarioWorld,
+	{ present }: BuildOptions,
 	hosts: readonly [SimHost, SimHost],
 	described: ScenarioVm,
 	index: number,
@@ -187,7 +191,7 @@ const createVm = (
 	const vm = {
 		name: described.name,
 		index,
-		engine: engineVm(described),
+		engine: present?.configs[0].vms[index] ?? engineVm(described),
 		connectTimer: null,
 		resyncTimer: null,
 		acknowledged: 0,
@@ -205,7 +209,6 @@ const createVm = (
 		load: createVmLoad(described),
 	} as unknown as SimVm & { replicas: [Replica, Replica] };
 	vm.replicas = [createReplica(hosts[0], vm), createReplica(hosts[1], vm)];
-	void world;
 	return vm;
 };
 
@@ -244,7 +247,15 @@ const createReplica = (host: SimHost, vm: SimVm): Replica => ({
 	latePromoteMs: null,
 });
 
-const begin = (simulation: Simulation, world: ScenarioWorld, agents: boolean): void => {
+const begin = (simulation: Simulation, { world, present, handler }: BuildOptions): void => {
+	if (present === undefined) beginStory(simulation, world);
+	else present.begin(simulation);
+	if (handler !== undefined) return;
+	for (const host of simulation.hosts)
+		startAgentSoon(simulation, host, world.begin === 'settled' ? 0 : world.timing.agentStart);
+};
+
+const beginStory = (simulation: Simulation, world: ScenarioWorld): void => {
 	for (const [index, vm] of simulation.vms.entries()) {
 		const uuid = newUuid(simulation);
 		for (const replica of vm.replicas) replica.current = uuid;
@@ -253,11 +264,8 @@ const begin = (simulation: Simulation, world: ScenarioWorld, agents: boolean): v
 	}
 	if (simulation.witness !== null && world.begin !== 'fresh')
 		simulation.witness.record = firstWitnessed(simulation, world);
-	for (const host of simulation.hosts) {
-		if (world.begin !== 'fresh') host.store.content = firstRecord(simulation, world, host);
-		if (!agents) continue;
-		startAgentSoon(simulation, host, world.begin === 'settled' ? 0 : world.timing.agentStart);
-	}
+	if (world.begin === 'fresh') return;
+	for (const host of simulation.hosts) host.store.content = firstRecord(simulation, world, host);
 };
 
 /** Mirrored, Primary where it runs, running. */

@@ -160,7 +160,8 @@ const spared = (simulation: Simulation, memory: LoadMemory, { host }: Move): Pro
 		return nowMs - since > knownWithinMs;
 	});
 	const sum = running.reduce((mib, { engine }) => mib + engine.memoryMib, 0);
-	return sum > simulation.timings.memoryMib ? 'no host could hold the VMs of both' : null;
+	const roomMib = Math.max(...simulation.hosts.map(({ memoryMib }) => memoryMib));
+	return sum > roomMib ? 'no host could hold the VMs of both' : null;
 };
 
 const isLoadMove = (record: ResourceRecord | undefined): boolean => {

@@ -137,8 +137,7 @@ const domainAction = (
 	done: Done,
 ): void => {
 	if (action.type === 'create-vm') {
-		const { memoryMib } = simulation.timings;
-		createVm(simulation, host, vm, { memoryMib, byHand: false }, done);
+		createVm(simulation, host, vm, { byHand: false }, done);
 	} else if (action.type === 'unpause-vm') unpauseLater(simulation, host, vm, done);
 	else if (action.type === 'pause-vm') pauseVm(simulation, host, vm, done);
 	else if (action.type === 'shutdown-vm') shutdownVm(simulation, host, vm, done);

@@ -22,8 +22,7 @@ const told =
 const createByHand = (simulation: Simulation, host: SimHost, step: Step<'operator-create'>) => {
 	const vm = vmNamed(simulation, step.vm);
 	const tellEnd = told(simulation, host, `xl create ${step.vm}`);
-	const { memoryMib } = simulation.timings;
-	createVm(simulation, host, vm, { memoryMib, byHand: true }, (outcome) => {
+	createVm(simulation, host, vm, { byHand: true }, (outcome) => {
 		if (outcome.result === 'succeeded') unpauseVm(simulation, host, vm, tellEnd);
 		else tellEnd(outcome);
 	});

@@ -35,7 +35,6 @@ export const usedMib = (simulation: Simulation, host: SimHost): number => {
 export const observeHypervisor = (
 	simulation: Simulation,
 	host: SimHost,
-	memoryMib: number,
 ): HypervisorObservation => ({
 	vms: [...host.domains].map(([vm, domain]) => ({
 		vm,
@@ -51,7 +50,7 @@ export const observeHypervisor = (
 		instance: domain.instance,
 	})),
 	...observeMigrations(host),
-	freeMemoryMib: memoryMib - usedMib(simulation, host),
+	freeMemoryMib: host.memoryMib - usedMib(simulation, host),
 });
 
 /** A receiver that waits is nothing yet. */
@@ -71,14 +70,14 @@ export const createVm = (
 	simulation: Simulation,
 	host: SimHost,
 	vm: SimVm,
-	{ memoryMib, byHand }: { readonly memoryMib: number; readonly byHand: boolean },
+	{ byHand }: { readonly byHand: boolean },
 	done: Done,
 ): void => {
 	if (host.domains.has(vm.name) || host.creating.has(vm.name)) {
 		done(failed('xl-exists'));
 		return;
 	}
-	if (memoryMib - usedMib(simulation, host) < vm.engine.memoryMib) {
+	if (host.memoryMib - usedMib(simulation, host) < vm.engine.memoryMib) {
 		done(failed('xl-no-memory'));
 		return;
 	}

@@ -33,7 +33,7 @@ export const beginCopy = (simulation: Simulation, stream: Stream): void => {
 	changed(simulation, target.host, vm);
 	onHost(simulation, target.host, delay(simulation, 50, 300), () => {
 		if (isOver(target)) return;
-		const freeMib = simulation.timings.memoryMib - usedMib(simulation, target.host);
+		const freeMib = target.host.memoryMib - usedMib(simulation, target.host);
 		if (there.twin !== null || freeMib < vm.engine.memoryMib) breakTarget(simulation, stream);
 		else appear(simulation, target.host, vm, there);
 	});

@@ -146,6 +146,8 @@ export interface SimHost {
 	readonly index: 0 | 1;
 	readonly config: EngineConfig;
 	readonly devices: Device[];
+	/** Its memory for VMs. */
+	readonly memoryMib: number;
 	/** Mains. Power is on when mains and an outlet are. */
 	mains: boolean;
 	powered: boolean;
@@ -184,7 +186,8 @@ export interface SimHost {
 	readonly creating: Map<VmName, { opened: boolean; byHand: boolean }>;
 	xlHungUntilMs: number;
 	drbdHungUntilMs: number;
-	gatewayAnswers: boolean;
+	/** Null: none is configured. */
+	gatewayAnswers: boolean | null;
 	/** Why it is without power: for I9. */
 	offBy: 'fence' | 'fault' | null;
 	fencedAtMs: number[];
@@ -230,8 +233,6 @@ export interface Timings {
 	readonly guestShutdownMs: number;
 	readonly persistMaxMs: number;
 	readonly observeMaxMs: number;
-	/** Memory of each host for VMs. */
-	readonly memoryMib: number;
 }
 
 /** Calls upwards, set when the world is put together; they keep the files free of cycles. */

@@ -68,7 +68,7 @@ const healthCheckSchema = z.strictObject({
 	hosts: z.array(nameSchema).min(1).max(2).optional(),
 });
 
-const worldSchema = z.strictObject({
+export const worldSchema = z.strictObject({
 	hosts: z.tuple([nameSchema, nameSchema]),
 	arbiter: z.enum(['witness', 'fencing', 'person']).default('fencing'),
 	/** The third place; required by the arbiter `witness`. */

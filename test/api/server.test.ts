@@ -16,6 +16,7 @@ const handlers = (changes: Partial<Handlers> = {}): Handlers => ({
 	history: async () => [],
 	request: async () => done,
 	reload: async () => done,
+	engine: () => ({ version: '0', state: {} }),
 	fenceCheck: async () => ({ self: 'north', hosts: [] }),
 	alert: async () => ({ message: 'heard' }),
 	...changes,

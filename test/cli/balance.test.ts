@@ -49,6 +49,7 @@ const serve = async (t: ExecutionContext, begins: Status) => {
 				status = { ...begins, vms };
 				return { status: 'accepted', code: 'accepted', message: 'web is live-migrated', next: '' };
 			},
+			engine: () => ({ version: '0', state: {} }),
 			fenceCheck: async () => ({ self: 'north', hosts: [] }),
 			reload: async () => ({ status: 'done', code: 'done', message: '', next: '' }),
 		},

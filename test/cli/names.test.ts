@@ -30,6 +30,7 @@ const withAgent = async (t: ExecutionContext, status: Status = pair) => {
 			history: async () => [],
 			request: unasked,
 			reload: unasked,
+			engine: () => ({ version: '0', state: {} }),
 			fenceCheck: unasked,
 			alert: unasked,
 		},

@@ -45,6 +45,7 @@ const serve = async (t: ExecutionContext) => {
 				seen.push(request);
 				return { status: 'accepted', code: 'accepted', message: 'south gives up', next: '' };
 			},
+			engine: () => ({ version: '0', state: {} }),
 			fenceCheck: async () => ({ self: 'north', hosts: [] }),
 			alert: async () => ({ message: 'heard' }),
 			reload: async () => ({ status: 'done', code: 'done', message: '', next: '' }),

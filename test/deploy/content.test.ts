@@ -24,6 +24,7 @@ test('the package holds what its own messages and files name', (t) => {
 		'metrics.md',
 		'page.md',
 		'watchdog.md',
+		'what-if.schema.json',
 		'witness.md',
 	]) {
 		t.true(places.has(`${documentFolder}/${place}`), place);

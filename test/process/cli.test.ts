@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { execa } from 'execa';
 import { statusSchema } from '#src/api/view.ts';
+import { whatIfSchema } from '#src/api/what-if.ts';
 import type { Report } from '#src/demo/report.ts';
 import {
 	allProtected,
@@ -43,6 +45,60 @@ test('a person asks every fence device of both hosts', async (t) => {
 	t.regex(stdout, /south +1 +bmc-of-south +ipmi +on/);
 	t.regex(stdout, /^Every level can be used\.$/m);
 	t.is((await vmpair(stage, 'north', 'fence', 'reset')).exitCode, 64);
+});
+
+test('what a death, a cut and a migration would do is told, and nothing of it is done', async (t) => {
+	const stage = await setStage(t);
+	const records = (): string[] =>
+		['north', 'south'].map((host) =>
+			readFileSync(`${stage.host(host).files.folder}/state/state.json`, 'utf8'),
+		);
+	const before = { records: records(), places: places(stage) };
+	const { exitCode, stdout, stderr } = await vmpair(
+		stage,
+		'south',
+		'what-if',
+		'north',
+		'dead',
+		'--json',
+	);
+	t.is(exitCode, 0, stdout + stderr);
+	const { courses } = whatIfSchema.parse(JSON.parse(stdout));
+	t.deepEqual(
+		courses[0]?.vms.map(({ vm, from, fate, to }) => [vm, from, fate, to]),
+		[
+			['ldap', 'north', 'taken-over', 'south'],
+			['samba', 'north', 'taken-over', 'south'],
+			['batch', 'north', 'taken-over', 'south'],
+			['ui', 'south', 'stays', 'south'],
+			['ce', 'south', 'stays', 'south'],
+		],
+	);
+	const own = await vmpair(stage, 'north', 'what-if', 'north', 'dead');
+	t.regex(own.stdout, /^If north died now: every VM that runs now would run in the end$/m);
+	t.regex(own.stdout, /^ldap +north +south +taken over +1 +power-off +\d/m);
+	t.regex(own.stdout, /on south: vmpair what-if north dead/);
+	const cut = await vmpair(stage, 'south', 'what-if', 'replication', 'cut');
+	t.regex(cut.stdout, /^ldap +north +north +stays/m, cut.stdout + cut.stderr);
+	const migrate = await vmpair(stage, 'south', 'what-if', 'migrate', 'ldap');
+	t.regex(
+		migrate.stdout,
+		/^If somebody typed "vmpair migrate ldap" now: it would go live to south$/m,
+	);
+	for (const words of [
+		['nort', 'dead'],
+		['replicatoin', 'cut'],
+		['migrate', 'lap'],
+		['north', 'asleep'],
+		['north'],
+	]) {
+		const wrong = await vmpair(stage, 'south', 'what-if', ...words);
+		t.is(wrong.exitCode, 64, words.join(' '));
+		t.not(wrong.stderr, '');
+	}
+	t.deepEqual({ records: records(), places: places(stage) }, before);
+	t.is(stage.simulation.counts.get('fences sent') ?? 0, 0);
+	promisesHold(t, stage);
 });
 
 test('what is refused for safety has code 2 and says why', async (t) => {

@@ -110,7 +110,7 @@ export const twin = ({ vm }: Bench, host: SimHost): string =>
 	host.migrations.get(vm.name)?.twin?.name ?? 'none';
 
 export const migrations = (on: Bench, host: SimHost) =>
-	observeHypervisor(on.simulation, host, 1024).migrations;
+	observeHypervisor(on.simulation, host).migrations;
 
 type Content = Exclude<SimHost['store']['content'], 'corrupt' | null>;
 type Resource = Content['resources'][string]['record'];

@@ -32,7 +32,7 @@ test('a clean migration: every step of xl and DRBD, in order', (t) => {
 	until(on, () => twin(on, on.target) === 'incoming');
 	t.deepEqual(migrations(on, on.target), [{ vm: 'vm1', twin: 'incoming', underWay: true }]);
 	t.deepEqual(migrations(on, on.source), [{ vm: 'vm1', twin: null, underWay: true }]);
-	t.is(observeHypervisor(on.simulation, on.target, 1024).freeMemoryMib, 512);
+	t.is(observeHypervisor(on.simulation, on.target).freeMemoryMib, 512);
 	t.is(presence(on, on.source), 'running');
 	until(on, () => presence(on, on.source) === 'stopped');
 	t.is(on.source.domains.get('vm1')?.reason, 'suspend');
