@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ageMs, name, sentence } from '#src/api/shape.ts';
 import { balanceSchema, healthSchema, loadSchema } from '#src/api/view-load.ts';
-import { dropReasons } from '#src/heartbeat/beat.ts';
+import { dropReasons } from '#src/heartbeat/drop.ts';
 import { presences, roles } from '#src/ports.ts';
 
 /**

@@ -8,7 +8,7 @@ import type {
 	VmView,
 	WitnessView,
 } from '#src/api/view.ts';
-import { dropReasons, type DropReason } from '#src/heartbeat/beat.ts';
+import { dropReasons, type DropReason } from '#src/heartbeat/drop.ts';
 import { remedies } from '#src/heartbeat/tally.ts';
 import { ago, span } from '#src/std/span.ts';
 

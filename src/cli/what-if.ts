@@ -1,5 +1,5 @@
 import { apiClient } from '#src/api/driver-client.ts';
-import type { Question } from '#src/api/what-if.ts';
+import { engineStateSchema, type Question } from '#src/api/what-if.ts';
 import { namedHost, namedLink, namedVm } from '#src/cli/names.ts';
 import { parseOptions, usageError } from '#src/cli/options.ts';
 import { exit, type Surroundings } from '#src/cli/surroundings.ts';
@@ -31,7 +31,8 @@ export const whatIf = async (argv: string[], around: Surroundings): Promise<numb
 	const [one = '', other = ''] = positionals;
 	const client = apiClient(around.socketPath);
 	const question = questionOf(await client.status(), one, other);
-	const { state } = await client.engine(version);
+	// Checked here: the client is loaded by every verb, and must not load zod with it.
+	const { state } = engineStateSchema.parse(await client.engine(version));
 	// Of the same version: what comes is what this very program would have held.
 	const answer = simulated(state as unknown as State, question);
 	if (values.json) around.print(JSON.stringify(answer));

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 
 /**
@@ -71,32 +72,6 @@ export type Frame =
 	| { readonly type: 'beat'; readonly beat: Beat }
 	/** `text` is the document's JSON as it came. */
 	| { readonly type: 'document'; readonly head: DocumentHead; readonly text: string };
-
-/** Why something that came from outside was dropped. Each has its own counter. */
-export const dropReasons = [
-	'malformed',
-	'oversized',
-	'unknown-version',
-	'wrong-pair',
-	'wrong-host',
-	'old-boot',
-	'old-session',
-	'other-boot',
-	'other-session',
-	'stale-nonce',
-	'unexpected-frame',
-	'repeated-beat',
-	'unknown-echo',
-	'invalid-document',
-	'wrong-certificate',
-	'tls-failed',
-	'not-websocket',
-	'closed-early',
-	'late-authentication',
-	'too-many-connections',
-	'unexpected-dial',
-] as const;
-export type DropReason = (typeof dropReasons)[number];
 
 export type Decoded =
 	| { readonly frame: Frame; readonly dropped: null }

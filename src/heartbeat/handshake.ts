@@ -1,4 +1,5 @@
-import type { Answer, DropReason, Frame, Hello } from '#src/heartbeat/beat.ts';
+import type { Answer, Frame, Hello } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 
 /** Who we are, and whom we expect, on every connection. */
 export interface Introduction {

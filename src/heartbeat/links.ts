@@ -4,7 +4,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 import { frameMaxBytes } from '#src/heartbeat/beat.ts';
-import type { DropReason } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import { normalizeFingerprint } from '#src/heartbeat/fingerprint.ts';
 import type { ChannelLink } from '#src/heartbeat/message.ts';
 

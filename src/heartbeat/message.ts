@@ -1,5 +1,5 @@
 import type { DetectorTiming } from '#src/heartbeat/detector.ts';
-import type { DropReason } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import type { Hearing, HostName, LinkObservation, MonotonicMs } from '#src/ports.ts';
 import type { Vote, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 import type { LeaseOrders, LeaseTiming } from '#src/witness/lease.ts';

@@ -1,5 +1,4 @@
-import { dropReasons } from '#src/heartbeat/beat.ts';
-import type { DropReason } from '#src/heartbeat/beat.ts';
+import { dropReasons, type DropReason } from '#src/heartbeat/drop.ts';
 import type { Mailbox } from '#src/heartbeat/mailbox.ts';
 import type { ChannelCounters, ChannelNotice, Report } from '#src/heartbeat/message.ts';
 import type { MonotonicMs } from '#src/ports.ts';

@@ -9,7 +9,8 @@ import {
 	encodeDocument,
 	encodeHello,
 } from '#src/heartbeat/beat.ts';
-import type { Beat, DocumentHead, DropReason, Frame } from '#src/heartbeat/beat.ts';
+import type { Beat, DocumentHead, Frame } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import { createDetector, detect, observe } from '#src/heartbeat/detector.ts';
 import type { DetectorState, Observed } from '#src/heartbeat/detector.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';

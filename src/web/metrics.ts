@@ -1,5 +1,5 @@
 import type { Status } from '#src/api/view.ts';
-import { dropReasons } from '#src/heartbeat/beat.ts';
+import { dropReasons } from '#src/heartbeat/drop.ts';
 import {
 	counter,
 	exposition,

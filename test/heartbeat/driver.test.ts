@@ -4,7 +4,8 @@ import type { Worker } from 'node:worker_threads';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { encodeAnswer, encodeBeat, encodeDocument, encodeHello } from '#src/heartbeat/beat.ts';
-import type { Beat, DropReason, Hello } from '#src/heartbeat/beat.ts';
+import type { Beat, Hello } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import { PeerChannel } from '#src/heartbeat/driver.ts';
 import type { VmpairError } from '#src/std/error.ts';
 import {

@@ -1,0 +1,25 @@
+/** Why something that came from outside was dropped. Each has its own counter. */
+export const dropReasons = [
+	'malformed',
+	'oversized',
+	'unknown-version',
+	'wrong-pair',
+	'wrong-host',
+	'old-boot',
+	'old-session',
+	'other-boot',
+	'other-session',
+	'stale-nonce',
+	'unexpected-frame',
+	'repeated-beat',
+	'unknown-echo',
+	'invalid-document',
+	'wrong-certificate',
+	'tls-failed',
+	'not-websocket',
+	'closed-early',
+	'late-authentication',
+	'too-many-connections',
+	'unexpected-dial',
+] as const;
+export type DropReason = (typeof dropReasons)[number];
