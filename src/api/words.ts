@@ -91,7 +91,8 @@ export const fencingText = (fencing: FencingView, peer: HostView | undefined): s
 	if (fencing.openFence !== null) facts.push(`a power-off of ${fencing.openFence.target} is open`);
 	if (fencing.attempts > 0) facts.push(`attempt ${fencing.attempts} of ${fencing.attemptsMax}`);
 	if (fencing.lastHour > 0) facts.push(`${fencing.lastHour} of ${fencing.perHourMax} this hour`);
-	if (fencing.delayMs > 0 && (peer?.state === 'suspect' || peer?.state === 'lost'))
+	const aims = peer?.state === 'suspect' || peer?.state === 'lost';
+	if (fencing.delayMs > 0 && aims && fencing.attempts === 0)
 		facts.push(`waits ${span(fencing.delayMs)} for ${fencing.target} to go first`);
 	return facts.join(', ');
 };
@@ -164,6 +165,8 @@ export interface Trouble {
 	readonly next: string;
 	/** The page that tells more, in the runbook; empty when there is none. */
 	readonly page: string;
+	/** The single sentences that it stands for, as the engine wrote them. */
+	readonly says: readonly string[];
 }
 
 /** VMs with the same blocker are one line, so that a dead peer does not fill the screen. */
@@ -181,6 +184,7 @@ const blockers = (vms: readonly VmView[]): Trouble[] => {
 		text: `${names.join(', ')}: ${vm.failover.blocker}`,
 		next: vm.failover.next,
 		page: '',
+		says: names.map((name) => `${name}: ${vm.failover.blocker}`),
 	}));
 };
 
@@ -200,6 +204,7 @@ const historyTrouble = ({ agent, self }: Status): Trouble[] =>
 					text: `${agent.historyLost} entries of the history were never written`,
 					next: `look at the disk of the state directory on ${self}: df, dmesg`,
 					page: '',
+					says: [],
 				},
 			];
 
@@ -211,6 +216,7 @@ const receiverTroubles = ({ receivers }: Status): Trouble[] =>
 			text: `alerts do not reach ${name}, ${pending} wait: ${lastError}`,
 			next: `check the receiver, and ${name} below alerts in vmpair.yaml; vmpair alert test`,
 			page: '',
+			says: [],
 		}));
 
 const deadmanTrouble = ({ deadman }: Status): Trouble[] =>
@@ -222,6 +228,7 @@ const deadmanTrouble = ({ deadman }: Status): Trouble[] =>
 					text: `the dead-man ping does not arrive (${deadman.failures} failed): ${deadman.lastError}`,
 					next: 'check the service outside, and alerts.deadman in vmpair.yaml',
 					page: '',
+					says: [],
 				},
 			];
 
@@ -231,15 +238,53 @@ const acknowledgedText = ({ acknowledged }: ConditionView): string => {
 	return `, acknowledged by ${by}${reason === '' ? '' : `: ${reason}`}`;
 };
 
+/** The same of every VM but for its name: one trouble. A name may be part of another word. */
+const likeOf = ({
+	name,
+	subject,
+	severity,
+	summary,
+	next,
+	acknowledged,
+}: ConditionView): string => {
+	const word = subject.replaceAll(/[^\w-]/g, String.raw`\$&`);
+	const rest = summary.replaceAll(new RegExp(`(?<![\\w.-])${word}(?![\\w-])`, 'g'), '*');
+	return JSON.stringify([name, severity, rest, next, acknowledged]);
+};
+
+/** What is the same of several VMs is told once, with the names of the others and the age of the oldest. */
+const conditionTroubles = (status: Status): Trouble[] => {
+	const groups = new Map<string, ConditionView[]>();
+	for (const each of status.conditions.filter(ownLine(status.vms))) {
+		const like = likeOf(each);
+		groups.set(like, [...(groups.get(like) ?? []), each]);
+	}
+	return [...groups.values()].flatMap((group) => {
+		const [first, ...others] = group;
+		if (first === undefined) return [];
+		const names = others.map(({ subject }) => subject).join(', ');
+		const age = span(Math.max(...group.map(({ ageMs }) => ageMs)));
+		const too = names === '' ? '' : `; likewise ${names}`;
+		return {
+			tone: first.severity === 'critical' ? 'bad' : 'warn',
+			text: `${first.summary}${too} (${age})${acknowledgedText(first)}`,
+			next: first.next,
+			page: first.name,
+			says: group.map(({ summary }) => summary),
+		};
+	});
+};
+
 /** Everything that is wrong: what alerts are about, then what only the status tells. */
 export const troubles = (status: Status): Trouble[] => [
-	...status.conditions.filter(ownLine(status.vms)).map((condition): Trouble => ({
-		tone: condition.severity === 'critical' ? 'bad' : 'warn',
-		text: `${condition.summary} (${span(condition.ageMs)})${acknowledgedText(condition)}`,
-		next: condition.next,
-		page: condition.name,
+	...conditionTroubles(status),
+	...status.preflight.map((text): Trouble => ({
+		tone: 'warn',
+		text,
+		next: '',
+		page: 'preflight',
+		says: [],
 	})),
-	...status.preflight.map((text): Trouble => ({ tone: 'warn', text, next: '', page: 'preflight' })),
 	...historyTrouble(status),
 	...receiverTroubles(status),
 	...deadmanTrouble(status),

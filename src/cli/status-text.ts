@@ -7,6 +7,7 @@ import {
 	hostTones,
 	linkText,
 	stateTones,
+	type Trouble,
 	troubles,
 	verdictTones,
 	verdictWord,
@@ -77,6 +78,14 @@ const guardLines = (status: Status, look: Look): string[] => {
 	];
 };
 
+/** How far a resync is, or how much of it is left. */
+const progressText = ({ resync }: VmView): string => {
+	if (resync === null) return '';
+	const { donePercent, outOfSyncKib } = resync;
+	if (donePercent !== null) return ` ${Math.floor(donePercent)}%`;
+	return outOfSyncKib === null ? '' : `, ${Math.ceil(outOfSyncKib / 1024)} MiB left`;
+};
+
 /** Own disk, then the peer's; `?` behind what was seen too long ago to be taken for the present. */
 const diskCell = (vm: VmView): Cell => {
 	const disks = vm.sights.map(({ disk, ageMs }) => {
@@ -84,9 +93,7 @@ const diskCell = (vm: VmView): Cell => {
 		return ageMs === null || ageMs > freshMs ? `${disk}?` : disk;
 	});
 	const good = disks.every((disk) => disk === 'UpToDate');
-	const percent = vm.resync?.donePercent;
-	const progress = percent === null || percent === undefined ? '' : ` ${Math.floor(percent)}%`;
-	return cell(disks.join('/') + progress, good ? 'plain' : 'warn');
+	return cell(disks.join('/') + progressText(vm), good ? 'plain' : 'warn');
 };
 
 const failoverCell = (vm: VmView): Cell => {
@@ -119,9 +126,9 @@ const vmLines = (status: Status, look: Look): string[] => {
 	return table(columns, rows, look.columns, look.colour);
 };
 
-const troubleLines = (status: Status, look: Look): string[] => {
+const troubleLines = (list: readonly Trouble[], status: Status, look: Look): string[] => {
 	const told = new Set([status.next, '']);
-	return troubles(status).flatMap((trouble) => {
+	return list.flatMap((trouble) => {
 		const lines = wrap(trouble.text, look.columns, '  ').map((line, index) =>
 			index === 0 ? `${paint('!', trouble.tone, look.colour)} ${line.trimStart()}` : line,
 		);
@@ -149,22 +156,75 @@ const activityLines = (status: Status, look: Look): string[] =>
 
 const section = (lines: readonly string[]): string[] => (lines.length === 0 ? [] : ['', ...lines]);
 
-/** The status on one screen: the verdict, the hosts and what guards them, the VMs, what is wrong and what to do. */
-export const statusLines = (status: Status, look: Look): string[] => {
-	const word = paint(verdictWord(status.verdict), verdictTones[status.verdict], look.colour);
-	const { armed } = status;
-	const disarmed = armed.armed
-		? []
-		: wrap(`disarmed by ${armed.by} at ${armed.at}: ${armed.reason}`, look.columns, '  ');
+/** What the verdict rests on, out of all that is wrong; undefined when the verdict says it alone. */
+const causeOf = (status: Status, list: readonly Trouble[]): Trouble | undefined =>
+	status.verdict === 'disarmed'
+		? list.find(({ page }) => page === 'disarmed')
+		: list.find(({ says }) => says.includes(status.reason));
+
+/** How many of those that shall run do, and what the others do instead. */
+const runText = ({ vms }: Status): string => {
+	const wanted = vms.filter(({ wanted: wish }) => wish === 'running');
+	const runs = ({ state, runsOn }: VmView): boolean =>
+		state === 'running' || (state === 'moving' && runsOn !== null);
+	const counts = new Map<string, number>();
+	for (const vm of wanted.filter((each) => !runs(each)))
+		counts.set(vm.state, (counts.get(vm.state) ?? 0) + 1);
+	const others = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+	const running = wanted.filter(runs).length;
+	return `${running} of ${wanted.length} VMs run${others === '' ? '' : `: ${others}`}`;
+};
+
+const pageText = (page: string, { documents }: Look): string =>
+	documents === undefined ? page : withPages(`the runbook ${page}`, documents);
+
+/** Verdict, reason and next step: what somebody reads who reads nothing else. */
+const headLines = (status: Status, cause: Trouble | undefined, look: Look): string[] => {
+	const { verdict, armed } = status;
+	const word = paint(verdictWord(verdict), verdictTones[verdict], look.colour);
+	const page = cause?.page ?? '';
+	const disarmed = armed.armed || verdict === 'disarmed';
 	return [
 		`${word}  pair ${status.pairId}, seen from ${status.self}`,
-		...wrap(status.reason, look.columns, '  '),
-		...disarmed,
+		...wrap(cause?.text ?? status.reason, look.columns, '  '),
+		...(disarmed
+			? []
+			: wrap(`disarmed by ${armed.by} at ${armed.at}: ${armed.reason}`, look.columns, '  ')),
+		...(verdict === 'protected' ? [] : wrap(runText(status), look.columns, '  ')),
 		...nextLines(status.next, look),
+		...(page === '' ? [] : [`  runbook: ${pageText(page, look)}`]),
+	];
+};
+
+/** Where there is more to read, when something is wrong. */
+const moreLines = (status: Status, list: readonly Trouble[], look: Look): string[] => {
+	if (status.verdict === 'protected') return [];
+	const pages = [...new Set(list.flatMap(({ page }) => (page === '' ? [] : [page])))];
+	return [
+		...(pages.length === 0 ? [] : wrap(`runbook pages: ${pages.join(', ')}`, look.columns, '  ')),
+		...wrap(
+			'what happened: vmpair history --since 1h; why: vmpair explain VM|HOST',
+			look.columns,
+			'  ',
+		),
+	];
+};
+
+/** The status on one screen: the verdict, the hosts and what guards them, the VMs, what is wrong and what to do. */
+export const statusLines = (status: Status, look: Look): string[] => {
+	const all = troubles(status);
+	const cause = causeOf(status, all);
+	// That no VM of a disarmed pair is failed over needs no line of its own.
+	const implied = ({ page, next }: Trouble): boolean =>
+		status.verdict === 'disarmed' && page === '' && next === status.next;
+	const others = all.filter((trouble) => trouble !== cause && !implied(trouble));
+	return [
+		...headLines(status, cause, look),
 		...section([...hostLines(status, look), ...guardLines(status, look)]),
 		...section(vmLines(status, look)),
 		...section(activityLines(status, look)),
-		...section(troubleLines(status, look)),
+		...section(troubleLines(others, status, look)),
+		...section(moreLines(status, others, look)),
 		...section(adviceLines(status, look)),
 	];
 };

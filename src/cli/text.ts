@@ -70,12 +70,15 @@ export const table = (
 	return [line(columns.map((column) => cell(column.title, 'dim'))), ...rows.map(line)];
 };
 
+/** A space, but not the one between a number and its unit. */
+const breakable = / (?!(?<=\d )(?:ms|s|min|h|d|MiB|%)(?![A-Za-z]))/;
+
 /** Breaks a sentence at spaces into lines of at most `columnsMax`, each with `indent` in front. */
 export const wrap = (sentence: string, columnsMax: number, indent = ''): string[] => {
 	const width = Math.max(20, columnsMax - indent.length);
 	const lines: string[] = [];
 	let line = '';
-	for (const word of sentence.split(' ')) {
+	for (const word of sentence.split(breakable)) {
 		if (line !== '' && line.length + 1 + word.length > width) {
 			lines.push(indent + line);
 			line = word;

@@ -3,6 +3,7 @@ import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
 import { deviceWrong } from '#src/engine/peer.ts';
+import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
 import { arbiterOf, leaseInForce } from '#src/engine/voters.ts';
 import { isConnected, isEstablishedUpToDate, isResyncing } from '#src/drbd/role.ts';
@@ -81,9 +82,12 @@ const openFenceBlocker = ({ persisted, peer }: State): { blocker: string; next: 
 export const repairPeer = ({ config }: State): string =>
 	`repair ${config.peer} and power it on; it resyncs and stands by`;
 
-/** What brings replication back; with the peer out nothing is wrong with the link. */
-export const replicationNext = (state: State): string =>
-	state.peer.status === 'out' ? repairPeer(state) : 'look at the replication link';
+/** What brings replication back; with the peer out or silent nothing may be wrong with the link. */
+export const replicationNext = (state: State): string => {
+	const { status } = state.peer;
+	if (status === 'out') return repairPeer(state);
+	return status === 'lost' ? `vmpair explain ${state.config.peer}` : 'look at the replication link';
+};
 
 const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: string } | null => {
 	const record = recordOf(state, vm.resource);
@@ -104,6 +108,11 @@ const dataBlocker = (state: State, vm: EngineVm): { blocker: string; next: strin
 		return { blocker: 'its DRBD resource is down here', next: `drbdadm up ${vm.resource}` };
 	if (isResyncing(observed))
 		return { blocker: 'its copy is being resynced', next: 'wait: vmpair status -w' };
+	if (splitOf(state, vm.resource) === 'certain')
+		return {
+			blocker: 'both copies were written on their own (split brain)',
+			next: `vmpair split-brain show ${vm.vm}`,
+		};
 	if (observed.connection === 'StandAlone')
 		return {
 			blocker: 'DRBD gave the connection up (split brain or a refused resync)',

@@ -1,3 +1,4 @@
+import type { Condition } from '#src/alert/condition.ts';
 import {
 	apiVersion,
 	type FencingView,
@@ -279,15 +280,19 @@ interface Judgement {
 	readonly next: string;
 }
 
+/** It shall run and does not, or may not: one on a silent host that nobody can take over is no better than down. */
+const isStuck = ({ vm, wanted, state }: VmView, paged: readonly Condition[]): boolean =>
+	wanted === 'running' &&
+	(['down', 'frozen', 'paused'].includes(state) ||
+		(state === 'unknown' &&
+			paged.some(({ name, subject }) => name === 'vm-down' && subject === vm)));
+
 /** The one word, from the VMs and what keeps the pair from acting. */
 const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement => {
 	const proof = proofOf(state, nowMs);
-	const worst = conditions(state, nowMs).find((each) => each.severity === 'critical');
-	const stuck = vms.find(
-		(vm) =>
-			vm.wanted === 'running' &&
-			(vm.state === 'down' || vm.state === 'frozen' || vm.state === 'paused'),
-	);
+	const paged = conditions(state, nowMs).filter((each) => each.severity === 'critical');
+	const [worst] = paged;
+	const stuck = vms.find((vm) => isStuck(vm, paged));
 	const moving = vms.find((vm) => vm.state === 'starting' || vm.activity.startsWith('its disk'));
 	if (moving !== undefined && proof !== null)
 		return {
@@ -296,9 +301,7 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 			next: 'vmpair status -w',
 		};
 	if (stuck !== undefined) {
-		const why = conditions(state, nowMs).find(
-			(each) => each.subject === stuck.vm && each.severity === 'critical',
-		);
+		const why = paged.find((each) => each.subject === stuck.vm);
 		return {
 			verdict: state.peer.status === 'suspect' ? 'failing-over' : 'holding',
 			reason: why?.summary ?? `${stuck.vm} is ${stuck.state}: ${stuck.activity}`,
@@ -316,12 +319,16 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 			reason: worst?.summary ?? blocked.blocker,
 			next: worst?.next ?? blocked.next,
 		};
-	const unready = vms.find((vm) => !vm.failover.ready);
-	if (unready !== undefined)
+	const unready = vms.filter((vm) => !vm.failover.ready);
+	// What pages somebody comes before what is over by itself.
+	const page = paged.find(({ subject }) => unready.some(({ vm }) => vm === subject));
+	if (page !== undefined) return { verdict: 'degraded', reason: page.summary, next: page.next };
+	const [first] = unready;
+	if (first !== undefined)
 		return {
 			verdict: 'degraded',
-			reason: `${unready.vm}: ${unready.failover.blocker}`,
-			next: unready.failover.next,
+			reason: `${first.vm}: ${first.failover.blocker}`,
+			next: first.failover.next,
 		};
 	const degraded = degradedLevel(state);
 	if (degraded !== null)

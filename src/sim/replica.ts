@@ -174,7 +174,7 @@ export const observeReplica = (replica: Replica): ResourceObservation => ({
 			disk: replica.shownOutdated ? 'Outdated' : replica.disk,
 			peerDisk: replica.peerDisk,
 			replication: replica.replication,
-			outOfSyncKib: replica.replication === 'SyncTarget' ? 4096 : 0,
+			outOfSyncKib: /^Sync(Source|Target)$/.test(replica.replication) ? 4096 : 0,
 		},
 	],
 });

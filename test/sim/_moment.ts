@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
 import { applyStep } from '#src/sim/fault.ts';
-import type { Simulation } from '#src/sim/model.ts';
+import type { SimAgent, Simulation } from '#src/sim/model.ts';
 import { runNext } from '#src/sim/queue.ts';
 import { parseScenario, type Scenario, type ScenarioInput } from '#src/sim/scenario.ts';
 import type { ScenarioStep } from '#src/sim/step.ts';
@@ -24,7 +24,11 @@ export const worldOf = (world: ScenarioInput['world']): Scenario['world'] =>
 		expect: [{ finally: { vm: world.vms[0]?.name, copies: 1 } }],
 	}).world;
 
-export const simulationOf = (world: Scenario['world'], seed = 1): Simulation =>
+export const simulationOf = (
+	world: Scenario['world'],
+	seed = 1,
+	onStep: ((agent: SimAgent) => void) | null = null,
+): Simulation =>
 	createSimulation({
 		world,
 		seed,
@@ -34,7 +38,7 @@ export const simulationOf = (world: Scenario['world'], seed = 1): Simulation =>
 		observeMaxMs: 40,
 		clockRates: [1, 1],
 		observer: (made) =>
-			createObserver(made, { honestDevices: true, onNote: null, onReply: null, onStep: null }),
+			createObserver(made, { honestDevices: true, onNote: null, onReply: null, onStep }),
 	});
 
 export const runFor = (simulation: Simulation, ms: number): void => {
