@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSyn
 import { readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { bundle } from './bundle.ts';
 import { asInstalled, configurationFiles, libraryFolder, packagedFiles } from './content.ts';
 import { generatedFiles } from './generated.ts';
 
@@ -30,49 +30,6 @@ const architecture = (): { readonly debian: string; readonly node: string } => {
 	const node = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
 	if (!existsSync(node)) throw new Error(`there is no Node to ship at ${node}: run "npm ci"`);
 	return { debian, node };
-};
-
-/** Worker threads and what they load are files of their own in the bundle; a URL gets the bundled name. */
-const workers: Plugin = {
-	name: 'workers',
-	setup(context) {
-		context.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-			const text = readFileSync(path, 'utf8');
-			const contents = text.replaceAll(
-				/new URL\('([\w-]+)\.ts', import\.meta\.url\)/g,
-				"new URL('./$1.js', import.meta.url)",
-			);
-			return { contents, loader: 'ts' };
-		});
-	},
-};
-
-/** Lazily imported verbs become chunks of their own, so that `vmpair status` loads little. */
-const bundle = async (outdir: string): Promise<void> => {
-	await build({
-		entryPoints: ['main.ts', 'heartbeat/worker.ts', 'agent-voter.ts', 'cli/simulate-worker.ts'].map(
-			(file) => join(root, 'src', file),
-		),
-		entryNames: '[name]',
-		chunkNames: 'chunk-[name]-[hash]',
-		outdir,
-		bundle: true,
-		splitting: true,
-		platform: 'node',
-		target: 'node24',
-		format: 'esm',
-		// Some dependencies are CommonJS and call require for Node's own modules.
-		banner: {
-			js: "import { createRequire as vmpairCreateRequire } from 'node:module'; const require = vmpairCreateRequire(import.meta.url);",
-		},
-		define: { 'process.env.VMPAIR_VERSION': JSON.stringify(manifest.version) },
-		plugins: [workers],
-		logLevel: 'warning',
-		legalComments: 'none',
-		// ws uses these two when they are installed; we never install them.
-		external: ['bufferutil', 'utf-8-validate'],
-	});
-	writeFileSync(join(outdir, 'package.json'), '{ "type": "module" }\n');
 };
 
 const install = (from: string, to: string, mode: number): void => {
@@ -116,7 +73,7 @@ const control = (tree: string, debian: string): string =>
 const assemble = async (tree: string, node: string): Promise<void> => {
 	// Before the work of bundling: what is missing is told at once.
 	const files = packagedFiles(root);
-	await bundle(join(tree, libraryFolder));
+	await bundle(root, join(tree, libraryFolder), manifest.version);
 	runtime(node, join(tree, libraryFolder, 'node'));
 	for (const { from, to, mode } of files) install(join(root, from), join(tree, to), mode);
 	for (const { to, content } of generatedFiles()) {
