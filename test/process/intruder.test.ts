@@ -7,7 +7,13 @@ import { connect as connectTls } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { demoIdentity } from '#src/demo/certificate.ts';
 import type { Stage } from '#src/demo/stage.ts';
-import { encodeAnswer, encodeBeat, encodeDocument, encodeHello, type Hello } from '#src/heartbeat/beat.ts';
+import {
+	encodeAnswer,
+	encodeBeat,
+	encodeDocument,
+	encodeHello,
+	type Hello,
+} from '#src/heartbeat/beat.ts';
 import { type DropReason } from '#src/heartbeat/drop.ts';
 import { type PeerDocument, protocolVersion } from '#src/heartbeat/document.ts';
 import { PeerChannel } from '#src/heartbeat/driver.ts';
