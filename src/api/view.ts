@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ageMs, name, sentence } from '#src/api/shape.ts';
-import { balanceSchema, healthSchema, loadSchema } from '#src/api/view-load.ts';
+import { balanceSchema, healthSchema, loadSchema, vmLoadSchema } from '#src/api/view-load.ts';
 import { dropReasons } from '#src/heartbeat/drop.ts';
 import { presences, roles } from '#src/ports.ts';
 
@@ -177,6 +177,8 @@ const vmSchema = z.strictObject({
 	ageMs: ageMs.nullable(),
 	/** This host first, then the peer. */
 	sights: z.array(sightSchema).max(2),
+	/** Null unless it ran on this host all the time between two readings. */
+	load: vmLoadSchema.nullable(),
 	/** Hosts whose copy holds every acknowledged write. */
 	inSync: z.array(name).max(2),
 	generation: z.int().min(0),

@@ -1,11 +1,11 @@
 import type { HostView } from '#src/api/view.ts';
-import type { BalanceView, HealthView } from '#src/api/view-load.ts';
+import type { BalanceView, HealthView, VmLoadView } from '#src/api/view-load.ts';
 import { orderVerdict } from '#src/engine/balance.ts';
 import { judgedOf } from '#src/engine/health.ts';
 import { inContact } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import { type HostLoad, loadKinds } from '#src/ports-load.ts';
-import type { MonotonicMs } from '#src/ports.ts';
+import type { MonotonicMs, VmName } from '#src/ports.ts';
 
 type Burden = Pick<HostView, 'load' | 'critical'>;
 
@@ -29,6 +29,12 @@ export const peerBurden = (state: State): Burden => {
 	};
 };
 
+/** What a VM used here; null: it did not run here all the time, or nothing was read. */
+export const vmLoadView = ({ load }: State, vm: VmName): VmLoadView | null => {
+	const used = load.sample?.value.vms.find((each) => each.vm === vm);
+	return used === undefined ? null : { cpus: used.cpus, inflowMibPerS: used.inflowMibPerS };
+};
+
 /** What is made of the load, and what a person's order would do about it now. */
 export const balanceView = (state: State, nowMs: MonotonicMs): BalanceView => {
 	const { kind, vm, sentence } = orderVerdict(state, nowMs);
@@ -36,6 +42,7 @@ export const balanceView = (state: State, nowMs: MonotonicMs): BalanceView => {
 		mode: state.config.balance.mode,
 		verdict: state.load.told.sentence,
 		peerVerdict: inContact(state) ? (state.peer.document?.load?.verdict ?? null) : null,
+		limits: state.config.balance.limits,
 		order: { kind, vm, sentence },
 	};
 };

@@ -23,7 +23,13 @@ import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
 import type { State } from '#src/engine/state.ts';
 import { attemptsMax, triesAt } from '#src/fence/ladder.ts';
-import { balanceView, healthView, ownBurden, peerBurden } from '#src/engine/view-load.ts';
+import {
+	balanceView,
+	healthView,
+	ownBurden,
+	peerBurden,
+	vmLoadView,
+} from '#src/engine/view-load.ts';
 import { witnessView } from '#src/engine/view-witness.ts';
 import { arbiterOf } from '#src/engine/voters.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
@@ -263,6 +269,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		runsOn,
 		ageMs: runsOn === state.config.self ? since(vmStateOf(state, vm.vm).runsSinceMs, nowMs) : null,
 		sights: [ownSight(state, vm, nowMs), peerSight(state, vm, nowMs)],
+		load: vmLoadView(state, vm.vm),
 		inSync: [...(record?.inSync ?? [])],
 		generation: record?.generation ?? 0,
 		activity: activityOf(state, vm, nowMs),

@@ -9,6 +9,7 @@ import {
 	type Family,
 	type Sample,
 } from '#src/web/exposition.ts';
+import { loadFamilies } from '#src/web/metrics-load.ts';
 import { drbdFamilies, vmFamilies } from '#src/web/metrics-vm.ts';
 
 /** What the agent's own process uses, as the operating system counts it. */
@@ -319,6 +320,7 @@ export const metricsText = (status: Status, figures: ProcessFigures, nowMs: numb
 		...witnessFamilies(status, nowMs),
 		...vmFamilies(status),
 		...drbdFamilies(status, nowMs),
+		...loadFamilies(status, nowMs),
 		...alertFamilies(status),
 		...processFamilies(status, figures, nowMs),
 	]);

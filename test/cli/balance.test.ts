@@ -25,6 +25,7 @@ const loaded = (changes: Partial<Status> = {}): Status => {
 			mode: 'advise',
 			verdict: '',
 			peerVerdict: '',
+			limits: exampleStatus([]).balance.limits,
 			order: { kind: 'move', vm: 'web', sentence: 'host north is overloaded: cpu 93 %' },
 		},
 		...changes,

@@ -3,6 +3,7 @@ import type { EngineConfig, EngineVm } from '#src/engine/config.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import type { Event } from '#src/engine/event.ts';
 import { step, unannounced } from '#src/engine/step.ts';
+import { statusView } from '#src/engine/view.ts';
 import type { HostLoad } from '#src/ports-load.ts';
 import { engineConfig, exchange, Host, healthy, pairOf, vmConfig } from '#test/engine/_pair.ts';
 
@@ -57,6 +58,14 @@ test('a host that is overloaded for the hold time sends one VM away', (t) => {
 	t.is(journalOf(left, 'db'), null);
 	t.like(overloaded(left), { severity: 'warning', subject: 'left' });
 	t.is(overloaded(right), undefined);
+});
+
+test('the status says what each VM uses here, and above what a host is overloaded', (t) => {
+	const [left, right] = pair();
+	const [mine, theirs] = [left, right].map(({ state, nowMs }) => statusView(state, nowMs));
+	t.deepEqual(mine?.balance.limits, balance.limits);
+	t.deepEqual(mine?.vms[0]?.load, { cpus: 2, inflowMibPerS: 1 });
+	t.is(theirs?.vms[0]?.load, null);
 });
 
 test('a spike, a missing reading, mode off and advise move nothing', (t) => {

@@ -1,4 +1,5 @@
 import type { ConditionView, Status, WitnessView } from '#src/api/view.ts';
+import type { HealthView } from '#src/api/view-load.ts';
 import { metricsText } from '#src/web/metrics.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
 
@@ -33,11 +34,39 @@ export const witness: WitnessView = {
 	takeMs: 12_000,
 };
 
-/** A pair with everything a pair can have: a witness, fencing, a resync, a condition, a receiver that takes nothing. */
+/** Readings of a busy host: one kind is above its limit, one is not known. */
+export const load = { cpu: 0.92, dom0: 0.31, memory: 0.4, disk: 0.05, network: null };
+
+/** Checks of every kind of judgement. */
+export const health: readonly HealthView[] = [
+	{
+		check: 'temperature',
+		state: 'critical',
+		said: 'critical',
+		detail: 'CPU1 Temp 96 C',
+		ageMs: 12_000,
+		action: 'evacuate',
+	},
+	{ check: 'uplink', state: 'ok', said: 'ok', detail: '', ageMs: 3000, action: 'alert' },
+	{ check: 'raid', state: 'pending', said: null, detail: '', ageMs: null, action: 'alert' },
+];
+
+/** The hosts of a pair with their load and what is critical there. */
+export const burdened = (hosts: Status['hosts']): Status['hosts'] =>
+	hosts.map((host) =>
+		host.self
+			? { ...host, load, critical: ['temperature'] }
+			: { ...host, load: { ...load, cpu: 0.1, network: 0.02 } },
+	);
+
+/**
+ * A pair with everything a pair can have: a witness, load, health checks, fencing, a resync, a condition, a receiver
+ * that takes nothing.
+ */
 export const fullStatus = (changes: Partial<Status> = {}): Status =>
 	exampleStatus(
 		[
-			exampleVm('ldap'),
+			exampleVm('ldap', { load: { cpus: 1.25, inflowMibPerS: 12.5 } }),
 			exampleVm('samba', {
 				resync: { outOfSyncKib: 2048, donePercent: 25 },
 				failover: {
@@ -50,6 +79,8 @@ export const fullStatus = (changes: Partial<Status> = {}): Status =>
 		],
 		{
 			witness,
+			hosts: burdened(exampleStatus([]).hosts),
+			health: [...health],
 			conditions: [condition()],
 			receivers: [
 				{

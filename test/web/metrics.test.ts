@@ -59,6 +59,28 @@ test('figures have base units, and what is seen has a time', (t) => {
 	t.is(value(text, 'vmpair_conditions{severity="warning"}'), 0);
 });
 
+test('the load of hosts and VMs, its limits and the health checks are told', (t) => {
+	const text = metricsOf(fullStatus());
+	t.is(value(text, 'vmpair_host_load_ratio{host="north",kind="cpu"}'), 0.92);
+	t.is(value(text, 'vmpair_host_load_ratio{host="south",kind="cpu"}'), 0.1);
+	t.is(value(text, 'vmpair_host_load_ratio{host="north",kind="network"}'), null);
+	t.is(value(text, 'vmpair_host_load_limit_ratio{kind="cpu"}'), 0.85);
+	t.is(value(text, 'vmpair_host_critical_checks{host="north"}'), 1);
+	t.is(value(text, 'vmpair_host_critical_checks{host="south"}'), 0);
+	t.is(value(text, 'vmpair_vm_busy_cpus{vm="ldap"}'), 1.25);
+	t.is(value(text, 'vmpair_vm_inflow_bytes_per_second{vm="ldap"}'), 13_107_200);
+	t.is(value(text, 'vmpair_vm_busy_cpus{vm="samba"}'), null);
+	const state = (check: string, word: string): number | null =>
+		value(text, `vmpair_health_check_state{host="north",check="${check}",state="${word}"}`);
+	t.is(state('temperature', 'critical'), 1);
+	t.is(state('temperature', 'ok'), 0);
+	t.is(state('raid', 'pending'), 1);
+	const answered = (check: string): number | null =>
+		value(text, `vmpair_health_check_answered_timestamp_seconds{host="north",check="${check}"}`);
+	t.is(answered('temperature'), 1_767_225_588);
+	t.is(answered('raid'), null);
+});
+
 test('what is not known has no series: no figure is made up', (t) => {
 	const blind = exampleVm('ldap', {
 		migration: null,
@@ -123,10 +145,11 @@ test('every word that a state can be has its series: one that is added to the st
 		vmpair_host_state: shape.hosts.element.shape.state.options,
 		vmpair_verdict: shape.verdict.options,
 		vmpair_arbiter: shape.arbiter.options,
+		vmpair_health_check_state: shape.health.element.shape.state.options,
 	};
 	const text = metricsOf(fullStatus());
 	for (const [metric, options] of Object.entries(words)) {
-		const label = metric.replace(/^vmpair_(?:vm_|host_)?/, '');
+		const label = metric.replace(/^vmpair_(?:vm_|host_|health_check_)?/, '');
 		const told = [...text.matchAll(new RegExp(`^${metric}\\{.*\\b${label}="([a-z-]+)"`, 'gm'))];
 		t.deepEqual(new Set(told.map(([, word]) => word)), new Set(options), metric);
 	}
