@@ -10,7 +10,7 @@ import type { HistoryQuery } from '#src/store/journal.ts';
 import { Site } from '#src/web/driver-server.ts';
 import { metricsText } from '#src/web/metrics.ts';
 import { pageOf, type PageView } from '#src/web/page.ts';
-import { sampleMs, withSample, type HeartbeatSample } from '#src/web/samples.ts';
+import { sampleMs, withSample, type PageSample } from '#src/web/samples.ts';
 import { noTimeline, withEntry, type Timeline } from '#src/web/timeline.ts';
 
 /** The agent's part of page and metrics. Whatever goes wrong in it is a sentence; the agent never stops for it. */
@@ -114,7 +114,7 @@ export class Web {
 
 	#serve(host: string, config: WebConfig): () => Promise<void> {
 		const tell = this.#teller();
-		let samples: readonly HeartbeatSample[] = [];
+		let samples: readonly PageSample[] = [];
 		const source = this.#source;
 		const sample = (): void => {
 			try {
@@ -141,7 +141,7 @@ export class Web {
 	}
 
 	#pageMaker(
-		samples: () => readonly HeartbeatSample[],
+		samples: () => readonly PageSample[],
 		tell: (detail: string) => void,
 	): () => Promise<PageView> {
 		const source = this.#source;

@@ -1,11 +1,8 @@
 import type { HostView, Status } from '#src/api/view.ts';
-import type { HealthView } from '#src/api/view-load.ts';
+import { percent, stateWords } from '#src/api/words-load.ts';
 import { loadKinds } from '#src/ports-load.ts';
 
 /** Load and health as people read them. */
-
-const percent = (share: number | null): string =>
-	share === null ? '?' : `${Math.round(share * 100)} %`;
 
 /** `cpu 12 %, dom0 5 %, memory 40 %, disk 3 %, network ?`. */
 export const loadText = ({ load }: HostView): string =>
@@ -19,15 +16,12 @@ export const loadsText = ({ hosts }: Status): string =>
 		? ''
 		: hosts.map((host) => `${host.host} ${loadText(host)}`).join('; ');
 
-const checkText = ({ check, state, said }: HealthView): string => {
-	if (state !== 'pending') return `${check} ${state}`;
-	return said === null ? `${check} not run yet` : `${check} ${said} (not for long)`;
-};
-
 /** The health checks of this host in one line: those that are not ok, and how many there are; empty without any. */
 export const healthText = ({ health }: Status): string => {
 	if (health.length === 0) return '';
-	const bad = health.filter(({ state }) => state !== 'ok').map(checkText);
+	const bad = health
+		.filter(({ state }) => state !== 'ok')
+		.map((each) => `${each.check} ${stateWords(each)}`);
 	const good = health.length - bad.length;
 	return [`${good} of ${health.length} checks ok`, ...bad].join(', ');
 };

@@ -1,16 +1,21 @@
 import type { Status } from '#src/api/view.ts';
 import { span } from '#src/std/span.ts';
-import { sampleMs, samplesMax, type HeartbeatSample } from '#src/web/samples.ts';
-import { element, type Element, type Maybe } from '#src/web/tree.ts';
+import {
+	chart,
+	frameOf,
+	grid,
+	lineOf,
+	plotEnd,
+	round,
+	spanMs,
+	type Frame,
+} from '#src/web/chart.ts';
+import { sampleMs, type PageSample } from '#src/web/samples.ts';
+import { element, type Element } from '#src/web/tree.ts';
 
 /** The chart of the heartbeats: round trips as lines, silence as a band of its own for each link. */
 
-const width = 720;
-const plotTop = 8;
-const plotHeight = 120;
 const bandHeight = 12;
-const left = 52;
-const spanMs = sampleMs * samplesMax;
 
 /** The lowest of 1, 2, 5, 10, ... that is not below a value. */
 const niceCeiling = (value: number): number => {
@@ -20,45 +25,14 @@ const niceCeiling = (value: number): number => {
 	);
 };
 
-const round = (value: number): string => String(Math.round(value * 10) / 10);
-
-interface Frame {
-	readonly x: (atMs: number) => number;
-	readonly y: (rttMs: number) => number;
-	readonly topMs: number;
-}
-
-const frameOf = (samples: readonly HeartbeatSample[]): Frame => {
-	const endMs = samples.at(-1)?.atMs ?? 0;
+const highestOf = (samples: readonly PageSample[]): number => {
 	const all = samples.flatMap(({ links }) => Object.values(links).map(({ rttMs }) => rttMs ?? 0));
-	const topMs = niceCeiling(Math.max(0.1, ...all));
-	return {
-		topMs,
-		x: (atMs) => left + ((width - left) * (spanMs - (endMs - atMs))) / spanMs,
-		y: (rttMs) => plotTop + plotHeight * (1 - rttMs / topMs),
-	};
-};
-
-/** One path with a gap wherever nothing was measured. */
-const lineOf = (samples: readonly HeartbeatSample[], link: string, { x, y }: Frame): string => {
-	let drawing = false;
-	return samples
-		.flatMap(({ atMs, links }) => {
-			const rttMs = links[link]?.rttMs ?? null;
-			if (rttMs === null) {
-				drawing = false;
-				return [];
-			}
-			const point = `${drawing ? 'L' : 'M'}${round(x(atMs))} ${round(y(rttMs))}`;
-			drawing = true;
-			return [point];
-		})
-		.join('');
+	return niceCeiling(Math.max(0.1, ...all));
 };
 
 /** The stretches in which a link was silent. */
 const silencesOf = (
-	samples: readonly HeartbeatSample[],
+	samples: readonly PageSample[],
 	link: string,
 ): readonly { readonly fromMs: number; readonly toMs: number }[] => {
 	const found: { fromMs: number; toMs: number }[] = [];
@@ -72,31 +46,13 @@ const silencesOf = (
 	return found;
 };
 
-const label = (x: number, y: number, anchor: string, text: string): Element =>
-	element('text', { x: round(x), y: round(y), 'text-anchor': anchor }, text);
-
-const grid = (topMs: number): readonly Element[] =>
-	[0, 0.5, 1].flatMap((share) => {
-		const y = plotTop + plotHeight * (1 - share);
-		return [
-			element('line', {
-				class: 'grid',
-				x1: String(left),
-				x2: String(width),
-				y1: round(y),
-				y2: round(y),
-			}),
-			label(left - 6, y + 4, 'end', `${round(topMs * share)} ms`),
-		];
-	});
-
 const bandsOf = (
-	samples: readonly HeartbeatSample[],
+	samples: readonly PageSample[],
 	names: readonly string[],
 	{ x }: Frame,
 ): readonly Element[] =>
 	names.flatMap((link, index) => {
-		const y = plotTop + plotHeight + 8 + index * (bandHeight + 4);
+		const y = plotEnd + 8 + index * (bandHeight + 4);
 		const first = samples[0]?.atMs ?? 0;
 		const end = samples.at(-1)?.atMs ?? 0;
 		const bar = (kind: string, fromMs: number, toMs: number): Element =>
@@ -113,7 +69,7 @@ const bandsOf = (
 		];
 	});
 
-const legendOf = (status: Status, samples: readonly HeartbeatSample[]): Element =>
+const legendOf = (status: Status, samples: readonly PageSample[]): Element =>
 	element(
 		'ul',
 		{ class: 'legend' },
@@ -136,30 +92,27 @@ const legendOf = (status: Status, samples: readonly HeartbeatSample[]): Element 
 	);
 
 /** Round trips and silences of the last ten minutes, and the worst gaps since the agent started. */
-export const heartbeatSection = (status: Status, samples: readonly HeartbeatSample[]): Element => {
+export const heartbeatSection = (status: Status, samples: readonly PageSample[]): Element => {
 	const names = status.links.map(({ link }) => link);
-	const frame = frameOf(samples);
-	const height = plotTop + plotHeight + 8 + names.length * (bandHeight + 4) + 16;
+	const frame = frameOf(samples, highestOf(samples));
+	const height = plotEnd + 8 + names.length * (bandHeight + 4) + 20;
 	const { worstBeatGapMs, worstSendGapMs } = status.heartbeat;
-	const lines: readonly Maybe[] = names.map((link, index) =>
-		element('path', { class: `line link${index % 4}`, d: lineOf(samples, link, frame) }),
+	const lines = names.map((link, index) =>
+		element('path', {
+			class: `line link${index % 4}`,
+			d: lineOf(samples, ({ links }) => links[link]?.rttMs ?? null, frame),
+		}),
 	);
 	return element(
 		'section',
 		{ 'aria-labelledby': 'heartbeats' },
 		element('h2', { id: 'heartbeats' }, 'Heartbeats'),
-		element(
-			'svg',
-			{
-				viewBox: `0 0 ${width} ${height}`,
-				role: 'img',
-				'aria-label': `Round trips of the beats in the last ${span(spanMs)}; the list below says the same in words`,
-			},
-			...grid(frame.topMs),
+		chart(
+			`Round trips of the beats in the last ${span(spanMs)}; the list below says the same in words`,
+			height,
+			...grid(frame, (value) => `${round(value)} ms`),
 			...bandsOf(samples, names, frame),
 			...lines,
-			label(left, height - 2, 'start', `${span(spanMs)} ago`),
-			label(width, height - 2, 'end', 'now'),
 		),
 		legendOf(status, samples),
 		element(

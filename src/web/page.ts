@@ -15,15 +15,16 @@ import { formatDuration } from '#src/std/duration.ts';
 import { span } from '#src/std/span.ts';
 import { heartbeatSection } from '#src/web/page-chart.ts';
 import { failoverSection } from '#src/web/page-failover.ts';
+import { loadSection } from '#src/web/page-load.ts';
 import { badge, vmSection } from '#src/web/page-vms.ts';
-import type { HeartbeatSample } from '#src/web/samples.ts';
+import type { PageSample } from '#src/web/samples.ts';
 import type { Timeline } from '#src/web/timeline.ts';
 import { element, type Content, type Element, type Maybe } from '#src/web/tree.ts';
 
 /** Everything that the page tells of. */
 export interface PageFacts {
 	readonly status: Status;
-	readonly samples: readonly HeartbeatSample[];
+	readonly samples: readonly PageSample[];
 	readonly timeline: Timeline;
 	/** The last entries, oldest first. */
 	readonly history: readonly HistoryEntry[];
@@ -203,6 +204,7 @@ export const pageOf = (facts: PageFacts): PageView => {
 			troubleSection(status),
 			vmSection(status),
 			hostSection(status),
+			loadSection(status, samples),
 			heartbeatSection(status, samples),
 			failoverSection(timeline, nowMs, failover === null ? '' : clock(failover.at)),
 			historySection(facts),

@@ -1,16 +1,18 @@
-import type { LinkView, Status } from '#src/api/view.ts';
+import type { HostView, LinkView, Status } from '#src/api/view.ts';
 
-/** The heartbeats of the last minutes, for a chart: bounded, in memory, gone with the agent. */
+/** Heartbeats and load of the last minutes, for the charts: bounded, in memory, gone with the agent. */
 
 interface LinkSample {
 	readonly state: LinkView['state'];
 	readonly rttMs: number | null;
 }
 
-export interface HeartbeatSample {
+export interface PageSample {
 	/** On any clock that only grows, ms. */
 	readonly atMs: number;
 	readonly links: Readonly<Record<string, LinkSample>>;
+	/** How busy each host was; null: not known. */
+	readonly loads: Readonly<Record<string, HostView['load']>>;
 }
 
 /** Between two samples, ms; the round trip is renewed every 10 s, a silence is seen sooner. */
@@ -20,10 +22,10 @@ export const samplesMax = 300;
 
 /** The samples with one more of a status; the oldest ones go. */
 export const withSample = (
-	samples: readonly HeartbeatSample[],
-	{ links }: Pick<Status, 'links'>,
+	samples: readonly PageSample[],
+	{ links, hosts }: Pick<Status, 'links' | 'hosts'>,
 	atMs: number,
-): readonly HeartbeatSample[] => [
+): readonly PageSample[] => [
 	...samples.slice(1 - samplesMax),
 	{
 		atMs,
@@ -33,5 +35,6 @@ export const withSample = (
 				{ state, rttMs: state === 'up' ? rttMs : null },
 			]),
 		),
+		loads: Object.fromEntries(hosts.map(({ host, load }) => [host, load])),
 	},
 ];

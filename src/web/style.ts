@@ -1,7 +1,7 @@
 /** The look of the page: light or dark as the person's system is, columns where there is room for them. */
 export const style = `
-:root{color-scheme:light dark;--back:#f6f7f9;--card:#fff;--text:#1b1f24;--dim:#5a6470;--edge:#d6dbe1;--good:#11703a;--warn:#8a5300;--bad:#b3121d;--goodback:#dff3e6;--warnback:#fdeccb;--badback:#fbdcdd;--plainback:#e9edf1;--l0:#1f6feb;--l1:#b3590e;--l2:#7a3fc4;--l3:#0b7a75}
-@media(prefers-color-scheme:dark){:root{--back:#12161b;--card:#1a2027;--text:#e4e8ec;--dim:#9aa5b1;--edge:#333c46;--good:#6fd693;--warn:#f1b75a;--bad:#ff8a8a;--goodback:#143322;--warnback:#3b2c10;--badback:#451a1d;--plainback:#28303a;--l0:#6cb0ff;--l1:#f0a35e;--l2:#c39bff;--l3:#5cd0c9}}
+:root{color-scheme:light dark;--back:#f6f7f9;--card:#fff;--text:#1b1f24;--dim:#5a6470;--edge:#d6dbe1;--good:#11703a;--warn:#8a5300;--bad:#b3121d;--goodback:#dff3e6;--warnback:#fdeccb;--badback:#fbdcdd;--plainback:#e9edf1;--l0:#1f6feb;--l1:#b3590e;--l2:#7a3fc4;--l3:#0b7a75;--l4:#b0185f}
+@media(prefers-color-scheme:dark){:root{--back:#12161b;--card:#1a2027;--text:#e4e8ec;--dim:#9aa5b1;--edge:#333c46;--good:#6fd693;--warn:#f1b75a;--bad:#ff8a8a;--goodback:#143322;--warnback:#3b2c10;--badback:#451a1d;--plainback:#28303a;--l0:#6cb0ff;--l1:#f0a35e;--l2:#c39bff;--l3:#5cd0c9;--l4:#ff8fc0}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--text);font:16px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;overflow-wrap:anywhere}
 main,#status{max-width:72rem;margin:0 auto;padding:0 1rem}
@@ -41,12 +41,18 @@ progress{width:100%;max-width:14rem;height:.6rem;accent-color:var(--l0);display:
 svg{display:block;width:100%;height:auto;margin:.2rem 0 .5rem}
 svg text{fill:var(--dim);font-size:11px}
 .grid{stroke:var(--edge)}.line{fill:none;stroke-width:1.6}
-.link0{stroke:var(--l0)}.link1{stroke:var(--l1)}.link2{stroke:var(--l2)}.link3{stroke:var(--l3)}
+.link0{stroke:var(--l0)}.link1{stroke:var(--l1)}.link2{stroke:var(--l2)}.link3{stroke:var(--l3)}.link4{stroke:var(--l4)}
 .band{stroke:none;opacity:.45}.band.link0{fill:var(--l0)}.band.link1{fill:var(--l1)}.band.link2{fill:var(--l2)}.band.link3{fill:var(--l3)}
 .silent{fill:var(--bad)}
+figure{margin:0}figcaption{font-weight:600}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:.4rem 1.2rem}.charts svg text{font-size:16px}
+.legend .dim{white-space:nowrap}
+.limit{stroke:var(--bad);stroke-dasharray:6 4}
+.checks li{margin:.25rem 0}
+h3.apart{margin-top:.7rem}
 .legend li{margin:.1rem 0}
 .key{display:inline-block;width:.8em;height:.8em;border-radius:.15em;margin-right:.45em}
-.key.link0{background:var(--l0)}.key.link1{background:var(--l1)}.key.link2{background:var(--l2)}.key.link3{background:var(--l3)}
+.key.link0{background:var(--l0)}.key.link1{background:var(--l1)}.key.link2{background:var(--l2)}.key.link3{background:var(--l3)}.key.link4{background:var(--l4)}
 .phase.proof{fill:var(--l1)}.phase.promote{fill:var(--l2)}.phase.start{fill:var(--l0)}
 .key.proof{background:var(--l1)}.key.promote{background:var(--l2)}.key.start{background:var(--l0)}
 .story{margin-bottom:.6rem}
@@ -55,6 +61,6 @@ svg text{fill:var(--dim);font-size:11px}
 form{margin:1rem 0}input,button{font:inherit;padding:.4rem .6rem;border:1px solid var(--edge);border-radius:.3rem;background:var(--card);color:var(--text);max-width:100%}
 :focus-visible{outline:3px solid var(--l0);outline-offset:2px}
 @media(max-width:44rem){main,#status{padding-left:.6rem;padding-right:.6rem}h1{font-size:1.55rem}section,header.verdict{padding:.7rem .75rem}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
-table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;justify-items:start;gap:.5rem}td.spare{display:none}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text{font-size:18px}}
+table,tbody,tr,th[scope=row],td{display:block}tr{border-top:1px solid var(--edge);padding:.4rem 0}tr:first-child{border-top:0}th[scope=row]{border:0;padding:0;font-size:1.05rem}td{border:0;padding:.12rem 0;display:grid;grid-template-columns:6.5rem 1fr;justify-items:start;gap:.5rem}td.spare{display:none}td::before{content:attr(data-label);color:var(--dim);font-size:.88rem}dl div{grid-template-columns:5rem 1fr}svg text,.charts svg text{font-size:18px}}
 @media print{#status{position:static}}
 `;

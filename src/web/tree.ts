@@ -21,6 +21,8 @@ type Tag =
 	| 'div'
 	| 'dl'
 	| 'dt'
+	| 'figcaption'
+	| 'figure'
 	| 'g'
 	| 'h1'
 	| 'h2'

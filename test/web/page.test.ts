@@ -1,12 +1,12 @@
 import test from 'ava';
-import type { HistoryEntry, Status } from '#src/api/view.ts';
+import type { HistoryEntry, HostView, Status } from '#src/api/view.ts';
 import { pageDocument } from '#src/web/document.ts';
 import { pageOf, type PageFacts, type PageView } from '#src/web/page.ts';
-import { samplesMax, sampleMs, withSample, type HeartbeatSample } from '#src/web/samples.ts';
+import { samplesMax, sampleMs, withSample, type PageSample } from '#src/web/samples.ts';
 import { noTimeline, withEntry } from '#src/web/timeline.ts';
 import { element, toHtml, type Content, type Element } from '#src/web/tree.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
-import { condition, fullStatus } from '#test/web/example.ts';
+import { burdened, condition, fullStatus } from '#test/web/example.ts';
 
 const page = (status: Status, more: Partial<PageFacts> = {}): PageView =>
 	pageOf({
@@ -91,13 +91,13 @@ test('what was seen too long ago is a question with its age, never the present',
 });
 
 test('a link that is silent is a band of its own in the chart, and so in the words below', (t) => {
-	let samples: readonly HeartbeatSample[] = [];
+	let samples: readonly PageSample[] = [];
 	for (let index = 0; index < 400; index += 1) {
 		const silent = index >= 350 && index < 360;
 		const links = exampleStatus([]).links.map((link) =>
 			silent && link.link === 'replication' ? { ...link, state: 'silent' as const } : link,
 		);
-		samples = withSample(samples, { links }, index * sampleMs);
+		samples = withSample(samples, { links, hosts: [] }, index * sampleMs);
 	}
 	t.is(samples.length, samplesMax);
 	const view = page(exampleStatus([]), { samples });
@@ -110,6 +110,52 @@ test('a link that is silent is a band of its own in the chart, and so in the wor
 	t.regex(text(view), /replication: 0\.3 ms now, at most 0\.3 ms, silent for 20 s of it/);
 	for (const { attributes } of shapes)
 		for (const value of Object.values(attributes)) t.notRegex(value, /NaN|Infinity|undefined/);
+});
+
+test('load is a line for each kind and host, said in words below, and above its limit it stands out', (t) => {
+	let samples: readonly PageSample[] = [];
+	for (let index = 0; index < 20; index += 1) {
+		const hosts = burdened(exampleStatus([]).hosts).map((host) =>
+			index === 10 ? { ...host, load: null } : host,
+		);
+		samples = withSample(samples, { links: [], hosts }, index * sampleMs);
+	}
+	const status = fullStatus();
+	const balance = { ...status.balance, verdict: 'north is overloaded: cpu 92 % for 5m' };
+	const view = page({ ...status, balance }, { samples });
+	const figures = all(view.content).filter(({ tag }) => tag === 'figure');
+	t.is(figures.length, 2);
+	const [north = element('g', {}), south = element('g', {})] = figures;
+	const lines = all([north]).filter(({ attributes }) => attributes['class']?.startsWith('line '));
+	// A reading that failed is a gap; the network was never read.
+	t.deepEqual(
+		lines.map(({ attributes }) => attributes['d']?.match(/M/g)?.length ?? 0),
+		[2, 2, 2, 2, 0],
+	);
+	const limits = (figure: Element): number =>
+		all([figure]).filter(({ attributes }) => attributes['class'] === 'limit').length;
+	t.deepEqual([limits(north), limits(south)], [1, 0]);
+	t.regex(textOf(north), /cpu: 92 % now, at most 92 % \|above 85 %/);
+	t.regex(textOf(north), /network: not known now \|limit 90 %/);
+	t.regex(textOf(south), /cpu: 10 % now, at most 10 % \|limit 85 %/);
+	t.regex(text(view), /north is overloaded: cpu 92 % for 5m/);
+	t.regex(text(view), /ldap\| 1\.25 CPUs busy, 12\.5 MiB\/s into its memory/);
+});
+
+test('each health check shows what it counts as, its words and their age, and what is critical on the peer', (t) => {
+	const shown = text(page(fullStatus()));
+	t.regex(
+		shown,
+		/critical\| \|temperature\| CPU1 Temp 96 C\| answered 12 s ago; critical empties the host/,
+	);
+	t.regex(shown, /not run yet\| \|raid\| answered never/);
+	t.regex(shown, /None is critical on south\./);
+	const [north, south] = exampleStatus([]).hosts as [HostView, HostView];
+	const peer = (critical: string[] | null): string =>
+		text(page(exampleStatus([], { hosts: [north, { ...south, critical }] })));
+	t.regex(peer(['fan']), /None is configured\.\|Critical on south: fan\./);
+	t.regex(peer(null), /What the checks of south say is not known\./);
+	t.regex(peer([]), /The load of the hosts is not known\./);
 });
 
 test('without any sample the chart is empty and whole', (t) => {
@@ -190,7 +236,7 @@ test('the document is whole without its script: language, title, headings in ord
 		['PROTECTED'],
 	);
 	const labels = [...html.matchAll(/aria-labelledby="(\w+)"/g)].map(([, id]) => id);
-	t.deepEqual(labels, ['troubles', 'vms', 'hosts', 'heartbeats', 'failover', 'history']);
+	t.deepEqual(labels, ['troubles', 'vms', 'hosts', 'load', 'heartbeats', 'failover', 'history']);
 	for (const id of labels) t.true(html.includes(`<h2 id="${id}">`), id);
 	for (const [svg] of html.matchAll(/<svg[^>]*>/g)) t.regex(svg, /role="img".*aria-label="[^"]+"/);
 	t.regex(html, /<progress aria-label="resync of samba"/);
