@@ -19,6 +19,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['demo', async () => (await import('#src/cli/demo.ts')).demo],
 	['disarm', async () => (await import('#src/cli/disarm.ts')).disarm],
 	['doctor', async () => (await import('#src/cli/doctor.ts')).doctor],
+	['drill', async () => (await import('#src/cli/drill.ts')).drill],
 	['evacuate', async () => (await import('#src/cli/evacuate.ts')).evacuate],
 	['explain', async () => (await import('#src/cli/explain.ts')).explain],
 	['fence', async () => (await import('#src/cli/fence.ts')).fence],

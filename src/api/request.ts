@@ -8,6 +8,14 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({ verb: z.literal('start'), vm: name, by, acceptStale: z.boolean() }),
 	z.strictObject({ verb: z.literal('stop'), vm: name, by }),
 	z.strictObject({ verb: z.literal('move'), vm: name, to: name.nullable(), by }),
+	z.strictObject({
+		verb: z.literal('drill'),
+		vm: name,
+		to: name.nullable(),
+		/** The guest is destroyed, as by the death of its host, instead of being asked to shut down. */
+		hard: z.boolean(),
+		by,
+	}),
 	z.strictObject({ verb: z.literal('migrate'), vm: name, to: name.nullable(), by }),
 	z.strictObject({ verb: z.literal('cancel-migration'), vm: name, by }),
 	z.strictObject({ verb: z.literal('takeover'), confirmDead: name, by }),

@@ -1,8 +1,10 @@
 import * as z from 'zod';
 import { ageMs, name, sentence } from '#src/api/shape.ts';
 import { balanceSchema, healthSchema, loadSchema, vmLoadSchema } from '#src/api/view-load.ts';
+import { deadmanSchema, receiverSchema } from '#src/api/view-receivers.ts';
 import { dropReasons } from '#src/heartbeat/drop.ts';
 import { presences, roles } from '#src/ports.ts';
+import { lastDrillSchema } from '#src/store/record.ts';
 
 /**
  * What `vmpair status` shows and `--json` prints. The shape is stable: fields are added, never
@@ -203,6 +205,8 @@ const vmSchema = z.strictObject({
 			sides: z.array(sideSchema).length(2),
 		})
 		.nullable(),
+	/** The last drill that this host saw end; null: none. */
+	lastDrill: lastDrillSchema.nullable(),
 	/** Would a hand-over (stop here, start there) begin now? Null as below. */
 	handover: z.strictObject({ ready: z.boolean(), blocker: sentence }).nullable(),
 	/** Would a live migration begin now? Null on the host that does not own it: that is for its owner to say. */
@@ -318,31 +322,6 @@ const heartbeatSchema = z.strictObject({
 	worstBeatGapMs: z.number().min(0),
 	/** The longest time between two rounds of own beats, ms. */
 	worstSendGapMs: z.number().min(0),
-});
-
-/** How one receiver of alerts does. */
-const receiverSchema = z.strictObject({
-	name: z.string(),
-	/** Alerts that wait for it. */
-	pending: count,
-	/** Time of the oldest alert that waits, ISO 8601. */
-	oldest: z.string().nullable(),
-	/** Failed attempts since the last delivery. */
-	failures: count,
-	/** Why the last attempt failed; empty when it did not. */
-	lastError: z.string(),
-	lastDeliveredAt: z.string().nullable(),
-});
-
-/** How the dead-man ping does. */
-const deadmanSchema = z.strictObject({
-	everyMs: z.number(),
-	/** Wall-clock time of the last ping that was taken, ISO 8601. */
-	lastPingAt: z.string().nullable(),
-	/** Pings in a row that came to nothing. */
-	failures: count,
-	/** Why; empty when the last one was taken. */
-	lastError: z.string(),
 });
 
 /** What the agent itself adds to the engine's view. */

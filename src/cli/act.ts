@@ -24,6 +24,8 @@ export interface Goal {
 	readonly done: string;
 	/** How long to wait, ms; otherwise five minutes. */
 	readonly limitMs?: number;
+	/** Between two looks, ms; otherwise half a second. */
+	readonly pollMs?: number;
 }
 
 /** The VM of a status, or undefined. */
@@ -65,7 +67,7 @@ const waitFor = async (
 		reply: { status: 'done', code: 'done', message: goal.done, next: '' },
 	};
 	while (Date.now() < end) {
-		await new Promise((resolve) => setTimeout(resolve, pollMs));
+		await new Promise((resolve) => setTimeout(resolve, goal.pollMs ?? pollMs));
 		try {
 			for (const entry of await client.history({ afterSeq: last, since: null, limit: 100 })) {
 				last = entry.seq;
@@ -110,35 +112,40 @@ export const tellReply = (reply: Reply, json: boolean, around: Surroundings): vo
 };
 
 /**
- * Sends a request, tells what happens until it is done, refused or takes too long; returns the exit code.
- * Throws `unknown-vm`.
+ * Sends a request and waits until it is done, refused or takes too long; `tell` gets what happens meanwhile, line by
+ * line. Throws `unknown-vm`.
  */
+export const carryOut = async (
+	request: Request,
+	goal: Goal,
+	wait: boolean,
+	tell: (line: string) => void,
+	around: Surroundings,
+): Promise<Ending> => {
+	const client = apiClient(around.socketPath);
+	if ('vm' in request) namedVm(await client.status(), request.vm);
+	// Taken before the request, so that nothing it causes is missed.
+	const [newest] = await client.history({ afterSeq: 0, since: null, limit: 1 });
+	const reply = await client.request(request);
+	if (reply.status !== 'accepted') return endOf(reply);
+	if (!wait) return { code: exit.inProgress, reply };
+	tell(reply.message);
+	return await waitFor(client, { ...goal, afterSeq: newest?.seq ?? 0 }, reply, (line) =>
+		tell(`  ${line}`),
+	);
+};
+
+/** Carries a request out and prints what happens and how it ends; returns the exit code. Throws `unknown-vm`. */
 export const act = async (
 	request: Request,
 	goal: Goal,
 	options: { readonly json: boolean; readonly wait: boolean },
 	around: Surroundings,
 ): Promise<number> => {
-	const client = apiClient(around.socketPath);
-	if ('vm' in request) namedVm(await client.status(), request.vm);
-	// Taken before the request, so that nothing it causes is missed.
-	const [newest] = await client.history({ afterSeq: 0, since: null, limit: 1 });
-	const reply = await client.request(request);
-	if (reply.status !== 'accepted') {
-		tellReply(reply, options.json, around);
-		return endOf(reply).code;
-	}
-	if (!options.wait) {
-		tellReply(reply, options.json, around);
-		return exit.inProgress;
-	}
-	if (!options.json) around.print(reply.message);
-	const tell = (line: string): void => {
-		if (!options.json) around.print(`  ${line}`);
-	};
-	const ending = await waitFor(client, { ...goal, afterSeq: newest?.seq ?? 0 }, reply, tell);
-	tellReply(ending.reply, options.json, around);
-	return ending.code;
+	const tell = options.json ? () => {} : around.print;
+	const { code, reply } = await carryOut(request, goal, options.wait, tell, around);
+	tellReply(reply, options.json, around);
+	return code;
 };
 
 /** Options that every verb that changes something has. */

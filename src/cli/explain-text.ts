@@ -1,5 +1,5 @@
 import type { ConditionView, HistoryEntry, HostView, Status, VmView } from '#src/api/view.ts';
-import { historyLine } from '#src/cli/history-text.ts';
+import { historyLine, localTime } from '#src/cli/history-text.ts';
 import { paint, withPages, wrap } from '#src/cli/text.ts';
 import { ago, span } from '#src/std/span.ts';
 
@@ -119,6 +119,13 @@ const wouldOf = (vm: VmView, look: Look): string[] => {
 	];
 };
 
+const drillOf = ({ vm, lastDrill }: VmView): string => {
+	if (lastDrill === null) return `It never had a drill that this host saw (vmpair drill ${vm}).`;
+	const { at, from, to, ran, tookMs } = lastDrill;
+	const how = ran ? `it ran there after ${span(tookMs)}` : 'it did not get to run there';
+	return `Last drill: ${localTime(at).slice(0, 16)}, from ${from} to ${to}; ${how}.`;
+};
+
 const historyPart = (entries: readonly HistoryEntry[], look: Look): string[] =>
 	heading(
 		'Decided and seen, newest last',
@@ -138,7 +145,7 @@ export const explainVm = (
 	...wrap(placeOf(vm), look.columns),
 	...(vm.activity === '' ? [] : wrap(`Now: ${sentence(vm.activity)}`, look.columns)),
 	...heading('Its data', told(dataOf(vm), look), look),
-	...heading('What would happen', wouldOf(vm, look), look),
+	...heading('What would happen', [...wouldOf(vm, look), ...told(drillOf(vm), look)], look),
 	...heading(
 		'What is wrong',
 		conditionLines(

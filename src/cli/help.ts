@@ -127,6 +127,20 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'stop a VM, hand it over, start it on the other host',
 		details: ['--to HOST    where it shall be, so that a second try moves nothing back', ...acting],
 	},
+	drill: {
+		synopsis: 'drill VM [--to HOST] [--hard] [--return] [--yes]',
+		summary: 'rehearse the failover of a running VM, and see what each phase takes',
+		details: [
+			'Takes it down here and starts it on the other host by the way of "move".',
+			'Refused with the reason while anything is degraded. "vmpair explain VM" shows when',
+			'the last one was.',
+			'--to HOST    where it shall be, so that a second try moves nothing back',
+			'--hard       the guest is destroyed, as by the death of its host, not shut down',
+			'--return     bring it back the same way when it is protected again',
+			'--yes        do not ask to type the name of the VM',
+			...acting,
+		],
+	},
 	start: {
 		synopsis: 'start VM [--accept-stale [--confirm VM]]',
 		summary: 'start a VM, and keep it started',

@@ -221,6 +221,7 @@ export const adoptRecord = (
 		held: before?.held ?? null,
 		detached: before?.detached ?? false,
 		lastRun: before?.lastRun ?? null,
+		lastDrill: before?.lastDrill ?? null,
 	});
 	dropOutdateRequest(draft, resource);
 	noteRecord(draft, resource, before?.record, record, why);
@@ -286,6 +287,7 @@ export const seedRecord = (draft: Draft, resource: ResourceName, record: Resourc
 		held: null,
 		detached: false,
 		lastRun: null,
+		lastDrill: null,
 	});
 	noteRecord(draft, resource, undefined, record, 'both hosts hold the same data: first record');
 };
@@ -318,6 +320,18 @@ export const noteRun = (draft: Draft, resource: ResourceName, runs: boolean): vo
 		...local,
 		lastRun: runs ? { from: at, to: null } : { from: lastRun?.from ?? at, to: at },
 	});
+};
+
+/** Remembers for people when and how the VM last had a drill; nothing is decided by it. */
+export const noteDrill = (
+	draft: Draft,
+	resource: ResourceName,
+	drill: Omit<NonNullable<LocalResource['lastDrill']>, 'at'>,
+): void => {
+	const local = localOf(draft.state, resource);
+	const at = draft.state.wallClock;
+	if (local !== undefined && at !== '')
+		putLocal(draft, resource, { ...local, lastDrill: { at, ...drill } });
 };
 
 /** Remembers, or ends, a conflict of the records of both hosts. */

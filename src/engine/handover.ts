@@ -50,8 +50,13 @@ export const handoverBlocker = (state: State, vm: EngineVm): string | null => {
 	return null;
 };
 
-/** Opens the journal of a hand-over; the rest follows from it on both hosts. */
-export const openHandover = (draft: Draft, vm: EngineVm, why: string): void => {
+/** Opens the journal of a hand-over; the rest follows from it on both hosts. `drill`: how one ends the guest. */
+export const openHandover = (
+	draft: Draft,
+	vm: EngineVm,
+	why: string,
+	drill?: 'shutdown' | 'destroy',
+): void => {
 	const { self, peer } = draft.state.config;
 	const record = recordOf(draft.state, vm.resource);
 	changeVmState(draft, vm.vm, { shutdownAskedMs: null });
@@ -59,7 +64,13 @@ export const openHandover = (draft: Draft, vm: EngineVm, why: string): void => {
 		draft,
 		vm.resource,
 		{
-			journal: { kind: 'handover', from: self, to: peer, start: record?.wanted === 'running' },
+			journal: {
+				kind: 'handover',
+				from: self,
+				to: peer,
+				start: record?.wanted === 'running',
+				...(drill === undefined ? {} : { drill }),
+			},
 		},
 		why,
 	);

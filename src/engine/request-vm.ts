@@ -1,6 +1,7 @@
 import type { Reply, Request } from '#src/api/request.ts';
 import { changeVmState, type Draft, presenceOf, recordOf, writeRecord } from '#src/engine/draft.ts';
 import type { EngineVm } from '#src/engine/config.ts';
+import { drillBlocker } from '#src/engine/drill.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { peerWarning } from '#src/engine/health.ts';
 import {
@@ -15,7 +16,7 @@ import { accepted, done, refused } from '#src/engine/reply.ts';
 
 export type VmRequest = Extract<
 	Request,
-	{ verb: 'start' | 'stop' | 'move' | 'migrate' | 'cancel-migration' }
+	{ verb: 'start' | 'stop' | 'move' | 'migrate' | 'drill' | 'cancel-migration' }
 >;
 
 const moving = (draft: Draft, vm: EngineVm): Reply | null => {
@@ -49,16 +50,24 @@ const stopVm = (draft: Draft, vm: EngineVm, by: string): Reply => {
 	return accepted(`${vm.vm} is being stopped on ${draft.state.config.self}`);
 };
 
+/** The answer when the VM is there already, or can never be; null when the peer is meant. */
+const targetReply = (draft: Draft, vm: EngineVm, to: string | null): Reply | null => {
+	const { self, peer } = draft.state.config;
+	const target = to ?? peer;
+	if (target === self) return done(`${vm.vm} is on ${self} already`);
+	return target === peer
+		? null
+		: refused('unknown-host', `${target} is not a host of this pair`, 'vmpair status');
+};
+
 const moveVm = (
 	draft: Draft,
 	vm: EngineVm,
 	{ to, by, verb }: Extract<Request, { verb: 'move' | 'migrate' }>,
 ): Reply => {
 	const { self, peer } = draft.state.config;
-	const target = to ?? peer;
-	if (target === self) return done(`${vm.vm} is on ${self} already`);
-	if (target !== peer)
-		return refused('unknown-host', `${target} is not a host of this pair`, 'vmpair status');
+	const elsewhere = targetReply(draft, vm, to);
+	if (elsewhere !== null) return elsewhere;
 	const live = verb === 'migrate';
 	const blocker = (live ? migrationBlocker : handoverBlocker)(draft.state, vm);
 	if (blocker !== null)
@@ -74,6 +83,24 @@ const moveVm = (
 	}
 	openHandover(draft, vm, `moved by ${by}`);
 	return accepted(`${vm.vm} is stopped on ${self} and started on ${peer}${warning}`);
+};
+
+/** The same hand-over as a move, while all is well, so that a person sees how the start over there goes. */
+const drillVm = (
+	draft: Draft,
+	vm: EngineVm,
+	{ to, by, hard }: Extract<Request, { verb: 'drill' }>,
+): Reply => {
+	const { state, nowMs } = draft;
+	const { self, peer } = state.config;
+	const elsewhere = targetReply(draft, vm, to);
+	if (elsewhere !== null) return elsewhere;
+	const blocker = drillBlocker(state, vm, nowMs);
+	if (blocker !== null)
+		return refused('drill-blocked', `no drill of ${vm.vm} now: ${blocker}`, 'vmpair status');
+	openHandover(draft, vm, `drill by ${by}`, hard ? 'destroy' : 'shutdown');
+	const end = hard ? 'destroyed' : 'shut down';
+	return accepted(`drill: ${vm.vm} is ${end} on ${self} and started on ${peer}`);
 };
 
 const cancel = (draft: Draft, vm: EngineVm, by: string): Reply => {
@@ -96,6 +123,8 @@ export const onOwner = (draft: Draft, request: VmRequest, vm: EngineVm): Reply =
 		case 'move':
 		case 'migrate':
 			return moveVm(draft, vm, request);
+		case 'drill':
+			return drillVm(draft, vm, request);
 		case 'cancel-migration':
 			return cancel(draft, vm, request.by);
 	}

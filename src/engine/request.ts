@@ -93,7 +93,14 @@ const vmRequest = (draft: Draft, pending: PendingRequest, request: VmRequest): R
 		return refused('record-conflict', `${vm.vm}: ${conflict}`, 'see the runbook record-conflict');
 	if (record.owner === state.config.self) return onOwner(draft, request, vm);
 	const { verb, by } = request;
-	const asked = { verb, vm: vm.vm, to: 'to' in request ? request.to : null, cold: false, by };
+	const asked = {
+		verb,
+		vm: vm.vm,
+		to: 'to' in request ? request.to : null,
+		cold: false,
+		hard: request.verb === 'drill' && request.hard,
+		by,
+	};
 	const away = `${record.owner ?? 'no host'} owns ${vm.vm} and is not in contact`;
 	return forward(draft, pending, asked, away);
 };
@@ -108,7 +115,7 @@ const evacuate = (
 	if (host === self) return evacuateSelf(draft, { by, cold });
 	if (host !== peer)
 		return refused('unknown-host', `${host} is not a host of this pair`, 'vmpair status');
-	const asked = { verb, vm: null, to: null, cold, by };
+	const asked = { verb, vm: null, to: null, cold, hard: false, by };
 	return forward(draft, pending, asked, `${peer} is not in contact`);
 };
 
@@ -117,7 +124,7 @@ const balance = (draft: Draft, pending: PendingRequest, by: string): Reply | nul
 	const { state, nowMs } = draft;
 	const { peer } = state.config;
 	if (orderVerdict(state, nowMs).kind !== 'calm') return balanceSelf(draft, by);
-	const asked = { verb: 'balance' as const, vm: null, to: null, cold: false, by };
+	const asked = { verb: 'balance' as const, vm: null, to: null, cold: false, hard: false, by };
 	return forward(draft, pending, asked, `${peer} is not in contact`);
 };
 
@@ -162,7 +169,8 @@ const dropForwarded = (draft: Draft, id: string): void => {
 };
 
 /** What the peer forwarded, carried out here. */
-const onForwarded = (draft: Draft, { verb, vm: name, to, cold, by }: ForwardedRequest): Reply => {
+const onForwarded = (draft: Draft, request: ForwardedRequest): Reply => {
+	const { verb, vm: name, to, cold, hard, by } = request;
 	if (verb === 'evacuate') return evacuateSelf(draft, { by, cold });
 	if (verb === 'balance') return balanceSelf(draft, by);
 	const { self } = draft.state.config;
@@ -171,6 +179,7 @@ const onForwarded = (draft: Draft, { verb, vm: name, to, cold, by }: ForwardedRe
 	if (vm === undefined || held || recordOf(draft.state, vm.resource)?.owner !== self)
 		return refused('not-owner', `${self} does not own ${name ?? 'it'}`, '');
 	if (verb === 'move' || verb === 'migrate') return onOwner(draft, { verb, vm: vm.vm, to, by }, vm);
+	if (verb === 'drill') return onOwner(draft, { verb, vm: vm.vm, to, hard, by }, vm);
 	if (verb === 'start') return onOwner(draft, { verb, vm: vm.vm, by, acceptStale: false }, vm);
 	return onOwner(draft, { verb, vm: vm.vm, by }, vm);
 };
@@ -307,6 +316,7 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 		case 'start':
 		case 'stop':
 		case 'move':
+		case 'drill':
 		case 'migrate':
 		case 'cancel-migration':
 			return vmRequest(draft, pending, request);

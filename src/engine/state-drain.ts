@@ -1,4 +1,4 @@
-import type { MonotonicMs, VmName } from '#src/ports.ts';
+import type { HostName, MonotonicMs, VmName } from '#src/ports.ts';
 
 /** A person's order to empty this host, of this run of the agent. */
 interface Evacuation {
@@ -16,9 +16,27 @@ export interface DrainState {
 	readonly idleSinceMs: MonotonicMs | null;
 }
 
+/** A drill of one VM that is under way. */
+interface DrillState {
+	readonly from: HostName;
+	readonly to: HostName;
+	readonly sinceMs: MonotonicMs;
+}
+
 /** Nobody has to go. */
 export const noDrain: DrainState = {
 	evacuation: null,
 	tries: {},
 	idleSinceMs: null,
 };
+
+/** What people have ordered of this host and its VMs, of this run of the agent. */
+export interface Plans {
+	/** How far this host is emptied. */
+	readonly drain: DrainState;
+	/** Drills that are under way, as this run of the agent saw them begin. */
+	readonly drills: Readonly<Record<VmName, DrillState>>;
+}
+
+/** Nothing is planned. */
+export const noPlans: Plans = { drain: noDrain, drills: {} };

@@ -2,7 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import type { Evidence, GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
-import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
+import { noPlans, type Plans } from '#src/engine/state-drain.ts';
 import type { FencingState, LevelPower } from '#src/engine/state-fencing.ts';
 import { type Burden, unburdened } from '#src/engine/state-load.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
@@ -146,7 +146,7 @@ interface Outdating extends Pick<OutdateAnswer, 'loss' | 'session'> {
 	readonly done: boolean;
 }
 
-export interface State extends Burden {
+export interface State extends Burden, Plans {
 	readonly config: EngineConfig;
 	readonly bootId: string;
 	readonly session: string;
@@ -225,7 +225,6 @@ export interface State extends Burden {
 	readonly left: boolean;
 	/** The leave came to its end in this run, with or without a goodbye: the agent ends. */
 	readonly leaveDone: boolean;
-	readonly drain: DrainState;
 	readonly stretched: boolean;
 	readonly documentSeq: number;
 	/** The document that was published last, to publish only changes. */
@@ -360,7 +359,7 @@ export const initialState = (
 	witness: initialWitness(persisted, nowMs),
 	left: false,
 	leaveDone: false,
-	drain: noDrain,
+	...noPlans,
 	...unburdened,
 	stretched: false,
 	documentSeq: 0,

@@ -16,6 +16,7 @@ import {
 } from '#src/engine/outdate.ts';
 import { fenceRule, powerOnRule } from '#src/engine/fencing.ts';
 import { handlerRule, thawRule } from '#src/engine/handler.ts';
+import { drillRule } from '#src/engine/drill.ts';
 import { handoverRule } from '#src/engine/handover.ts';
 import { assertInvariants } from '#src/engine/invariants.ts';
 import { healthRule } from '#src/engine/health.ts';
@@ -73,6 +74,7 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	growRule,
 	compareRule,
 	handoverRule,
+	drillRule,
 	migrationRule,
 	healthRule,
 	drainRule,

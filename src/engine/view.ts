@@ -13,7 +13,15 @@ import { apartView } from '#src/engine/view-apart.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import { byPriority, type EngineVm } from '#src/engine/config.ts';
 import { drainOf } from '#src/engine/drain.ts';
-import { busy, joined, observedOf, presenceOf, recordOf, vmStateOf } from '#src/engine/draft.ts';
+import {
+	busy,
+	joined,
+	localOf,
+	observedOf,
+	presenceOf,
+	recordOf,
+	vmStateOf,
+} from '#src/engine/draft.ts';
 import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts';
 import { handoverBlocker } from '#src/engine/handover.ts';
 import { inContact } from '#src/engine/join.ts';
@@ -274,6 +282,7 @@ const vmView = (state: State, vm: EngineVm, nowMs: number): VmView => {
 		generation: record?.generation ?? 0,
 		activity: activityOf(state, vm, nowMs),
 		resync: resyncOf(state, vm),
+		lastDrill: localOf(state, vm.resource)?.lastDrill ?? null,
 		apart: apartView(state, vm),
 		handover: wayView(state, vm, handoverBlocker),
 		migration: wayView(state, vm, migrationBlocker),

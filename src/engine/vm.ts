@@ -257,8 +257,9 @@ export const stopRule = (draft: Draft): void => {
 			continue;
 		}
 		if (busy(state, vm.vm, ['create-vm', 'unpause-vm', 'destroy-vm'])) continue;
-		if (presence !== 'running') {
-			// A paused or suspended guest can't hear the request.
+		const hard = record.journal?.kind === 'handover' && record.journal.drill === 'destroy';
+		if (presence !== 'running' || hard) {
+			// A paused or suspended guest can't hear the request; a hard drill does to it what a dead host does.
 			start(draft, { type: 'destroy-vm', vm: vm.vm, generation: record.generation });
 		} else if (askedMs === null) {
 			changeVmState(draft, vm.vm, { shutdownAskedMs: nowMs });

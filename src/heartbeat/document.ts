@@ -91,13 +91,24 @@ const resolveOrderSchema = z.strictObject({
 /** "Please do this, it is yours to decide": an admin's request made on the host that is not the owner. */
 const forwardedRequestSchema = z.strictObject({
 	id,
-	verb: z.enum(['start', 'stop', 'move', 'migrate', 'cancel-migration', 'evacuate', 'balance']),
+	verb: z.enum([
+		'start',
+		'stop',
+		'move',
+		'migrate',
+		'cancel-migration',
+		'drill',
+		'evacuate',
+		'balance',
+	]),
 	/** Null: it is about the host. */
 	vm: name.nullable(),
-	/** Of `move` and `migrate`. */
+	/** Of `move`, `migrate` and `drill`. */
 	to: name.nullable(),
 	/** Of `evacuate`. */
 	cold: z.boolean().default(false),
+	/** Of `drill`. */
+	hard: z.boolean().default(false),
 	by: z.string().max(256),
 });
 

@@ -75,6 +75,7 @@ export const firstRecord = (
 					held: null,
 					detached: false,
 					lastRun: null,
+					lastDrill: null,
 				},
 			]),
 		),

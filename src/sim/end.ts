@@ -29,6 +29,7 @@ const needsPerson: ReadonlySet<StepVerb> = new Set([
 	'standby',
 	'takeover',
 	'move',
+	'drill',
 ]);
 
 /** Somebody did what only a person can put right, or can not be expected of the pair at all. */

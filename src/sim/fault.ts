@@ -252,6 +252,8 @@ const requestOf = (step: HostStep): Request | null => {
 			return { verb: 'stop', vm: step.vm, by };
 		case 'move':
 			return { verb: 'move', vm: step.vm, to: step.to, by };
+		case 'drill':
+			return { verb: 'drill', vm: step.vm, to: step.to, hard: step.hard, by };
 		case 'migrate':
 			return { verb: 'migrate', vm: step.vm, to: step.to, by };
 		case 'cancel-migration':

@@ -219,6 +219,11 @@ export const stepSchema = z.discriminatedUnion('do', [
 	action('start', { ...onVm, acceptStale: z.boolean().default(false) }),
 	action('stop', onVm),
 	action('move', { ...onVm, to: nameSchema.nullable().default(null) }),
+	action('drill', {
+		...onVm,
+		to: nameSchema.nullable().default(null),
+		hard: z.boolean().default(false),
+	}),
 	action('migrate', { ...onVm, to: nameSchema.nullable().default(null) }),
 	action('cancel-migration', onVm),
 	action('xl-killed', host),

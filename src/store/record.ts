@@ -16,6 +16,8 @@ const handoverSchema = z.strictObject({
 	to: name,
 	/** True when the VM shall run on `to` afterwards. */
 	start: z.boolean(),
+	/** Left out unless it is a drill: how the guest is stopped. */
+	drill: z.enum(['shutdown', 'destroy']).optional(),
 });
 
 /** An open live migration: nothing starts the VM meanwhile, and the resolver settles what it finds. */
@@ -59,6 +61,16 @@ export const lastRunSchema = z.strictObject({
 	to: z.string().max(64).nullable(),
 });
 
+/** When and how a VM last had a drill; wall-clock time of its end, for people. */
+export const lastDrillSchema = z.strictObject({
+	at: z.string().max(64),
+	from: name,
+	to: name,
+	/** Whether it ran there in the end. */
+	ran: z.boolean(),
+	tookMs: z.number().min(0),
+});
+
 /** This host's own addition to a resource's record: never sent as truth about the other host. */
 const localResourceSchema = z.strictObject({
 	record: resourceRecordSchema,
@@ -75,6 +87,7 @@ const localResourceSchema = z.strictObject({
 	/** This host took its disk away to release a Primary that the other one replaced; it is attached again. */
 	detached: z.boolean().default(false),
 	lastRun: lastRunSchema.nullable().default(null),
+	lastDrill: lastDrillSchema.nullable().default(null),
 });
 
 /** The pair's own record. */

@@ -25,6 +25,7 @@ export const exampleVm = (vm: string, changes: Partial<VmView> = {}): VmView => 
 	generation: 3,
 	activity: '',
 	resync: null,
+	lastDrill: null,
 	apart: null,
 	handover: { ready: true, blocker: '' },
 	migration: { ready: true, blocker: '' },

@@ -80,11 +80,30 @@ test('a VM is explained by its place, its data, what would happen, what is wrong
 	t.notRegex(text, /takeover/);
 });
 
+test('a VM tells of its last drill', (t) => {
+	const lastDrill = {
+		at: '2026-01-01T12:00:00.000Z',
+		from: 'north',
+		to: 'south',
+		ran: true,
+		tookMs: 5200,
+	};
+	const told = (change: Partial<typeof lastDrill>): string => {
+		const vm = exampleVm('ldap', { lastDrill: { ...lastDrill, ...change } });
+		return explainVm(exampleStatus([vm]), vm, [], { ...look, columns: 200 }).join('\n');
+	};
+	t.regex(
+		told({}),
+		/Last drill: 2026-01-01 \d\d:\d\d, from north to south; it ran there after 5\.2 s\./,
+	);
+	t.regex(told({ ran: false }), /from north to south; it did not get to run there\./);
+});
+
 test('a VM whose owner is the other host is not promised to move: its owner knows', (t) => {
 	const vm = exampleVm('ldap', { owner: 'south', handover: null, migration: null });
 	t.regex(
 		explainVm(exampleStatus([vm]), vm, [], look).join('\n'),
-		/Whether it could be moved now, its owner says\.\n\nDecided and seen.*\n.*nothing about it/,
+		/Whether it could be moved now, its owner says\.\n.*never had a drill.*\n\nDecided and seen.*\n.*nothing about it/,
 	);
 });
 

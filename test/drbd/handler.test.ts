@@ -283,6 +283,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 				held: null,
 				detached: false,
 				lastRun: null,
+				lastDrill: null,
 			},
 		]),
 	),

@@ -29,7 +29,14 @@ const knowing = (
 			resources: Object.fromEntries(
 				own.map((record, index) => [
 					`r-${names[index] ?? ''}`,
-					{ record, selfExcludedAt: null, held: null, detached: false, lastRun: null },
+					{
+						record,
+						selfExcludedAt: null,
+						held: null,
+						detached: false,
+						lastRun: null,
+						lastDrill: null,
+					},
 				]),
 			),
 		},

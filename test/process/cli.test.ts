@@ -101,6 +101,53 @@ test('what a death, a cut and a migration would do is told, and nothing of it is
 	promisesHold(t, stage);
 });
 
+test('a person rehearses a failover from either host, and sees what it took and when it was', async (t) => {
+	const stage = await setStage(t);
+	const asked = await vmpair(stage, 'north', 'drill', 'batch');
+	t.is(asked.exitCode, 64, asked.stdout);
+	t.regex(asked.stderr, /A drill takes batch down on north .*nobody can be asked/s);
+	t.true(places(stage).includes('batch@north'));
+
+	const gone = await vmpair(stage, 'south', 'drill', 'batch', '--yes');
+	t.is(gone.exitCode, 0, gone.stdout + gone.stderr);
+	t.true(places(stage).includes('batch@south'));
+	t.regex(gone.stdout, /drill begins {2}vm=batch from=north to=south stop=shutdown/);
+	t.regex(gone.stdout, /guest shut down on north +\d+\.\d s +-/);
+	t.regex(gone.stdout, /running on south +\d+\.\d s +as here/);
+	t.regex(gone.stdout, /protected again +\d+\.\d s/);
+	t.regex(gone.stdout, /batch was away for \d+\.\d s\./);
+
+	const hard = ['drill', 'batch', '--hard', '--return', '--yes', '--json'];
+	const ridden = await vmpair(stage, 'south', ...hard);
+	t.is(ridden.exitCode, 0, ridden.stdout + ridden.stderr);
+	const { status, legs } = JSON.parse(ridden.stdout) as {
+		status: string;
+		legs: { from: string; to: string; hard: boolean; tookMs: Record<string, number> }[];
+	};
+	t.is(status, 'done');
+	t.deepEqual(
+		legs.map(({ from, to }) => `${from}>${to}`),
+		['south>north', 'north>south'],
+	);
+	for (const { tookMs } of legs)
+		t.true(
+			Object.values(tookMs).every((ms) => ms >= 0 && ms < 60_000),
+			ridden.stdout,
+		);
+	t.true(places(stage).includes('batch@south'));
+
+	for (const host of ['north', 'south']) {
+		const { stdout } = await vmpair(stage, host, 'explain', 'batch');
+		t.regex(stdout, /Last drill: .*from north to south; it ran there\s+after \d/);
+		t.regex(stdout, /drill ended/);
+	}
+	t.is((await vmpair(stage, 'north', 'disarm', '--reason', 'x')).exitCode, 0);
+	const refused = await vmpair(stage, 'north', 'drill', 'batch', '--yes', '--json');
+	t.is(refused.exitCode, 2, refused.stdout);
+	t.regex(refused.stdout, /no drill of batch now: .*the pair is disarmed/);
+	promisesHold(t, stage);
+});
+
 test('what is refused for safety has code 2 and says why', async (t) => {
 	const stage = await setStage(t);
 	const takeover = await vmpair(stage, 'south', 'takeover', '--confirm-dead', 'north', '--json');

@@ -31,6 +31,13 @@ export const exampleRecord: Persisted = {
 			held: null,
 			detached: false,
 			lastRun: null,
+			lastDrill: {
+				at: '2026-03-01T03:00:00.000Z',
+				from: 'alpha',
+				to: 'beta',
+				ran: true,
+				tookMs: 5200,
+			},
 		},
 		samba: {
 			record: {
@@ -45,6 +52,7 @@ export const exampleRecord: Persisted = {
 			held: null,
 			detached: false,
 			lastRun: null,
+			lastDrill: null,
 		},
 	},
 	deviceWrong: false,
@@ -90,18 +98,25 @@ const resource = fc.record({
 		uuids: fc.option(fc.array(uuid, { maxLength: 4 })),
 		wanted: fc.constantFrom('running' as const, 'stopped' as const),
 		journal: fc.option(
-			fc.record({
-				kind: fc.constant('handover' as const),
-				from: name,
-				to: name,
-				start: fc.boolean(),
-			}),
+			fc.record(
+				{
+					kind: fc.constant('handover' as const),
+					from: name,
+					to: name,
+					start: fc.boolean(),
+					drill: fc.constantFrom('shutdown' as const, 'destroy' as const),
+				},
+				{ requiredKeys: ['kind', 'from', 'to', 'start'] },
+			),
 		),
 	}),
 	selfExcludedAt: fc.option(count),
 	held: fc.option(text),
 	detached: fc.boolean(),
 	lastRun: fc.option(fc.record({ from: text, to: fc.option(text) })),
+	lastDrill: fc.option(
+		fc.record({ at: text, from: name, to: name, ran: fc.boolean(), tookMs: timeMs }),
+	),
 });
 
 /** Any record that fits the format. */

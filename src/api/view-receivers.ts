@@ -1,0 +1,30 @@
+import * as z from 'zod';
+
+/** How alerts get out of this host. */
+
+const count = z.int().min(0);
+
+/** How one receiver of alerts does. */
+export const receiverSchema = z.strictObject({
+	name: z.string(),
+	/** Alerts that wait for it. */
+	pending: count,
+	/** Time of the oldest alert that waits, ISO 8601. */
+	oldest: z.string().nullable(),
+	/** Failed attempts since the last delivery. */
+	failures: count,
+	/** Why the last attempt failed; empty when it did not. */
+	lastError: z.string(),
+	lastDeliveredAt: z.string().nullable(),
+});
+
+/** How the dead-man ping does. */
+export const deadmanSchema = z.strictObject({
+	everyMs: z.number(),
+	/** Wall-clock time of the last ping that was taken, ISO 8601. */
+	lastPingAt: z.string().nullable(),
+	/** Pings in a row that came to nothing. */
+	failures: count,
+	/** Why; empty when the last one was taken. */
+	lastError: z.string(),
+});
