@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AlertMessage } from '#src/alert/message.ts';
 import type { OutboxSink, SinkView } from '#src/alert/outbox.ts';
-import { afterAttempt } from '#src/alert/retry.ts';
+import { afterAttempt, restOfWaitMs } from '#src/alert/retry.ts';
 import type { Attempt, Ending, Tries } from '#src/alert/retry.ts';
 import { messageOf } from '#src/std/error.ts';
 
@@ -136,7 +136,8 @@ export class Delivery {
 		const waitMs = this.#settle(message, attempt);
 		if (waitMs === null) return;
 		const asked = attempt.result === 'failed' ? (attempt.retryAfterMs ?? 0) : 0;
-		await this.#waitForRetry(message, waitMs, asked);
+		const tookMs = performance.now() - this.#lastAttemptMs;
+		await this.#waitForRetry(message, restOfWaitMs(waitMs, tookMs, asked), asked);
 	}
 
 	async #delay(delayMs: number): Promise<void> {

@@ -46,6 +46,17 @@ export const retryWaitMs = (
 	return Math.max(jitteredMs, Math.min(retryAfterMs ?? 0, retryAfterMaxMs));
 };
 
+/** After an attempt that itself took long the next one comes no sooner than this, ms. */
+const shortestRestMs = 1000;
+
+/**
+ * What is left of a wait in ms after an attempt that took `tookMs`: the wait counts from its beginning, so that a
+ * receiver that hung is tried again as soon as one that answered with an error. `askedMs`: what the receiver
+ * asked for.
+ */
+export const restOfWaitMs = (waitMs: number, tookMs: number, askedMs: number): number =>
+	Math.max(Math.min(waitMs, shortestRestMs), waitMs - tookMs, Math.min(askedMs, waitMs));
+
 /**
  * What an HTTP status says of an attempt. Only 2xx is delivered. A redirect is a failure: a signed alert
  * does not follow to another place. 400, 413 and 422 are about this very message.

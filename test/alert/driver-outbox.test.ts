@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +11,8 @@ import type { Sink } from '#src/alert/driver-delivery.ts';
 import { Outbox } from '#src/alert/driver-outbox.ts';
 import type { OutboxOptions } from '#src/alert/driver-outbox.ts';
 import { webhookSender } from '#src/alert/driver-webhook.ts';
+import { startChild } from '#test/alert/child.ts';
+import type { ChildNews } from '#test/alert/outbox-child.ts';
 import { startReceiver } from '#test/alert/receiver.ts';
 import type { Receiver } from '#test/alert/receiver.ts';
 
@@ -194,14 +195,25 @@ test('after a restart an open condition is not told again, and one that is over 
 	t.is(told(receiver)[2], 'condition.resolved ends');
 });
 
-test('what was taken survives kill -9 and is told by the next run under the same ids', async (t) => {
+test('what was taken survives kill -9 and a line that is torn, and is told by the next run under the same ids', async (t) => {
 	const directory = await folder(t);
-	const child = fork(new URL('outbox-child.ts', import.meta.url), [join(directory, 'state')], {
-		stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+	const away = await startReceiver();
+	const secretFile = join(directory, 'away.secret');
+	await writeFile(secretFile, `${away.secret}\n`, { mode: 0o600 });
+	const { url } = away;
+	await away.close();
+	const child = startChild({
+		directory: join(directory, 'state'),
+		receivers: [
+			{ kind: 'webhook', name: 'on-call', minimum: 'info', limitMs: 1000, url, secretFile },
+		],
+		begin: 0,
+		end: null,
+		open: 1000,
 	});
 	const durable: string[] = [];
-	child.on('message', (name: string) => {
-		durable.push(name);
+	child.on('message', (news: ChildNews) => {
+		if ('durable' in news) durable.push(`c${news.durable}`);
 		// In the middle of the next one.
 		if (durable.length === 20) child.kill('SIGKILL');
 	});

@@ -11,6 +11,8 @@ export interface Heard {
 	readonly body: string;
 	/** Wall-clock time. */
 	readonly atMs: number;
+	/** What it was answered; 0 as long as it waits. */
+	status: number;
 }
 
 export interface Listener {
@@ -30,15 +32,16 @@ const bodyOf = async (request: IncomingMessage): Promise<string> => {
 };
 
 /** A real HTTP server on loopback that takes anything. */
-export const listen = async (t: ExecutionContext): Promise<Listener> => {
+export const listen = async (t: Pick<ExecutionContext, 'teardown'>): Promise<Listener> => {
 	const waiting = new Set<() => void>();
 	const server = createServer((request, response) => {
 		void (async () => {
 			const { method = '', url: path = '' } = request;
-			const heard = { method, path, body: await bodyOf(request), atMs: Date.now() };
+			const heard = { method, path, body: await bodyOf(request), atMs: Date.now(), status: 0 };
 			listener.heard.push(heard);
 			for (const check of waiting) check();
 			const [status, body] = await listener.answer(heard);
+			heard.status = status;
 			response.writeHead(status);
 			response.end(body);
 		})();

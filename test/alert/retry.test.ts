@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { afterAttempt, attemptOf, retryWaitMs } from '#src/alert/retry.ts';
+import { afterAttempt, attemptOf, restOfWaitMs, retryWaitMs } from '#src/alert/retry.ts';
 import type { Tries } from '#src/alert/retry.ts';
 
 test('only 2xx is delivered, a redirect is a failure', (t) => {
@@ -10,14 +10,40 @@ test('only 2xx is delivered, a redirect is a failure', (t) => {
 	for (const status of [400, 413, 422]) t.is(attemptOf(status, null).result, 'refused');
 });
 
-test('a receiver that was away for ten minutes gets an alert within 30 s of its return', (t) => {
-	let elapsedMs = 0;
-	for (let failures = 1; elapsedMs < 600_000; failures += 1) {
-		const waitMs = retryWaitMs(failures, elapsedMs, null, 0.999);
-		t.true(waitMs <= 30_000);
-		elapsedMs += waitMs;
-	}
-	t.is(Math.round(retryWaitMs(200, 7_200_000, null, 1)), 300_000);
+test('however long a receiver was away within the hour, it is tried within 30 s of its return', (t) => {
+	const awayMs = fc.integer({ min: 1, max: 3_500_000 });
+	// An attempt that hangs ends by its limit, 15 s unless it is set otherwise.
+	const tookMs = fc.integer({ min: 0, max: 15_000 });
+	const chances = fc.array(fc.tuple(fc.double({ min: 0, max: 0.999, noNaN: true }), tookMs), {
+		minLength: 10,
+		maxLength: 50,
+	});
+	fc.assert(
+		fc.property(awayMs, chances, (endMs, list) => {
+			let beganMs = 0;
+			let before = 0;
+			for (let failures = 1; beganMs < endMs; failures += 1) {
+				const [random, took] = list[failures % list.length] ?? [0, 0];
+				before = beganMs;
+				const waitMs = retryWaitMs(failures, beganMs + took, null, random);
+				beganMs += took + restOfWaitMs(waitMs, took, 0);
+			}
+			t.true(beganMs - before <= 25_000, `${beganMs - before} ms between two attempts`);
+			t.true(beganMs - endMs < 30_000);
+		}),
+	);
+	t.is(Math.round(retryWaitMs(200, 7_200_000, null, 1)), 300_000, 'an old one is tried less often');
+});
+
+test('what an attempt took counts as waited, but never so that the next one comes at once', (t) => {
+	t.is(restOfWaitMs(25_000, 15_000, 0), 10_000);
+	t.is(restOfWaitMs(25_000, 60_000, 0), 1000);
+	t.is(restOfWaitMs(800, 15_000, 0), 800);
+	t.is(
+		restOfWaitMs(60_000, 15_000, 60_000),
+		60_000,
+		'what a receiver asks for begins with its answer',
+	);
 });
 
 test('a receiver may ask for a longer wait within reason, never for a shorter one', (t) => {
