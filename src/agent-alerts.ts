@@ -39,7 +39,8 @@ export class Alerts {
 	readonly #since = new Since();
 	#deadman: Deadman | null = null;
 	#config: AlertsConfig;
-	#peer: readonly Telling[] | null = null;
+	/** What it said last; `out`: nothing any more; null: it is not heard. */
+	#peer: readonly Telling[] | 'out' | null = null;
 	#steppedMs = -Infinity;
 
 	constructor(outbox: Outbox, config: AlertsConfig) {
@@ -69,10 +70,12 @@ export class Alerts {
 			nowMs,
 		);
 		const { status, document } = state.peer;
-		const peer = status === 'online' ? (document?.tellings ?? null) : null;
+		const out = status === 'out' || status === 'left';
+		const peer = status === 'online' && document !== null ? document.tellings : out ? 'out' : null;
 		if (peer !== this.#peer) {
 			this.#peer = peer;
-			this.#outbox.heard(peer);
+			if (peer === null || peer === 'out') this.#outbox.unheard(peer === 'out');
+			else this.#outbox.heard(peer);
 		}
 		this.#outbox.conditions(list);
 	}

@@ -21,7 +21,7 @@ import {
 } from '#src/alert/outbox.ts';
 import type { OutboxLine, OutboxState, SinkView } from '#src/alert/outbox.ts';
 import type { Attempt, Ending } from '#src/alert/retry.ts';
-import { firstTellsMs, keyOf, orphansOf, tellingsOf, turnOf } from '#src/alert/turn.ts';
+import { dueOf, firstTellsMs, orphansOf, tellingsOf, turnOf } from '#src/alert/turn.ts';
 import type { PeerTellings, Telling } from '#src/alert/turn.ts';
 import { messageOf } from '#src/std/error.ts';
 
@@ -62,6 +62,7 @@ export class Outbox {
 	#cleared: Cleared = new Map();
 	#peer: PeerTellings = null;
 	readonly #said = new Said(() => tellingsOf(this.#state, this.sinks));
+	#heard = false;
 
 	private constructor(options: OutboxOptions) {
 		this.#options = {
@@ -117,10 +118,18 @@ export class Outbox {
 		this.#queue({ op: 'message', message: this.#eventMessage(told) });
 	}
 
-	/** What the peer tells its receivers; null while it is not online. */
-	heard(peer: readonly Telling[] | null): void {
-		this.#peer = peer === null ? null : new Map(peer.map((each) => [each.key, each]));
-		for (const each of peer ?? []) {
+	/** The peer is not heard; `out`: it is known to see and to tell nothing any more. */
+	unheard(out: boolean): void {
+		this.#heard = false;
+		if (out) this.#peer = null;
+		this.#wake();
+	}
+
+	/** What the peer, which is online, tells its receivers. */
+	heard(peer: readonly Telling[]): void {
+		this.#heard = true;
+		this.#peer = new Map(peer.map((each) => [each.key, each]));
+		for (const each of peer) {
 			const incident = this.#state.incidents.get(each.key);
 			if (!each.open || each.acknowledged === null || incident === undefined) continue;
 			if (incident.acknowledged !== undefined) continue;
@@ -267,7 +276,7 @@ export class Outbox {
 
 	/** Tells what was left to the peer and the peer, though online, does not tell any more. */
 	#adopt(nowMs: number): void {
-		const orphans = orphansOf(this.#state, this.sinks, this.#peer);
+		const orphans = orphansOf(this.#state, this.sinks, this.#heard ? this.#peer : null);
 		if (orphans.length === 0 && this.#orphanedMs.size === 0) return;
 		const since = new Map<string, number>();
 		for (const { incident, sink } of orphans) {
@@ -313,21 +322,11 @@ export class Outbox {
 
 	/** The first message whose turn it is; what waits for the peer holds up only what is about the same. */
 	#next(sink: Sink): NextMessage {
-		const held = new Set<string>();
-		let waitMs = Infinity;
-		for (const message of pendingFor(this.#state, sink)) {
-			const key = keyOf(message);
-			if (key !== null && held.has(key)) continue;
-			const turn = this.#turnOf(sink, message);
-			if (turn === 0) return { message, waitMs: 0 };
-			if (turn === null) {
-				this.#leave(sink, message);
-				continue;
-			}
-			waitMs = Math.min(waitMs, turn);
-			if (key !== null) held.add(key);
+		for (;;) {
+			const due = dueOf(pendingFor(this.#state, sink), (message) => this.#turnOf(sink, message));
+			if (due.leave === null) return due;
+			this.#leave(sink, due.leave);
 		}
-		return { message: null, waitMs };
 	}
 
 	#turnOf(sink: Sink, message: AlertMessage) {
@@ -338,6 +337,7 @@ export class Outbox {
 		return turnOf(message, {
 			sink: sink.name,
 			peer: this.#peer,
+			heard: this.#heard,
 			first,
 			ageMs: performance.now() - (this.#takenMs.get(message.id) ?? -Infinity),
 			left: this.#state.left.get(incident)?.has(sink.name) === true,

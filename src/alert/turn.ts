@@ -22,7 +22,7 @@ export interface Telling {
 	readonly acknowledged: Acknowledgement | null;
 }
 
-/** The peer's, by key; null while it is not online: then this host tells everything. */
+/** The peer's by key, as it said them last; null when it never did in this run, or can see nothing any more. */
 export type PeerTellings = ReadonlyMap<string, Telling> | null;
 
 /** So many are said to the peer; of those beyond, both hosts tell. */
@@ -37,7 +37,7 @@ export const firstSeesMs = 600;
 export const firstTellsMs = 5000;
 
 /** The condition that a message is about, without the pair; null for what happened once. */
-export const keyOf = ({ data }: AlertMessage): string | null => {
+const keyOf = ({ data }: AlertMessage): string | null => {
 	const { key, pair } = data;
 	return typeof key === 'string' ? key.slice(String(pair).length + 1) : null;
 };
@@ -83,6 +83,8 @@ interface Standing {
 	/** The name of the receiver. */
 	readonly sink: string;
 	readonly peer: PeerTellings;
+	/** The peer is heard now: what it sees and tells is what it said last. */
+	readonly heard: boolean;
 	/** This host is the first of the two. */
 	readonly first: boolean;
 	/** How long the message has waited on this host, ms; Infinity when it is from an earlier run. */
@@ -104,7 +106,8 @@ const turnOfFiring = (
 
 /**
  * Who has told that it began tells that it is over, when neither host sees it any more: a receiver that
- * knows it by its key would take it for over at the first word.
+ * knows it by its key would take it for over at the first word. A peer that is not heard may see still what it saw
+ * last: nothing is over then before it is heard again, or is known to be out.
  */
 const turnOfResolving = ({ sink, left }: Standing, theirs: Telling | undefined): Turn => {
 	if (!left) return theirs?.open === true ? Infinity : 0;
@@ -119,12 +122,43 @@ export const turnOf = (message: AlertMessage, standing: Standing): Turn => {
 	switch (message.type) {
 		case 'condition.fired':
 		case 'condition.changed':
-			return turnOfFiring(message.severity, standing, theirs);
+			return standing.heard ? turnOfFiring(message.severity, standing, theirs) : 0;
 		case 'condition.resolved':
 			return turnOfResolving(standing, theirs);
 		default:
 			return 0;
 	}
+};
+
+/** What a receiver gets next. */
+export interface Due {
+	/** Not to be told by this host, to be taken away first; null: nothing is. */
+	readonly leave: AlertMessage | null;
+	/** To be sent now; null: nothing is. */
+	readonly message: AlertMessage | null;
+	/** Until something may be to be sent, ms. */
+	readonly waitMs: number;
+}
+
+/** The first message whose turn it is; what waits for the peer holds up only what is about the same. */
+export const dueOf = (
+	pending: readonly AlertMessage[],
+	turnFor: (message: AlertMessage) => Turn,
+): Due => {
+	const held = new Set<string>();
+	let waitMs = Infinity;
+	for (const [index, message] of pending.entries()) {
+		const key = keyOf(message);
+		if (key !== null && held.has(key)) continue;
+		const turn = turnFor(message);
+		// What waits for the peer to say that it is over, and has begun anew meanwhile, is not over.
+		const anew = turn === Infinity && pending.slice(index + 1).some((each) => keyOf(each) === key);
+		if (turn === null || anew) return { leave: message, message: null, waitMs: 0 };
+		if (turn === 0) return { leave: null, message, waitMs: 0 };
+		waitMs = Math.min(waitMs, turn);
+		if (key !== null) held.add(key);
+	}
+	return { leave: null, message: null, waitMs };
 };
 
 /** An incident that this host had left to the peer, and a receiver that the peer does not tell of it any more. */

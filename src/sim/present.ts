@@ -141,6 +141,7 @@ const peerRecord = (simulation: Simulation, state: State, document: PeerDocument
 				held: held ?? null,
 				detached: false,
 				lastRun: sight?.lastRun ?? null,
+				lastDrill: null,
 			};
 		}),
 		openFence:

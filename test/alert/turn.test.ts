@@ -3,9 +3,17 @@ import fc from 'fast-check';
 import { condition } from '#src/alert/condition.ts';
 import type { Severity } from '#src/alert/condition.ts';
 import { conditionMessage } from '#src/alert/message.ts';
+import type { AlertMessage } from '#src/alert/message.ts';
 import { applyLine, emptyOutbox, pendingFor } from '#src/alert/outbox.ts';
 import type { OutboxLine, OutboxState } from '#src/alert/outbox.ts';
-import { firstSeesMs, firstTellsMs, orphansOf, tellingsOf, turnOf } from '#src/alert/turn.ts';
+import {
+	dueOf,
+	firstSeesMs,
+	firstTellsMs,
+	orphansOf,
+	tellingsOf,
+	turnOf,
+} from '#src/alert/turn.ts';
 import type { Telling } from '#src/alert/turn.ts';
 
 const sink = { name: 'pager', minimum: 'info' } as const;
@@ -17,16 +25,18 @@ class Model {
 	/** What the receiver knows of, by its key. */
 	readonly known = new Set<string>();
 	readonly told: string[] = [];
-	/** Said to be over while the hosts did not hear each other; the other one may have seen it still. */
+	/** Said to be over by a host that did not hear the other one, which had begun to see it only after that. */
 	readonly endedApart = new Set<string>();
+	/** The host that is known to be out; null: none. */
+	out: number | null = null;
 	readonly hosts = ['alpha', 'beta'].map((host, index) => ({
 		host,
 		first: index === 0,
 		state: emptyOutbox as OutboxState,
 		takenMs: new Map<string, number>(),
 		orphanedMs: new Map<string, number>(),
-		/** What the other one last heard. */
-		said: [] as readonly Telling[],
+		/** What it last heard from the other one; null: nothing in this run. */
+		heard: null as ReadonlyMap<string, Telling> | null,
 	}));
 
 	see(index: number, key: string, severity: Severity | null): void {
@@ -83,32 +93,37 @@ class Model {
 	/** 100 ms: both say what they tell, and each sends what it is its turn to send. */
 	step(): void {
 		this.nowMs += 100;
-		for (const one of this.hosts) one.said = tellingsOf(one.state, [sink]);
-		for (const index of [0, 1]) this.#send(index);
+		const said = this.hosts.map(({ state }) => tellingsOf(state, [sink]));
+		for (const [index, one] of this.hosts.entries())
+			if (this.joined) one.heard = new Map(said[1 - index]?.map((each) => [each.key, each]));
+			else if (this.out === 1 - index) one.heard = null;
+		for (const index of [0, 1]) if (this.out !== index) this.#send(index);
 	}
 
 	#send(index: number): void {
 		const one = this.#host(index);
-		const said = this.#host(1 - index).said;
-		const peer = this.joined ? new Map(said.map((each) => [each.key, each])) : null;
-		const held = new Set<string>();
-		for (const message of pendingFor(one.state, sink)) {
+		const peer = one.heard;
+		for (;;) {
+			const turnFor = (message: AlertMessage) =>
+				one.state.only.has(message.id)
+					? 0
+					: turnOf(message, {
+							sink: sink.name,
+							peer,
+							heard: this.joined,
+							first: one.first,
+							ageMs: this.nowMs - (one.takenMs.get(message.id) ?? 0),
+							left: one.state.left.get(String(message.data['incident']))?.has(sink.name) === true,
+						});
+			const due = dueOf(pendingFor(one.state, sink), turnFor);
+			const message = due.leave ?? due.message;
+			if (message === null) break;
 			const key = String(message.data['key']);
 			const incident = String(message.data['incident']);
-			if (held.has(key)) continue;
-			const ageMs = this.nowMs - (one.takenMs.get(message.id) ?? 0);
-			const left = one.state.left.get(incident)?.has(sink.name) === true;
-			const turn = one.state.only.has(message.id)
-				? 0
-				: turnOf(message, { sink: sink.name, peer, first: one.first, ageMs, left });
-			if (turn !== null && turn > 0) {
-				held.add(key);
-				continue;
-			}
 			const done = { op: 'done', id: message.id, sink: sink.name } as const;
 			const fires = message.type === 'condition.fired';
-			this.#apply(index, { ...done, result: turn === null ? 'told-by-peer' : 'delivered' });
-			if (turn === null) {
+			this.#apply(index, { ...done, result: due.leave === null ? 'delivered' : 'told-by-peer' });
+			if (due.leave !== null) {
 				if (fires)
 					this.#apply(index, { op: 'untold', incident, sink: sink.name, why: 'told-by-peer' });
 				continue;
@@ -117,9 +132,10 @@ class Model {
 			this.told.push(`${one.host} ${message.type} ${key}`);
 			if (fires) this.known.add(key);
 			else this.known.delete(key);
-			if (!fires && !this.joined) this.endedApart.add(key);
+			if (!fires && !this.joined && peer?.get(key.slice('pair/'.length))?.open !== true)
+				this.endedApart.add(key);
 		}
-		const orphans = orphansOf(one.state, [sink], peer);
+		const orphans = orphansOf(one.state, [sink], this.joined ? peer : null);
 		const names = new Set(orphans.map(({ incident }) => incident.incident));
 		for (const name of one.orphanedMs.keys()) if (!names.has(name)) one.orphanedMs.delete(name);
 		for (const { incident } of orphans) {
@@ -196,6 +212,50 @@ test('what both hosts see is told once as long as they hear each other, and its 
 	t.pass();
 });
 
+test('a condition that both hosts saw is not over because one of two that do not hear each other says so', (t) => {
+	fc.assert(
+		fc.property(fc.constantFrom(0, 1), fc.constantFrom(0, 1), (one, ends) => {
+			const model = new Model();
+			model.see(one, 'a', 'critical');
+			model.rest(1000);
+			model.see(1 - one, 'a', 'critical');
+			model.rest(3 * firstTellsMs);
+			model.joined = false;
+			model.see(ends, 'a', null);
+			model.rest(60_000);
+			t.deepEqual([...model.known], ['pair/a']);
+			// It begins anew there: the receiver hears of both, and knows it as open.
+			model.see(ends, 'a', 'critical');
+			model.rest(1000);
+			t.deepEqual([...model.known], ['pair/a']);
+			t.is(model.told.at(-1)?.split(' ')[1], 'condition.fired');
+			model.see(ends, 'a', null);
+			model.see(1 - ends, 'a', null);
+			model.joined = true;
+			model.rest(3 * firstTellsMs);
+			t.deepEqual([...model.known], []);
+		}),
+		{ numRuns: 8 },
+	);
+});
+
+test('a host that is known to be out sees nothing any more: the other one says that it is over', (t) => {
+	for (const first of [0, 1]) {
+		const model = new Model();
+		model.see(first, 'a', 'critical');
+		model.rest(1000);
+		model.see(1 - first, 'a', 'critical');
+		model.rest(3 * firstTellsMs);
+		model.joined = false;
+		model.see(1 - first, 'a', null);
+		model.rest(5000);
+		t.deepEqual([...model.known], ['pair/a']);
+		model.out = first;
+		model.rest(1000);
+		t.deepEqual([...model.known], []);
+	}
+});
+
 test('one host alone is told at once, and the second one waits for the first within a second', (t) => {
 	const alone = new Model();
 	alone.joined = false;
@@ -233,7 +293,7 @@ test('a telling of another severity, or of another receiver, keeps nobody from t
 	const telling = (severity: Severity, told: string[]): ReadonlyMap<string, Telling> =>
 		new Map([['a', { key: 'a', open: true, severity, told, acknowledged: null }]]);
 	const turn = (peer: ReadonlyMap<string, Telling>) =>
-		turnOf(message, { sink: 'pager', peer, first: true, ageMs: 0, left: false });
+		turnOf(message, { sink: 'pager', peer, heard: true, first: true, ageMs: 0, left: false });
 	t.is(turn(telling('critical', ['pager'])), null);
 	t.is(turn(telling('warning', ['pager'])), 0);
 	t.is(turn(telling('critical', ['other'])), 0);
