@@ -14,11 +14,11 @@ import { startFive } from '#test/alert/five.ts';
  * fails, and then takes everything again. Prints one JSON object: for each kind, the seconds from the return until
  * everything had been delivered, and whether it came in order.
  *
- * Usage: `node bench/outage.ts [SECONDS OF THE OUTAGE]`, 600 when left out
+ * Usage: `node bench/outage.ts [SECONDS OF THE OUTAGE [SECONDS BETWEEN CONDITIONS]]`, 600 and 15 when left out
  */
 const outageMs = Number(process.argv[2] ?? '600') * 1000;
 /** A condition begins this often during the outage, and is over when the next but two begins, ms. */
-const everyMs = 15_000;
+const everyMs = Number(process.argv[3] ?? '15') * 1000;
 
 const directory = await mkdtemp(join(tmpdir(), 'vmpair-outage-'));
 const ends: (() => unknown)[] = [];
