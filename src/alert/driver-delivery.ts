@@ -35,8 +35,8 @@ export interface DeliveryHost {
 	sequence(): number;
 	/** What is open and wanted by the receiver. */
 	open(sink: Sink): readonly AlertMessage[];
-	/** Resolves when all that was taken in is on disk; null when it is. */
-	durable(): Promise<void> | null;
+	/** Resolves when the message is on disk; null when it is. */
+	durable(message: AlertMessage): Promise<void> | null;
 	/** The message has come to its end for this receiver. */
 	ended(sink: Sink, message: AlertMessage, end: Ending, detail: string): void;
 	/** An attempt was made. */
@@ -126,7 +126,7 @@ export class Delivery {
 	}
 
 	async #attempt(message: AlertMessage): Promise<void> {
-		await this.#beforeAttempt();
+		await this.#beforeAttempt(message);
 		if (this.#ended) return;
 		this.#lastAttemptMs = performance.now();
 		const sink = this.#sink;
@@ -150,8 +150,8 @@ export class Delivery {
 	}
 
 	/** A message is durable before it is sent, unless the disk is what is wrong. */
-	async #beforeAttempt(): Promise<void> {
-		const durable = this.#host.durable();
+	async #beforeAttempt(message: AlertMessage): Promise<void> {
+		const durable = this.#host.durable(message);
 		if (durable !== null) {
 			const limit = new AbortController();
 			const late = sleep(durableWaitMs, undefined, { signal: limit.signal }).catch(() => {});

@@ -64,10 +64,6 @@ export class OutboxFile {
 		this.write();
 	}
 
-	get writing(): boolean {
-		return this.#writing !== null;
-	}
-
 	/** One write at a time, so that a disk that hangs holds one thread of the pool and no more. */
 	write(): void {
 		if (this.#writing !== null || (this.#lines.length === 0 && !this.#rewrite)) return;

@@ -55,6 +55,8 @@ export class Outbox {
 	readonly #host: DeliveryHost;
 	/** When messages of this run were taken in. */
 	readonly #takenMs = new Map<string, number>();
+	/** Messages that are not on disk yet. */
+	readonly #fresh = new Map<string, Promise<void>>();
 	/** Since when a receiver knows of an incident from nobody. */
 	#orphanedMs: ReadonlyMap<string, number> = new Map();
 	readonly #attempts = new Set<(sink: string, id: string, attempt: Attempt) => void>();
@@ -78,7 +80,7 @@ export class Outbox {
 			next: (sink) => this.#next(sink),
 			sequence: () => this.#state.sequence,
 			open: (sink) => this.#openFor(sink),
-			durable: () => (this.#file.writing ? this.#file.durable() : null),
+			durable: ({ id }) => this.#fresh.get(id) ?? null,
 			ended: (sink, message, end, detail) => this.#ended(sink, message, end, detail),
 			attempted: (sink, { id }, attempt) => {
 				for (const watch of this.#attempts) watch(sink.name, id, attempt);
@@ -295,6 +297,11 @@ export class Outbox {
 	#queue(message: Extract<OutboxLine, { op: 'message' }>, ...lines: readonly OutboxLine[]): void {
 		this.#takenMs.set(message.message.id, performance.now());
 		this.#append(message, ...lines);
+		const { id } = message.message;
+		this.#fresh.set(
+			id,
+			this.#file.durable().finally(() => this.#fresh.delete(id)),
+		);
 		const dropped = overflow(this.#state, this.#options.messagesMax);
 		if (dropped.length > 0) {
 			this.#state = without(this.#state, dropped);
