@@ -3,6 +3,7 @@ import type { Outbox } from '#src/alert/driver-outbox.ts';
 import { sinksTo } from '#src/alert/driver-receivers.ts';
 import type { AlertMessage } from '#src/alert/message.ts';
 import { pendingFor } from '#src/alert/outbox.ts';
+import { toldOf } from '#src/alert/silence.ts';
 import type { Telling } from '#src/alert/turn.ts';
 import type {
 	AlertDone,
@@ -14,6 +15,7 @@ import type {
 import type { Status } from '#src/api/view.ts';
 import type { AlertsConfig } from '#src/config/alerts.ts';
 import { conditions } from '#src/engine/conditions.ts';
+import { pauseOf } from '#src/engine/pause.ts';
 import type { State } from '#src/engine/state.ts';
 import type { MonotonicMs } from '#src/ports.ts';
 import { tools } from '#src/std/driver-tool.ts';
@@ -77,7 +79,8 @@ export class Alerts {
 			if (peer === null || peer === 'out') this.#outbox.unheard(peer === 'out');
 			else this.#outbox.heard(peer);
 		}
-		this.#outbox.conditions(list);
+		const { incidents } = this.#outbox.state;
+		this.#outbox.conditions(pauseOf(state) === null ? list : toldOf(list, incidents));
 	}
 
 	/** The part of the status that is about alerts. */

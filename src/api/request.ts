@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { pauseMaxMs } from '#src/store/record.ts';
 
 /** Requests of people, as the CLI sends them to the agent over the local socket. */
 const name = z.string().min(1).max(128);
@@ -21,6 +22,15 @@ export const requestSchema = z.discriminatedUnion('verb', [
 	z.strictObject({ verb: z.literal('takeover'), confirmDead: name, by }),
 	z.strictObject({ verb: z.literal('arm'), by, reason: z.string().max(1024) }),
 	z.strictObject({ verb: z.literal('disarm'), by, reason: z.string().min(1).max(1024) }),
+	z.strictObject({
+		verb: z.literal('pause'),
+		by,
+		reason: z.string().min(1).max(1024),
+		forMs: z.int().min(1).max(pauseMaxMs),
+		/** Wall-clock time it would end, ISO 8601, for people. */
+		until: z.string().min(1).max(64),
+	}),
+	z.strictObject({ verb: z.literal('resume'), by }),
 	z.strictObject({
 		verb: z.literal('leave'),
 		by,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ageMs, name, sentence } from '#src/api/shape.ts';
+import { conditionSchema, deadmanSchema, receiverSchema } from '#src/api/view-alert.ts';
 import { balanceSchema, healthSchema, loadSchema, vmLoadSchema } from '#src/api/view-load.ts';
-import { deadmanSchema, receiverSchema } from '#src/api/view-receivers.ts';
 import { dropReasons } from '#src/heartbeat/drop.ts';
 import { presences, roles } from '#src/ports.ts';
 import { lastDrillSchema } from '#src/store/record.ts';
@@ -22,6 +22,7 @@ export const apiVersion = 1;
  * - `failing-over`: a takeover is under way.
  * - `holding`: VMs are down or frozen and nothing more happens until a person acts.
  * - `disarmed`: people switched automatic action off.
+ * - `paused`: people switched it off for a while.
  */
 const verdict = z.enum([
 	'protected',
@@ -30,6 +31,7 @@ const verdict = z.enum([
 	'failing-over',
 	'holding',
 	'disarmed',
+	'paused',
 ]);
 
 const hostSchema = z.strictObject({
@@ -264,6 +266,19 @@ const statusViewSchema = z.strictObject({
 	arbiter: z.enum(['witness', 'fencing', 'person', 'changing']),
 	/** Pair-wide. `at` is wall-clock time, for people. */
 	armed: z.strictObject({ armed: z.boolean(), by: z.string(), reason: z.string(), at: z.string() }),
+	/** Who switched automatic action off for a while, and why; null when it is not. */
+	pause: z
+		.strictObject({
+			by: z.string(),
+			reason: z.string(),
+			/** Wall-clock times, for people: when it was asked for, and the end that was announced. */
+			at: z.string(),
+			until: z.string(),
+			forMs: ageMs,
+			/** What is left of it; time in which both hosts are off does not count. */
+			leftMs: ageMs,
+		})
+		.nullable(),
 	/** Preflight findings that forbid arming. */
 	preflight: z.array(sentence),
 	/** This host first, then the peer. */
@@ -286,19 +301,6 @@ const statusViewSchema = z.strictObject({
 		agentDownLostMs: z.number(),
 		handlerMs: z.number(),
 	}),
-});
-
-const conditionSchema = z.strictObject({
-	key: z.string(),
-	name: z.string(),
-	subject: z.string(),
-	severity: z.enum(['critical', 'warning', 'info']),
-	summary: sentence,
-	next: sentence,
-	/** How long it has lasted. */
-	ageMs,
-	/** Who sees to it, since when and why (`vmpair ack`); null while nobody does. */
-	acknowledged: z.strictObject({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
 });
 
 const count = z.int().min(0);
@@ -374,5 +376,4 @@ export type SightView = Readonly<z.infer<typeof sightSchema>>;
 export type SideView = Readonly<z.infer<typeof sideSchema>>;
 export type VmView = Readonly<z.infer<typeof vmSchema>>;
 export type StatusView = Readonly<z.infer<typeof statusViewSchema>>;
-export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;
 export type Status = Readonly<z.infer<typeof statusSchema>>;

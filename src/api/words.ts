@@ -1,5 +1,5 @@
+import type { ConditionView } from '#src/api/view-alert.ts';
 import type {
-	ConditionView,
 	FencingView,
 	HostView,
 	LinkView,
@@ -25,7 +25,16 @@ export const verdictTones: Readonly<Record<Verdict, WordTone>> = {
 	'failing-over': 'bad',
 	holding: 'bad',
 	disarmed: 'warn',
+	paused: 'warn',
 };
+
+/** Who paused the pair, for how long still, and why. */
+export const pauseText = ({ by, until, leftMs, reason }: NonNullable<Status['pause']>): string =>
+	`paused by ${by} until ${until} (${span(leftMs)} left): ${reason}`;
+
+/** Whether the pair acts by itself, in a word. */
+export const automaticText = ({ armed, pause }: Pick<Status, 'armed' | 'pause'>): string =>
+	!armed.armed ? 'disarmed' : pause === null ? 'armed' : 'paused';
 
 /** The verdict as it is shown. */
 export const verdictWord = (verdict: Verdict): string => verdict.replaceAll('-', ' ').toUpperCase();

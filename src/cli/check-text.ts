@@ -16,6 +16,7 @@ const codeOf: Readonly<Record<Verdict, 0 | 1 | 2>> = {
 	protected: 0,
 	degraded: 1,
 	disarmed: 1,
+	paused: 1,
 	unprotected: 2,
 	'failing-over': 2,
 	holding: 2,

@@ -1,3 +1,4 @@
+import { pauseText } from '#src/api/words.ts';
 import type { Status } from '#src/api/view.ts';
 import { paint, withPages, wrap, type Tone } from '#src/cli/text.ts';
 import { timingTable } from '#src/config/timing.ts';
@@ -93,6 +94,9 @@ const vmFindings = ({ vms }: Status): Finding[] => {
 /** What a running agent knows of its pair. */
 export const statusFindings = (status: Status): Finding[] => [
 	...hostFindings(status),
+	...(status.pause === null
+		? []
+		: [finding('worth', `the pair is ${pauseText(status.pause)}`, 'vmpair resume')]),
 	...(status.armed.armed
 		? [finding('good', 'the pair is armed')]
 		: [finding('worth', `the pair is disarmed: ${status.armed.reason}`, 'vmpair arm')]),

@@ -1,4 +1,5 @@
-import type { ConditionView, HistoryEntry, HostView, Status, VmView } from '#src/api/view.ts';
+import type { ConditionView } from '#src/api/view-alert.ts';
+import type { HistoryEntry, HostView, Status, VmView } from '#src/api/view.ts';
 import { historyLine, localTime } from '#src/cli/history-text.ts';
 import { paint, withPages, wrap } from '#src/cli/text.ts';
 import { ago, span } from '#src/std/span.ts';

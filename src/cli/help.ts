@@ -173,6 +173,21 @@ export const topics: Readonly<Record<string, Topic>> = {
 		summary: 'automatic failover off, for both hosts; VMs go on',
 		details: ['--reason     why, for those who look at the status', ...acting],
 	},
+	pause: {
+		synopsis: 'pause [--for 1h] --reason TEXT',
+		summary: 'no automatic takeover, fence or move for a while, on both hosts; VMs go on',
+		details: [
+			'Ends by itself. What protects data goes on; alerts about the work wait for the end.',
+			'--for        how long, 1h when left out, 24h at most; once more: so long from now on',
+			'--reason     why, for those who look at the status',
+			...acting,
+		],
+	},
+	resume: {
+		synopsis: 'resume',
+		summary: 'end a pause before its time',
+		details: acting,
+	},
 	evacuate: {
 		synopsis: 'evacuate HOST [--cold] [--dry-run]',
 		summary: 'every VM of a host goes to the other one, live where it can',

@@ -28,6 +28,10 @@ export const tellLastKnown = async (around: Surroundings): Promise<void> => {
 		around.print(
 			`  ${record.pair.armed ? 'armed' : `disarmed by ${record.pair.by}: ${record.pair.reason}`}`,
 		);
+		if (record.pair.pause !== undefined) {
+			const { by, until, reason } = record.pair.pause;
+			around.print(`  paused by ${by} until ${until}: ${reason}`);
+		}
 		for (const [resource, { record: each }] of Object.entries(record.resources)) {
 			const owner = each.owner ?? 'nobody';
 			around.print(

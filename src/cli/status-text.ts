@@ -6,6 +6,7 @@ import {
 	hostFacts,
 	hostTones,
 	linkText,
+	pauseText,
 	stateTones,
 	type Trouble,
 	troubles,
@@ -180,7 +181,7 @@ const pageText = (page: string, { documents }: Look): string =>
 
 /** Verdict, reason and next step: what somebody reads who reads nothing else. */
 const headLines = (status: Status, cause: Trouble | undefined, look: Look): string[] => {
-	const { verdict, armed } = status;
+	const { verdict, armed, pause } = status;
 	const word = paint(verdictWord(verdict), verdictTones[verdict], look.colour);
 	const page = cause?.page ?? '';
 	const disarmed = armed.armed || verdict === 'disarmed';
@@ -190,6 +191,8 @@ const headLines = (status: Status, cause: Trouble | undefined, look: Look): stri
 		...(disarmed
 			? []
 			: wrap(`disarmed by ${armed.by} at ${armed.at}: ${armed.reason}`, look.columns, '  ')),
+		// As the verdict it says so itself.
+		...(pause === null || verdict === 'paused' ? [] : wrap(pauseText(pause), look.columns, '  ')),
 		...(verdict === 'protected' ? [] : wrap(runText(status), look.columns, '  ')),
 		...nextLines(status.next, look),
 		...(page === '' ? [] : [`  runbook: ${pageText(page, look)}`]),

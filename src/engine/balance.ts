@@ -16,6 +16,7 @@ import {
 } from '#src/engine/draft.ts';
 import { peerTakesNone } from '#src/engine/handover.ts';
 import { migrationBlocker, migrationLeft, openMigration } from '#src/engine/migration.ts';
+import { idleReason } from '#src/engine/pause.ts';
 import { accepted, refused } from '#src/engine/reply.ts';
 import type { State } from '#src/engine/state.ts';
 import type { LoadState } from '#src/engine/state-load.ts';
@@ -66,7 +67,8 @@ const degraded = (state: State, nowMs: MonotonicMs): string | null => {
 	const none = peerTakesNone(state);
 	const openFence = persisted.openFence ?? peer.document?.openFence ?? null;
 	if (!joined(state)) return `${config.self} has not met ${config.peer} since it booted`;
-	if (!persisted.pair.armed) return 'the pair is disarmed';
+	const idle = idleReason(state);
+	if (idle !== null) return idle;
 	if (!inContact(state) || !peer.echoed) return `${config.peer} is not in contact`;
 	if (peer.document?.configDigest !== config.digest)
 		return 'the configurations of the two hosts differ';

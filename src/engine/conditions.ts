@@ -14,6 +14,7 @@ import {
 	recordOf,
 	vmStateOf,
 } from '#src/engine/draft.ts';
+import { armConditions } from '#src/engine/conditions-arm.ts';
 import { loadConditions } from '#src/engine/conditions-load.ts';
 import { witnessConditions } from '#src/engine/conditions-witness.ts';
 import type { EngineVm } from '#src/engine/config.ts';
@@ -30,18 +31,13 @@ import { conflictOf, inContact } from '#src/engine/join.ts';
 import { drainLeft } from '#src/engine/drain.ts';
 import { handoverBlocker } from '#src/engine/handover.ts';
 import { migrationOf } from '#src/engine/migration.ts';
+import { idleReason, pauseOf } from '#src/engine/pause.ts';
 import { deviceWrong, proofOf } from '#src/engine/peer.ts';
 import { repairPeer, runsSomewhere } from '#src/engine/readiness.ts';
 import { startAllowed } from '#src/engine/resource.ts';
 import type { State } from '#src/engine/state.ts';
 import { aloneBlocker, copyBlocker, couldTakeOver } from '#src/engine/takeover.ts';
-import {
-	aliveAtLastLook,
-	arbiterOf,
-	leaseInForce,
-	leaseReleased,
-	witnessGrants,
-} from '#src/engine/voters.ts';
+import { aliveAtLastLook, arbiterOf, leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { startBlocker } from '#src/engine/vm.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -153,12 +149,6 @@ const fencingConditions = (state: State, nowMs: number, raise: Raise): void => {
 		);
 };
 
-/** That a disarmed host still pauses its VMs without a vote, and its watchdog may reset it (V17). */
-const leaseRemains = (state: State): string =>
-	leaseInForce(state) && !leaseReleased(state)
-		? `; lease and watchdog of ${state.config.self} stay in force until ${state.config.peer} and the witness know it`
-		: '';
-
 const emptyingConditions = (state: State, nowMs: number, raise: Raise): void => {
 	const { persisted } = state;
 	const { self, peer } = state.config;
@@ -193,15 +183,8 @@ const emptyingConditions = (state: State, nowMs: number, raise: Raise): void => 
 };
 
 const hostConditions = (state: State, nowMs: number, raise: Raise): void => {
-	const { config, persisted } = state;
-	if (!persisted.pair.armed)
-		raise(
-			'disarmed',
-			null,
-			'warning',
-			`automatic action is off since ${persisted.pair.by} disarmed: ${persisted.pair.reason || 'no reason given'}${leaseRemains(state)}`,
-			'vmpair arm',
-		);
+	const { config } = state;
+	armConditions(state, nowMs, raise);
 	emptyingConditions(state, nowMs, raise);
 	if (!state.stateFileFound && !joined(state))
 		raise(
@@ -315,7 +298,8 @@ const downReason = (state: State, vm: EngineVm, nowMs: number): string | null =>
 	const undecided = undecidedReason(state, nowMs);
 	if (undecided !== null) return undecided;
 	if (state.persisted.standby !== null) return `${self} is in standby: it takes nothing over`;
-	return state.persisted.pair.armed ? null : 'the pair is disarmed: nothing is taken over';
+	const idle = idleReason(state);
+	return idle === null ? null : `${idle}: nothing is taken over`;
 };
 
 /** The other host owns it, as far as is known here, and is not proven out: it may run there. */
@@ -340,6 +324,7 @@ const downCommand = (state: State, vm: EngineVm, nowMs: number): string => {
 	if (vmStateOf(state, vm.vm).gaveUp !== null) return `vmpair start ${vm.vm}`;
 	if (proofOf(state, nowMs) !== null && undecidedReason(state, nowMs) !== null)
 		return `bring the witness or ${state.config.peer} back; see the runbook vm-down`;
+	if (proofOf(state, nowMs) !== null && pauseOf(state) !== null) return 'vmpair resume';
 	const mine = record.owner === state.config.self && joined(state);
 	return mine ? 'vmpair status -w' : takeoverCommand(state);
 };

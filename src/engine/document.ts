@@ -100,6 +100,9 @@ const content = (state: State): Omit<PeerDocument, 'seq' | 'heard' | 'freeMemory
 	standby: state.persisted.standby !== null,
 	emptied: drainOf(state) !== null,
 	pair: state.persisted.pair,
+	...(state.persisted.pauseClock === null
+		? {}
+		: { pauseLeftMs: state.persisted.pauseClock.leftMs }),
 	configDigest: state.config.digest,
 	version: state.config.version,
 	armBlockers: (state.armBlockers ?? ['its preflight has not finished yet'])

@@ -11,6 +11,7 @@ import {
 import { byPriority, type EngineVm } from '#src/engine/config.ts';
 import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { migrationBlocker, openMigration } from '#src/engine/migration.ts';
+import { idleReason } from '#src/engine/pause.ts';
 import type { State } from '#src/engine/state.ts';
 import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
 import { same } from '#src/std/same.ts';
@@ -83,7 +84,7 @@ const wayOut = (
 
 /** Its disk here has failed: the guest lives on the link alone, and the good copy is on the other host. */
 const hasLostDisk = (state: State, { vm, resource }: EngineVm): boolean =>
-	state.persisted.pair.armed &&
+	idleReason(state) === null &&
 	!selfInSync(state, resource) &&
 	recordOf(state, resource)?.inSync.includes(state.config.peer) === true &&
 	presenceOf(state, vm) === 'running';

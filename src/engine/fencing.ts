@@ -17,6 +17,7 @@ import { claimGain } from '#src/engine/claim.ts';
 import type { EngineFencing } from '#src/engine/config.ts';
 import { attemptsOf, laddersOf, levelField, levelToTry } from '#src/engine/ladder.ts';
 import { mayExclude } from '#src/engine/outdate.ts';
+import { idleReason } from '#src/engine/pause.ts';
 import { changePeer, deviceWrong, proofOf, settleOpenFence } from '#src/engine/peer.ts';
 import type { FenceHold } from '#src/engine/state-fencing.ts';
 import type { State } from '#src/engine/state.ts';
@@ -221,7 +222,8 @@ const holdOf = (draft: Draft): FenceHold | null => {
 	if (arbiter === 'person' || config.fencing === null)
 		return because('the arbiter is a person: no host is fenced');
 	if (!joined(state)) return because('this host has not met its peer since it booted');
-	if (!state.persisted.pair.armed) return because('the pair is disarmed');
+	const idle = idleReason(state);
+	if (idle !== null) return because(idle);
 	if (deviceWrong(state))
 		return because(`the fence device of ${config.peer} seems to belong to another host`);
 	if (arbiter === 'witness' && !claimHeld(state, nowMs)) return unclaimed(draft);

@@ -1,5 +1,6 @@
 import type { EngineHealthCheck } from '#src/engine/config.ts';
 import { type Draft, note, wakeBy } from '#src/engine/draft.ts';
+import { idleReason } from '#src/engine/pause.ts';
 import type { State } from '#src/engine/state.ts';
 import type { CheckState, HealthState } from '#src/engine/state-load.ts';
 import type { HealthReading } from '#src/ports-load.ts';
@@ -83,7 +84,8 @@ const followPeer = (draft: Draft): void => {
 export const healthBlocker = (state: State, nowMs: MonotonicMs): string | null => {
 	const { peer, balance } = state.config;
 	const { peerIll, peerWellSinceMs } = state.health;
-	if (!state.persisted.pair.armed) return 'the pair is disarmed';
+	const idle = idleReason(state);
+	if (idle !== null) return idle;
 	if (peerIll) return `${peer} is not well either`;
 	if (peerWellSinceMs !== null && nowMs - peerWellSinceMs < balance.pairCooldownMs)
 		return `${peer} was not well itself a short time ago`;

@@ -72,12 +72,20 @@ export const together = (state: State, resource: ResourceName): boolean => {
 	);
 };
 
-/** Of two pair records of the same generation the careful one wins: disarmed, then by content. */
+/** Of two pair records of the same generation the careful one wins: disarmed, then paused, then by content. */
 const laterPair = (mine: PairRecord, theirs: PairRecord): PairRecord => {
 	if (mine.generation !== theirs.generation)
 		return theirs.generation > mine.generation ? theirs : mine;
 	if (mine.armed !== theirs.armed) return mine.armed ? theirs : mine;
+	if ((mine.pause === undefined) !== (theirs.pause === undefined))
+		return mine.pause === undefined ? theirs : mine;
 	return JSON.stringify(theirs) > JSON.stringify(mine) ? theirs : mine;
+};
+
+const pairNote = (before: PairRecord, now: PairRecord): string => {
+	if (!now.armed) return 'pair disarmed';
+	if (now.pause !== undefined) return 'pair paused';
+	return before.armed && before.pause !== undefined ? 'pair resumed' : 'pair armed';
 };
 
 const mergePair = (draft: Draft, theirs: PairRecord): void => {
@@ -86,9 +94,11 @@ const mergePair = (draft: Draft, theirs: PairRecord): void => {
 	const winner = laterPair(mine, theirs);
 	if (winner === mine) return;
 	changePersisted(draft, { pair: winner });
-	note(draft, 'info', winner.armed ? 'pair armed' : 'pair disarmed', {
-		by: winner.by,
-		reason: winner.reason,
+	const { by, reason } = winner.pause ?? winner;
+	note(draft, 'info', pairNote(mine, winner), {
+		by,
+		reason,
+		...(winner.pause === undefined ? {} : { until: winner.pause.until }),
 		generation: winner.generation,
 	});
 };

@@ -2,6 +2,7 @@ import { joined, observedOf, presenceOf, recordOf } from '#src/engine/draft.ts';
 import { conflictOf, inContact, together } from '#src/engine/join.ts';
 import type { EngineVm } from '#src/engine/config.ts';
 import { someLevelWorks } from '#src/engine/ladder.ts';
+import { pauseOf, pauseWords } from '#src/engine/pause.ts';
 import { deviceWrong } from '#src/engine/peer.ts';
 import { splitOf } from '#src/engine/split.ts';
 import type { State } from '#src/engine/state.ts';
@@ -36,6 +37,8 @@ export const pairBlocker = (
 			blocker: `the pair is disarmed by ${persisted.pair.by}: ${persisted.pair.reason || 'no reason given'}`,
 			next: 'vmpair arm',
 		};
+	const pause = pauseOf(state);
+	if (pause !== null) return { blocker: `the pair is ${pauseWords(pause)}`, next: 'vmpair resume' };
 	if (state.diskProblem !== null)
 		return {
 			blocker: `the disk of the state file on ${config.self} takes nothing`,

@@ -1,13 +1,10 @@
 import type { Reply } from '#src/api/request.ts';
 import { balanceSelf, orderVerdict } from '#src/engine/balance.ts';
 import {
-	busy,
-	changePersisted,
 	changeVmState,
 	countSelfIn,
 	type Draft,
 	holdRecord,
-	joined,
 	leap,
 	note,
 	observedOf,
@@ -18,16 +15,16 @@ import {
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { evacuateSelf, type EvacuateRequest, leave, standby } from '#src/engine/request-host.ts';
+import { arm, pause, resume } from '#src/engine/request-arm.ts';
 import { onOwner, type VmRequest } from '#src/engine/request-vm.ts';
 import { resolve } from '#src/engine/resolve-request.ts';
-import { accepted, done, refused } from '#src/engine/reply.ts';
-import { conflictOf, inContact, pairAgreed } from '#src/engine/join.ts';
-import { someLevelWorks } from '#src/engine/ladder.ts';
-import { changePeer, deviceWrong, proofOf, signOfLife } from '#src/engine/peer.ts';
+import { accepted, refused } from '#src/engine/reply.ts';
+import { conflictOf, inContact } from '#src/engine/join.ts';
+import { changePeer, proofOf, signOfLife } from '#src/engine/peer.ts';
 import type { EngineVm } from '#src/engine/config.ts';
-import type { PendingRequest, State } from '#src/engine/state.ts';
+import type { PendingRequest } from '#src/engine/state.ts';
 import type { ForwardedRequest } from '#src/heartbeat/document.ts';
-import { leaseInForce, leaseReleased, memoryOf, witnessGrants } from '#src/engine/voters.ts';
+import { leaseInForce, witnessGrants } from '#src/engine/voters.ts';
 import { promotableDisk } from '#src/engine/takeover.ts';
 import { isConnected } from '#src/drbd/role.ts';
 
@@ -225,91 +222,6 @@ const takeover = (draft: Draft, confirmDead: string, by: string): Reply => {
 	return accepted(`${peer} counts as dead: what can run here with current data is started`);
 };
 
-/** Why the pair can't be armed now, as a sentence; null when it can. */
-const armBlocker = (state: State, nowMs: number): string | null => {
-	const { peer, self } = state.config;
-	if (!inContact(state) || !joined(state) || state.peer.document?.joined !== true)
-		return `${self} and ${peer} must be in contact to arm the pair`;
-	if (state.peer.document.configDigest !== state.config.digest)
-		return 'the configurations of the two hosts differ where they must be equal';
-	const { fencing } = state.config;
-	if (fencing !== null && !someLevelWorks(state, nowMs))
-		return `the fence devices of ${peer} do not answer`;
-	if (deviceWrong(state)) return `the fence device of ${peer} belongs to another host`;
-	if (state.armBlockers === null) return 'the preflight has not finished yet';
-	const blockers = [...state.armBlockers, ...state.peer.document.armBlockers];
-	if (blockers.length > 0) return blockers.join('; ');
-	const conflict = state.config.vms.find((vm) => conflictOf(state, vm.resource) !== null);
-	if (conflict !== undefined) return `${conflict.vm}: the records of the two hosts conflict`;
-	return null;
-};
-
-/** What an answer to a change of the arm state still waits for; null when both hosts, and the witness, know it. */
-const unconfirmed = (state: State, armed: boolean): Reply | null => {
-	const { self, peer } = state.config;
-	const released = leaseReleased(state) && state.peer.document?.witness?.released === true;
-	if (pairAgreed(state))
-		return armed || !leaseInForce(state) || released
-			? null
-			: refused(
-					'unconfirmed',
-					'both hosts are disarmed, but the witness has not confirmed it: lease and watchdog stay in force',
-					'see the runbook witness-unusable; do not stop the agent before they rest',
-				);
-	return refused(
-		'unconfirmed',
-		armed
-			? `${peer} has not confirmed it: ${self} is armed, and ${peer} follows when it is in contact`
-			: `${peer} has not confirmed it: ${self} is disarmed, but ${peer} may still switch ${self} off and take its VMs over`,
-		armed ? 'vmpair status' : `run "vmpair disarm" on ${peer} too before any work begins`,
-	);
-};
-
-/** A change of the arm state waits for what is under way, and is done when the peer's record is equal (V17). */
-const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Reply | null => {
-	const { state, nowMs } = draft;
-	const { request } = pending;
-	const reason = 'reason' in request ? request.reason : '';
-	const { pair } = state.persisted;
-	wakeBy(draft, pending.sinceMs + patienceMs);
-	const changed = pair.armed === armed;
-	if (changed) {
-		const missing = unconfirmed(state, armed);
-		if (missing === null) return done(armed ? 'the pair is armed' : 'the pair is disarmed');
-		return nowMs - pending.sinceMs < patienceMs ? null : missing;
-	}
-	// Two requests that wait would undo each other for ever.
-	if (pending.written === true)
-		return refused('busy', 'a newer request has changed it again meanwhile', 'vmpair status');
-	const blocker = armed ? armBlocker(state, nowMs) : disarmBlocker(state);
-	if (blocker !== null) {
-		if (!armed && nowMs - pending.sinceMs < patienceMs) return null;
-		return refused(armed ? 'not-ready' : 'busy', blocker, 'vmpair status');
-	}
-	changePersisted(draft, {
-		pair: { generation: pair.generation + 1, armed, by: request.by, reason, at: pending.at },
-	});
-	draft.state = {
-		...draft.state,
-		requests: draft.state.requests.map((each) =>
-			each.id === pending.id ? { ...each, written: true } : each,
-		),
-	};
-	note(draft, 'info', armed ? 'pair armed' : 'pair disarmed', { by: request.by, reason });
-	return null;
-};
-
-const disarmBlocker = (state: State): string | null => {
-	if (busy(state, state.config.peer, ['power-off'])) return 'a fence is under way';
-	const { peer } = state.config;
-	if (memoryOf(state).claiming) return `a takeover from ${peer} is under way`;
-	if (state.peer.document?.witness?.claiming === true) return `${peer} is about to take over`;
-	const moving = state.config.vms.find(
-		(vm) => (recordOf(state, vm.resource)?.journal ?? null) !== null,
-	);
-	return moving === undefined ? null : `${moving.vm} is being handed over`;
-};
-
 const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 	const { request } = pending;
 	switch (request.verb) {
@@ -326,6 +238,10 @@ const decide = (draft: Draft, pending: PendingRequest): Reply | null => {
 			return arm(draft, pending, true);
 		case 'disarm':
 			return arm(draft, pending, false);
+		case 'pause':
+			return pause(draft, pending, request);
+		case 'resume':
+			return resume(draft, pending);
 		case 'leave':
 			return leave(draft, request);
 		case 'evacuate':

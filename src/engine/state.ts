@@ -7,6 +7,7 @@ import type { FencingState, LevelPower } from '#src/engine/state-fencing.ts';
 import { type Burden, unburdened } from '#src/engine/state-load.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
 import type { EngineConfig } from '#src/engine/config.ts';
+import { emptyRecord } from '#src/engine/empty-record.ts';
 import type {
 	ForwardedReply,
 	ForwardedRequest,
@@ -25,7 +26,7 @@ import type {
 	VmName,
 	VmObservation,
 } from '#src/ports.ts';
-import { type Persisted, stateFormat } from '#src/store/record.ts';
+import type { Persisted } from '#src/store/record.ts';
 
 /**
  * - `unknown`: nothing heard of it since this agent started, and not yet silent for D.
@@ -248,25 +249,6 @@ export interface Identity {
 	readonly bootId: string;
 	readonly session: string;
 }
-
-const emptyRecord = (config: EngineConfig): Omit<Persisted, 'bootId'> => ({
-	format: stateFormat,
-	pairId: config.pairId,
-	host: config.self,
-	joinedBootId: null,
-	peerBootIds: [],
-	pair: { generation: 0, armed: false, by: 'vmpair', reason: 'never armed', at: '' },
-	resources: {},
-	openFence: null,
-	deviceWrong: false,
-	contactLost: null,
-	fences: [],
-	witness: null,
-	arbiter: null,
-	standby: null,
-	leaving: null,
-	loadMoves: {},
-});
 
 const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState => ({
 	status: 'unknown',

@@ -27,6 +27,7 @@ import { migrationRule } from '#src/engine/migration.ts';
 import { observe } from '#src/engine/observe.ts';
 import { isNews } from '#src/engine/news.ts';
 import { mappingRule, peerRule } from '#src/engine/peer.ts';
+import { pauseRule } from '#src/engine/pause.ts';
 import { powerQueryRule } from '#src/engine/power-query.ts';
 import { forwardedRule, requestRule } from '#src/engine/request.ts';
 import { attachRule, roleRule, supersededRule } from '#src/engine/resource.ts';
@@ -62,6 +63,8 @@ const rules: readonly ((draft: Draft) => void)[] = [
 	lossRule,
 	requestRule,
 	forwardedRule,
+	// After a request: a new pause is counted from the step on that publishes it.
+	pauseRule,
 	powerQueryRule,
 	// Records: losers first.
 	comparedRule,

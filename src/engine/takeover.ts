@@ -12,6 +12,7 @@ import {
 	writeRecord,
 } from '#src/engine/draft.ts';
 import { conflictOf } from '#src/engine/join.ts';
+import { idleReason } from '#src/engine/pause.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import type { Proof, State } from '#src/engine/state.ts';
 import { leaseInForce } from '#src/engine/voters.ts';
@@ -47,8 +48,8 @@ export const couldTakeOver = (state: State, resource: ResourceName): boolean =>
 	currentDisk(state, resource);
 
 /** True when this host takes VMs over without being asked by a person. */
-export const takesOver = ({ persisted }: State): boolean =>
-	persisted.pair.armed && persisted.standby === null;
+export const takesOver = (state: State): boolean =>
+	idleReason(state) === null && state.persisted.standby === null;
 
 /** Why the copy here may not be used, as a person needs it; for a resource that this host could not take over. */
 export const copyBlocker = (state: State, resource: ResourceName): string => {

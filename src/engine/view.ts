@@ -26,6 +26,7 @@ import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts'
 import { handoverBlocker } from '#src/engine/handover.ts';
 import { inContact } from '#src/engine/join.ts';
 import { migrationBlocker } from '#src/engine/migration.ts';
+import { pauseLeftMs, pauseOf } from '#src/engine/pause.ts';
 import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
@@ -41,6 +42,7 @@ import {
 import { witnessView } from '#src/engine/view-witness.ts';
 import { arbiterOf } from '#src/engine/voters.ts';
 import type { ResourceRecord } from '#src/store/record.ts';
+import { span } from '#src/std/span.ts';
 import { isConnected, isFrozen, isResyncing, lowestDisk, outOfSyncKib } from '#src/drbd/role.ts';
 
 const selfHost = (state: State, nowMs: number): HostView => ({
@@ -328,6 +330,16 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 		const { by, reason } = state.persisted.pair;
 		return { verdict: 'disarmed', reason: `by ${by}: ${reason}`, next: 'vmpair arm' };
 	}
+	const pause = pauseOf(state);
+	if (pause !== null) {
+		const { by, reason, until } = pause;
+		const left = span(pauseLeftMs(state, nowMs) ?? 0);
+		return {
+			verdict: 'paused',
+			reason: `by ${by} until ${until} (${left} left): ${reason}`,
+			next: 'vmpair resume',
+		};
+	}
 	const blocked = pairBlocker(state, nowMs);
 	if (blocked !== null)
 		return {
@@ -360,6 +372,12 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 	};
 };
 
+const pauseView = (state: State, nowMs: number): StatusView['pause'] => {
+	const pause = pauseOf(state);
+	const leftMs = pauseLeftMs(state, nowMs);
+	return pause === null || leftMs === null ? null : { ...pause, leftMs };
+};
+
 /**
  * What `vmpair status` shows, from this host's point of view.
  * @param nowMs monotonic, ms.
@@ -380,6 +398,7 @@ export const statusView = (state: State, nowMs: number): StatusView => {
 			reason: persisted.pair.reason,
 			at: persisted.pair.at,
 		},
+		pause: pauseView(state, nowMs),
 		preflight: [
 			...(state.armBlockers ?? []),
 			...(inContact(state) ? (state.peer.document?.armBlockers ?? []) : []),

@@ -197,6 +197,8 @@ export const peerDocumentSchema = z.strictObject({
 	/** The sender's VMs go to the receiver: it leaves, is in standby or is evacuated. */
 	emptied: z.boolean().default(false),
 	pair: pairRecordSchema,
+	/** What is left of the pause that `pair` holds, by the sender's clock, ms; left out when there is none. */
+	pauseLeftMs: z.number().min(0).optional(),
 	/** Hash of everything in the configuration that must be equal on both hosts. */
 	configDigest: z.string().max(128),
 	version: z.string().max(64),

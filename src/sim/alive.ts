@@ -127,6 +127,8 @@ const rightOn = (simulation: Simulation, place: Place, arbiter: ArbiterDue): Rig
 	const sole = record.owner === host.name && record.inSync.length === 1;
 	if (sole && joined && isHeldBack(host, replica))
 		return { host, why: 'it alone holds the data and asks nobody', withinMs: promptMs };
+	// Somebody wanted that: it is over by itself.
+	if (content.pair.pause !== undefined) return null;
 	if (simulation.vms.some((each) => replicaOf(host, each).connection === 'Connected')) return null;
 	// A host in standby takes nothing over; its own VMs it runs.
 	if (content.standby !== null && record.owner !== host.name) return null;

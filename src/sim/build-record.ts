@@ -66,6 +66,7 @@ export const firstRecord = (
 		joinedBootId: before + host.bootId,
 		peerBootIds: [before + peer.bootId],
 		pair: { generation: 1, armed: true, by: 'admin', reason: 'set up', at: '' },
+		pauseClock: null,
 		resources: Object.fromEntries(
 			world.vms.map((vm, index) => [
 				vm.name,

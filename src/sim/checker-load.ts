@@ -138,6 +138,7 @@ const whole = (simulation: Simulation, memory: LoadMemory, { host }: Move): Prob
 	const { nowMs } = simulation.queue;
 	const own = host.store.content;
 	if (own === null || own === 'corrupt' || !own.pair.armed) return 'the pair is disarmed';
+	if (own.pair.pause !== undefined) return 'the pair is paused';
 	const other = peerOf(simulation, host);
 	const theirs = other.store.content;
 	const inStandby = theirs !== null && theirs !== 'corrupt' && theirs.standby !== null;

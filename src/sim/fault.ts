@@ -82,7 +82,7 @@ const applyHostStep = (
 	}
 	if (step.do === 'balance')
 		for (const each of simulation.hosts) each.load.orderedMs = simulation.queue.nowMs;
-	const request = requestOf(step);
+	const request = requestOf(step, (afterMs) => wallClock(simulation, host, afterMs));
 	if (request !== null) ask(simulation, host, request, label);
 };
 
@@ -243,7 +243,7 @@ const deviceStep = (simulation: Simulation, host: SimHost, step: HostStep): bool
 	return true;
 };
 
-const requestOf = (step: HostStep): Request | null => {
+const requestOf = (step: HostStep, clock: (afterMs: number) => string): Request | null => {
 	const by = 'person';
 	switch (step.do) {
 		case 'start':
@@ -264,6 +264,10 @@ const requestOf = (step: HostStep): Request | null => {
 			return { verb: 'arm', by, reason: 'work is done' };
 		case 'disarm':
 			return { verb: 'disarm', by, reason: step.reason };
+		case 'pause':
+			return { verb: 'pause', by, reason: step.reason, forMs: step.for, until: clock(step.for) };
+		case 'pause-end':
+			return { verb: 'resume', by };
 		case 'leave':
 			return { verb: 'leave', by, how: step.how };
 		case 'evacuate':
@@ -303,8 +307,8 @@ const giveUp = (
 };
 
 /** What the host's wall clock shows, for people: `T` and seconds since the story began. */
-const wallClock = (simulation: Simulation, host: SimHost): string =>
-	`T${Math.floor((simulation.queue.nowMs + host.wallMs) / 1000)}`;
+const wallClock = (simulation: Simulation, host: SimHost, afterMs = 0): string =>
+	`T${Math.floor((simulation.queue.nowMs + host.wallMs + afterMs) / 1000)}`;
 
 const ask = (simulation: Simulation, host: SimHost, request: Request, id: string): void => {
 	const { agent } = host;

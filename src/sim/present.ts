@@ -132,6 +132,8 @@ const peerRecord = (simulation: Simulation, state: State, document: PeerDocument
 		joinedBootId: document.joined ? document.bootId : null,
 		peerBootIds: [state.bootId],
 		pair: document.pair,
+		// What is left of a pause it learns from the first host.
+		pauseClock: null,
 		resources: mapped(document.records, (resource, record) => {
 			const sight = document.sights[resource];
 			const held = sight?.held === true ? persisted.resources[resource]?.held : null;

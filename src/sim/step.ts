@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { connectionStates, diskStates, presences, roles } from '#src/ports.ts';
 import { healths } from '#src/ports-load.ts';
+import { pauseMaxMs } from '#src/store/record.ts';
 import { parseDuration } from '#src/std/duration.ts';
 
 /**
@@ -240,6 +241,12 @@ export const stepSchema = z.discriminatedUnion('do', [
 	}),
 	action('arm', host),
 	action('disarm', { ...host, reason: z.string().min(1).default('maintenance') }),
+	action('pause', {
+		...host,
+		for: durationSchema.refine((ms) => ms > 0 && ms <= pauseMaxMs, 'must be 24h at most'),
+		reason: z.string().min(1).default('maintenance'),
+	}),
+	action('pause-end', host),
 	action('leave', {
 		...host,
 		how: z.enum(['migrate', 'hand-over', 'stop', 'cancel']).default('hand-over'),

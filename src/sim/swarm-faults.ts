@@ -6,6 +6,7 @@ import { narrowFaults } from '#src/sim/swarm-narrow.ts';
 import {
 	at,
 	duration,
+	inOrder,
 	type Fault,
 	networks,
 	otherHost,
@@ -288,11 +289,6 @@ interface Drawn {
 	readonly steps: StepInput[];
 	readonly repaired: boolean;
 }
-
-const inOrder = (timed: readonly Timed[]): StepInput[] =>
-	timed
-		.toSorted((one, other) => one.atMs - other.atMs)
-		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
 
 /** `more`: numbers for the faults that were added last; null for a seed as it was without them. */
 export const randomSteps = (

@@ -1,6 +1,7 @@
 import {
 	at,
 	duration,
+	inOrder,
 	type Fault,
 	networks,
 	otherHost,
@@ -11,6 +12,7 @@ import {
 } from '#src/sim/swarm-step.ts';
 import { lateCommands } from '#src/sim/step.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
+import { parseDuration } from '#src/std/duration.ts';
 import type { Prng } from '#src/std/prng.ts';
 import { below, between, chance, pick } from '#src/std/prng.ts';
 
@@ -190,6 +192,23 @@ export const moreFaults = (random: Prng, world: WorldInput, swarmClass: SwarmCla
 		if (fault !== undefined) timed.push(...fault(random, world, between(random, 4000, 25_000)));
 	}
 	return timed;
+};
+
+/** So often people pause the pair while something happens. */
+const pauseChance = 0.15;
+
+/** The steps, and now and then a pause that ends by itself or by a person, on the same host or on the other one. */
+export const withPause = (random: Prng, steps: readonly StepInput[]): StepInput[] => {
+	if (!chance(random, pauseChance)) return [...steps];
+	const atMs = between(random, 2000, 25_000);
+	const forMs = between(random, 3000, 60_000);
+	const timed = [at(atMs, { do: 'pause', host: someHost(random), for: duration(forMs) })];
+	if (chance(random, 0.5))
+		timed.push(at(atMs + between(random, 500, forMs), { do: 'pause-end', host: someHost(random) }));
+	return inOrder([
+		...steps.map((step) => ({ atMs: parseDuration(step.at ?? '') ?? 0, step })),
+		...timed,
+	]);
 };
 
 /** Puts right what these faults have broken. */

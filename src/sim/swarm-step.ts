@@ -25,6 +25,12 @@ export const at = (atMs: number, step: StepInput): Timed => ({ atMs: Math.max(0,
 /** As a scenario writes it; parts of a millisecond are dropped. */
 export const duration = (ms: number): string => formatDuration(Math.floor(ms));
 
+/** The steps of a scenario, each at its time. */
+export const inOrder = (timed: readonly Timed[]): StepInput[] =>
+	timed
+		.toSorted((one, other) => one.atMs - other.atMs)
+		.map(({ atMs: when, step }) => ({ ...step, at: duration(when) }));
+
 export const someHost = (random: Prng): string => pick(random, swarmHosts);
 
 export const otherHost = (host: string): string =>

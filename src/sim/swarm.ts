@@ -13,6 +13,7 @@ import type { StepVerb } from '#src/sim/step.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
 import { createWarnings, watchWarnings } from '#src/sim/told.ts';
 import { randomSteps } from '#src/sim/swarm-faults.ts';
+import { withPause } from '#src/sim/swarm-more.ts';
 import { loadWorld } from '#src/sim/swarm-load.ts';
 import { migrationWorld } from '#src/sim/swarm-migration.ts';
 import type { SwarmClass, WorldInput } from '#src/sim/swarm-world.ts';
@@ -38,8 +39,8 @@ export interface SeedResult {
 	readonly trace: readonly string[];
 }
 
-/** Of the faults a seed draws: the first edition is what old seeds were before more kinds were added. */
-type Edition = 1 | 2;
+/** Of what a seed draws: the first is what old seeds were before more kinds were added, the second had no pauses. */
+type Edition = 1 | 2 | 3;
 
 const worldOf = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 	swarmClass === 'migration'
@@ -52,7 +53,7 @@ const worldOf = (random: Prng, swarmClass: SwarmClass): WorldInput =>
 export const scenarioOfSeed = (
 	seed: number,
 	swarmClass: SwarmClass,
-	edition: Edition = 2,
+	edition: Edition = 3,
 ): {
 	scenario: ScenarioInput;
 	/** People put everything right at the end. */
@@ -64,7 +65,8 @@ export const scenarioOfSeed = (
 	const faults = split(random);
 	const habits = split(random);
 	const more = edition === 1 ? null : split(random);
-	const { steps, repaired } = randomSteps(faults, world, swarmClass, more);
+	const { steps: drawn, repaired } = randomSteps(faults, world, swarmClass, more);
+	const steps = edition < 3 ? drawn : withPause(split(random), drawn);
 	const rate = () => 1 + between(habits, -5, 5) / 1000;
 	return {
 		repaired,

@@ -90,6 +90,19 @@ const localResourceSchema = z.strictObject({
 	lastDrill: lastDrillSchema.nullable().default(null),
 });
 
+/** A pause of automatic action is over by itself after this long at the most, ms. */
+export const pauseMaxMs = 86_400_000;
+
+/** Automatic action of an armed pair rests for a while: who wanted it, why, and for how long. */
+const pauseSchema = z.strictObject({
+	by: z.string().max(256),
+	reason: z.string().max(1024),
+	/** Wall-clock times it was asked for and would end, ISO 8601, only for people: `pauseClock` decides. */
+	at: z.string().max(64),
+	until: z.string().max(64),
+	forMs: z.int().min(1).max(pauseMaxMs),
+});
+
 /** The pair's own record. */
 export const pairRecordSchema = z.strictObject({
 	generation: z.int().min(0),
@@ -99,6 +112,19 @@ export const pairRecordSchema = z.strictObject({
 	reason: z.string().max(1024),
 	/** Wall-clock time of that change, ISO 8601, only for people. */
 	at: z.string().max(64),
+	/** Left out when the pair is not paused. */
+	pause: pauseSchema.optional(),
+});
+
+/**
+ * What is left of the pause that the pair record of this `generation` holds, ms, at this monotonic time of this boot of
+ * this host. Written anew once a minute, so that a reboot takes no more than that off what has passed.
+ */
+const pauseClockSchema = z.strictObject({
+	generation: z.int().min(0),
+	bootId,
+	atMs: z.number().min(0),
+	leftMs: z.number().min(0),
 });
 
 /** An `off` command whose outcome is unknown: it may still land (protocol rule V12). */
@@ -187,6 +213,8 @@ export const persistedSchema = z.strictObject({
 	/** Boot ids of the peer ever seen, oldest first; the last one is the present one. */
 	peerBootIds: z.array(bootId).max(256),
 	pair: pairRecordSchema,
+	/** Null while the pair is not paused. */
+	pauseClock: pauseClockSchema.nullable().default(null),
 	resources: z.record(name, localResourceSchema),
 	openFence: openFenceSchema.nullable(),
 	/** The peer's fence device is known to belong to another host: what it reads proves nothing. */
@@ -212,6 +240,7 @@ export const persistedSchema = z.strictObject({
 export type ResourceRecord = Readonly<z.infer<typeof resourceRecordSchema>>;
 export type LocalResource = Readonly<z.infer<typeof localResourceSchema>>;
 export type PairRecord = Readonly<z.infer<typeof pairRecordSchema>>;
+export type Pause = Readonly<z.infer<typeof pauseSchema>>;
 export type WitnessMemory = Readonly<z.infer<typeof witnessMemorySchema>>;
 export type ArbiterRecord = Readonly<z.infer<typeof arbiterRecordSchema>>;
 export type LoadMove = Readonly<z.infer<typeof loadMoveSchema>>;

@@ -27,6 +27,7 @@ const verdicts = [
 	'failing-over',
 	'holding',
 	'disarmed',
+	'paused',
 ] as const satisfies readonly Status['verdict'][];
 const hostStates = [
 	'online',
@@ -57,7 +58,16 @@ const pairFamilies = (status: Status): readonly Family[] => [
 		'What the status says of the pair in one word; 1 for the one that holds.',
 		states({}, 'verdict', verdicts, status.verdict),
 	),
-	one('vmpair_armed', 'Whether the pair acts by itself.', status.armed.armed),
+	one(
+		'vmpair_armed',
+		'Whether the pair is armed; it may be paused all the same.',
+		status.armed.armed,
+	),
+	one(
+		'vmpair_pause_left_seconds',
+		'What is left of a pause of automatic action; 0 when there is none.',
+		(status.pause?.leftMs ?? 0) / 1000,
+	),
 	gauge(
 		'vmpair_arbiter',
 		'What decides that a host may act alone; 1 for the one in force.',

@@ -1,15 +1,17 @@
 import type { HistoryEntry, HostView, LinkView, Status } from '#src/api/view.ts';
 import {
+	automaticText,
 	droppedText,
 	fencingText,
 	hostFacts,
 	hostTones,
 	linkText,
+	pauseText,
+	type Trouble,
 	troubles,
 	verdictTones,
 	verdictWord,
 	witnessText,
-	type Trouble,
 } from '#src/api/words.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import { span } from '#src/std/span.ts';
@@ -60,6 +62,9 @@ const verdictHeader = (status: Status, clock: PageFacts['clock']): Element => {
 					{},
 					`disarmed by ${armed.by}${armed.at === '' ? '' : ` at ${clock(armed.at)}`}: ${armed.reason}`,
 				),
+		status.pause === null || status.verdict === 'paused'
+			? null
+			: element('p', {}, pauseText(status.pause)),
 		status.next === ''
 			? null
 			: element('p', { class: 'next' }, element('strong', {}, 'Next: '), status.next),
@@ -145,7 +150,7 @@ const hostSection = (status: Status): Element => {
 			...(status.witness === null ? [] : [fact('Witness', witnessText(status.witness))]),
 			fact(
 				'Arbiter',
-				`${status.arbiter}, detection ${formatDuration(status.timing.detectionMs)}, ${status.armed.armed ? 'armed' : 'disarmed'}`,
+				`${status.arbiter}, detection ${formatDuration(status.timing.detectionMs)}, ${automaticText(status)}`,
 			),
 			...(dropped === '' ? [] : [fact('Dropped', dropped)]),
 		),

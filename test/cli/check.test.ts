@@ -33,6 +33,7 @@ test('every verdict has its state, and what is wrong makes it worse, never bette
 		pluginAnswer(exampleStatus([], changes)).code;
 	t.is(codeOf({ verdict: 'degraded' }), 1);
 	t.is(codeOf({ verdict: 'disarmed' }), 1);
+	t.is(codeOf({ verdict: 'paused' }), 1);
 	for (const verdict of ['unprotected', 'failing-over', 'holding'] as const)
 		t.is(codeOf({ verdict }), 2);
 	t.is(codeOf({ conditions: [condition('info')] }), 0);

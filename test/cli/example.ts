@@ -64,6 +64,7 @@ export const exampleLevel = (level: number, device: string): FencingView['levels
 
 export const exampleStatus = (vms: readonly VmView[], changes: Partial<Status> = {}): Status => ({
 	apiVersion: 1,
+	pause: null,
 	pairId: 'pair1',
 	self: 'north',
 	peer: 'south',

@@ -251,3 +251,26 @@ test('a next step that is a runbook page is a file that can be opened', (t) => {
 		),
 	);
 });
+
+const pause: NonNullable<Status['pause']> = {
+	by: 'root',
+	reason: 'new switch',
+	at: '2026-01-01T13:00:00.000Z',
+	until: '2026-01-01T14:00:00.000Z',
+	forMs: 3_600_000,
+	leftMs: 2_460_000,
+};
+
+test('a pause is told with its end and what ends it sooner, also while something worse is going on', (t) => {
+	const reason = 'by root until 2026-01-01T14:00:00.000Z (41 min left): new switch';
+	const paused = { verdict: 'paused', reason, next: 'vmpair resume', pause } as const;
+	const vm = exampleVm('ldap', {
+		failover: { ready: false, to: 'south', blocker: 'the pair is paused', next: 'vmpair resume' },
+	});
+	const [word, why, next] = statusLines(exampleStatus([vm], paused), plain);
+	t.is(word, 'PAUSED  pair pair1, seen from north');
+	t.is(why, `  ${reason}`);
+	t.is(next, '  next: vmpair resume');
+	const worse = exampleStatus([], { ...paused, verdict: 'holding', reason: 'ldap is down' });
+	t.true(statusLines(worse, plain).join(' ').includes('paused by root until'));
+});

@@ -295,6 +295,7 @@ const record = (inSync: readonly string[]): Persisted => ({
 	arbiter: null,
 	leaving: null,
 	loadMoves: {},
+	pauseClock: null,
 	standby: { by: 'admin', reason: '"owner": "host9",', at: '' },
 });
 

@@ -1,5 +1,6 @@
 /** Carries a scenario's steps out on the lab's real hosts. */
 import type { ScenarioStep, StepVerb } from '#src/sim/step.ts';
+import { formatDuration } from '#src/std/duration.ts';
 import { killBmc, startBmc } from './bmc.ts';
 import { impair, impairWitness, setCut, stickConnection } from './cable.ts';
 import { cutPower, forgetSsh, qmpSocket, setCarrier, ssh, startHost, type Place } from './host.ts';
@@ -171,6 +172,9 @@ const actors: { readonly [Verb in StepVerb]?: Actor<Verb> } = {
 	takeover: (stage, step) => ask(stage, step, `takeover --confirm-dead ${step.confirmDead} --yes`),
 	arm: (stage, step) => ask(stage, step, 'arm'),
 	disarm: (stage, step) => ask(stage, step, `disarm --reason '${step.reason}'`),
+	pause: (stage, step) =>
+		ask(stage, step, `pause --for ${formatDuration(step.for)} --reason '${step.reason}'`),
+	'pause-end': (stage, step) => ask(stage, step, 'resume'),
 	leave: (stage, step) =>
 		ask(stage, step, `leave${step.how === 'hand-over' ? '' : ` --${step.how}`}`),
 	evacuate: (stage, step) =>

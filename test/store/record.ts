@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { stateFormat } from '#src/store/record.ts';
+import { pauseMaxMs, stateFormat } from '#src/store/record.ts';
 import type { Persisted } from '#src/store/record.ts';
 
 /** A record with something in every field. */
@@ -16,6 +16,19 @@ export const exampleRecord: Persisted = {
 		by: 'root',
 		reason: 'set up',
 		at: '2026-03-01T03:00:00.000Z',
+		pause: {
+			by: 'root',
+			reason: 'a new switch',
+			at: '2026-03-02T03:00:00.000Z',
+			until: '2026-03-02T04:00:00.000Z',
+			forMs: 3_600_000,
+		},
+	},
+	pauseClock: {
+		generation: 4,
+		bootId: '0b9f6f5e-3c0e-4f0e-9f8b-6a3f2f1d7c11',
+		atMs: 123_456.5,
+		leftMs: 1_800_000,
 	},
 	resources: {
 		ldap: {
@@ -88,6 +101,7 @@ const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,20}$/);
 const text = fc.string({ minLength: 1, maxLength: 60, unit: 'grapheme' });
 const uuid = fc.stringMatching(/^[0-9A-F]{16}$/);
 const count = fc.integer({ min: 1, max: 2 ** 40 });
+const pauseMs = fc.integer({ min: 1, max: pauseMaxMs });
 const timeMs = fc.integer({ min: 0, max: 2 ** 40 });
 
 const resource = fc.record({
@@ -127,7 +141,20 @@ export const records: fc.Arbitrary<Persisted> = fc.record({
 	bootId: name,
 	joinedBootId: fc.option(name),
 	peerBootIds: fc.array(name, { maxLength: 5 }),
-	pair: fc.record({ generation: timeMs, armed: fc.boolean(), by: text, reason: text, at: text }),
+	pair: fc.record(
+		{
+			generation: timeMs,
+			armed: fc.boolean(),
+			by: text,
+			reason: text,
+			at: text,
+			pause: fc.record({ by: text, reason: text, at: text, until: text, forMs: pauseMs }),
+		},
+		{ requiredKeys: ['generation', 'armed', 'by', 'reason', 'at'] },
+	),
+	pauseClock: fc.option(
+		fc.record({ generation: timeMs, bootId: name, atMs: timeMs, leftMs: timeMs }),
+	),
 	resources: fc.dictionary(name, resource, { maxKeys: 6, noNullPrototype: true }),
 	deviceWrong: fc.boolean(),
 	contactLost: fc.constantFrom(null, { bootId: 'boot-1', atMs: 5 }),

@@ -1,4 +1,5 @@
-import type { ConditionView, Status } from '#src/api/view.ts';
+import type { ConditionView } from '#src/api/view-alert.ts';
+import type { Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import { statusView } from '#src/engine/view.ts';

@@ -1,4 +1,5 @@
-import type { ConditionView, Status, WitnessView } from '#src/api/view.ts';
+import type { ConditionView } from '#src/api/view-alert.ts';
+import type { Status, WitnessView } from '#src/api/view.ts';
 import type { HealthView } from '#src/api/view-load.ts';
 import { metricsText } from '#src/web/metrics.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';

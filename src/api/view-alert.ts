@@ -1,8 +1,22 @@
 import * as z from 'zod';
+import { ageMs, sentence } from '#src/api/shape.ts';
 
-/** How alerts get out of this host. */
+/** What the status says of alerts: what is wrong now, and how the receivers do. */
 
 const count = z.int().min(0);
+
+export const conditionSchema = z.strictObject({
+	key: z.string(),
+	name: z.string(),
+	subject: z.string(),
+	severity: z.enum(['critical', 'warning', 'info']),
+	summary: sentence,
+	next: sentence,
+	/** How long it has lasted. */
+	ageMs,
+	/** Who sees to it, since when and why (`vmpair ack`); null while nobody does. */
+	acknowledged: z.strictObject({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
+});
 
 /** How one receiver of alerts does. */
 export const receiverSchema = z.strictObject({
@@ -28,3 +42,5 @@ export const deadmanSchema = z.strictObject({
 	/** Why; empty when the last one was taken. */
 	lastError: z.string(),
 });
+
+export type ConditionView = Readonly<z.infer<typeof conditionSchema>>;
