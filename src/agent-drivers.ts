@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 import { thirdVoter, type ThirdVoter } from '#src/agent-witness.ts';
 import { Outbox } from '#src/alert/driver-outbox.ts';
@@ -25,6 +26,7 @@ import type { Witness } from '#src/ports-witness.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
 import { Journal } from '#src/store/driver-journal.ts';
+import { peerJournalFolder } from '#src/store/journal.ts';
 import { StateStore } from '#src/store/driver.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { version } from '#src/version.ts';
@@ -297,6 +299,7 @@ export const logLine = (
 export interface Parts extends ThirdVoter {
 	readonly store: StateStore;
 	readonly journal: Journal;
+	readonly peerJournal: Journal;
 	readonly outbox: Outbox;
 	/** As an earlier run left it; null without one. */
 	readonly persisted: Persisted | null;
@@ -355,13 +358,22 @@ export const openParts = async (
 		bootId,
 		problem: (code, detail) => log('error', 'the event journal has a problem', { code, detail }),
 	});
+	// What the peer said is worth less than what this host did: a few MiB of it.
+	const peerJournal = await Journal.open({
+		directory: join(config.stateDirectory, peerJournalFolder),
+		bootId,
+		fileBytesMax: 1 << 20,
+		filesMax: 4,
+		problem: (code, detail) =>
+			log('error', 'the record of the peer has a problem', { code, detail }),
+	});
 	const persisted = await store.load();
 	const claiming = persisted?.witness?.claiming === true;
 	const released =
 		persisted?.pair.armed === false && persisted.witness?.disarmed === persisted.pair.generation;
 	const run = { bootId, claiming, released, feederSocket: places.feeder };
 	const third = await thirdVoter(config, run);
-	return { store, journal, outbox, persisted, ...third, shadowPaging: await paging };
+	return { store, journal, peerJournal, outbox, persisted, ...third, shadowPaging: await paging };
 };
 
 /** What the domains do now, with the time for people. */

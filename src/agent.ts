@@ -25,6 +25,7 @@ import {
 	type Places,
 } from '#src/agent-drivers.ts';
 import { Alerts } from '#src/agent-alerts.ts';
+import { History } from '#src/agent-history.ts';
 import { LoadAndHealth } from '#src/agent-load.ts';
 import { goodbyeTaken } from '#src/agent-goodbye.ts';
 import { Preflight } from '#src/agent-preflight.ts';
@@ -50,8 +51,7 @@ import type { LinkObservation, MonotonicMs, Outcome } from '#src/ports.ts';
 import { repeat } from '#src/std/driver-repeat.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf } from '#src/std/error.ts';
-import { readHistory } from '#src/store/driver-history.ts';
-import type { HistoryQuery, NoteEntry } from '#src/store/journal.ts';
+import type { HistoryQuery } from '#src/store/journal.ts';
 import type { Persisted } from '#src/store/record.ts';
 import { version } from '#src/version.ts';
 
@@ -97,6 +97,7 @@ class Agent implements World {
 	readonly #web = new Web(this);
 	readonly #requests = new Map<string, (reply: Reply) => void>();
 	readonly #alerts: Alerts;
+	readonly #history: History;
 	#loaded: LoadedConfig;
 	#state: State;
 	#links: readonly LinkObservation[] = [];
@@ -112,6 +113,7 @@ class Agent implements World {
 		this.#loaded = loaded;
 		this.#parts = parts;
 		this.#alerts = new Alerts(parts.outbox, config.alerts);
+		this.#history = new History(parts, config.stateDirectory);
 		this.#identity = { bootId, session: randomUUID() };
 		this.#drivers = createDrivers(config, options.configPath, options.places, parts.witness);
 		this.#executors = executors(this.#drivers);
@@ -202,7 +204,9 @@ class Agent implements World {
 
 	note(note: Note): void {
 		this.#log(note.level, note.message, note.fields);
-		if (!this.#ended) this.#parts.journal.note(note, monotonicMs());
+		if (this.#ended) return;
+		const copy = this.#history.note(note, this.#state, monotonicMs());
+		if (copy !== null) this.#channel.record(copy);
 	}
 
 	schedule(atMs: MonotonicMs, callback: () => void): () => void {
@@ -245,12 +249,7 @@ class Agent implements World {
 		});
 	}
 
-	async history(query: HistoryQuery): Promise<readonly NoteEntry[]> {
-		const recent = this.#parts.journal.recent(query);
-		if (recent !== null) return recent;
-		await this.#parts.journal.flush();
-		return await readHistory(this.#loaded.config.stateDirectory, query);
-	}
+	history = (query: HistoryQuery) => this.#history.read(query);
 
 	async reload(): Promise<Reply> {
 		const { loaded, change } = await reloadConfig(this.#loaded);
@@ -336,7 +335,7 @@ class Agent implements World {
 		await Promise.race([closing, limit]);
 		await Promise.race([this.#alerts.close(), limit]);
 		this.#ended = true;
-		await Promise.race([this.#parts.journal.close(), limit]);
+		await Promise.race([this.#history.close(), limit]);
 	}
 
 	async #listenToPeer(): Promise<void> {
@@ -344,6 +343,7 @@ class Agent implements World {
 		channel.onHearing((hearing) => this.#loop.post({ type: 'hearing-changed', ...hearing }));
 		channel.onDocument((document) => this.#loop.post({ type: 'document-received', document }));
 		channel.onVotes(voteEvents((event) => this.#loop.post(event)));
+		channel.onPeerNotes((notes) => this.#history.heard(notes, this.#state, monotonicMs()));
 		channel.onNotice((notice) => this.note(notice));
 		channel.onFailed((error) => this.failed(error));
 		channel.onLinks((links) => {

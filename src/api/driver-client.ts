@@ -15,6 +15,8 @@ export interface Client {
 		afterSeq: number;
 		since: string | null;
 		limit: number;
+		/** What the peer said of itself, as far as it was told here. */
+		peer?: boolean;
 	}): Promise<HistoryEntry[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
@@ -153,9 +155,10 @@ export const apiClient = (socketPath: string, limits = usualLimits): Client => {
 			}
 			return status;
 		},
-		history: async ({ afterSeq, since, limit }) => {
+		history: async ({ afterSeq, since, limit, peer }) => {
 			const query = new URLSearchParams({ after: String(afterSeq), limit: String(limit) });
 			if (since !== null) query.set('since', since);
+			if (peer === true) query.set('of', 'peer');
 			return (await call(socketPath, {
 				...read,
 				path: `/history?${query.toString()}`,

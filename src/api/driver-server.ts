@@ -16,6 +16,8 @@ interface HistoryQuery {
 	readonly since: string | null;
 	/** At most this many, the newest ones. */
 	readonly limit: number;
+	/** What the peer said of itself, as far as it was told here. */
+	readonly peer: boolean;
 }
 
 /** What the agent answers with. A thrown `VmpairError` becomes an error reply with its code and next step. */
@@ -100,6 +102,7 @@ const parseQuery = (parameters: URLSearchParams): HistoryQuery => {
 		afterSeq: number('after', 0, Number.MAX_SAFE_INTEGER),
 		since,
 		limit: number('limit', 1000, historyMax),
+		peer: parameters.get('of') === 'peer',
 	};
 };
 

@@ -24,13 +24,14 @@ export const topics: Readonly<Record<string, Topic>> = {
 		],
 	},
 	history: {
-		synopsis: 'history [--since 1h] [-f | --inputs] [--json]',
+		synopsis: 'history [--since 1h] [-f | --inputs] [--peer] [--json]',
 		summary: 'every decision and refusal, with its evidence',
 		details: [
 			'--since      only this far back, for instance 30m or 2h',
 			'-f, --follow go on with new entries',
 			'--all        fine detail too',
 			'--numbers    the number of each entry, for "vmpair explain"',
+			'--peer       what the other host said of itself, kept here for when it is dead',
 			'--inputs     what the agent was told, too: DRBD, Xen, links, peer, requests (as root)',
 			'--json       one JSON object a line',
 		],

@@ -10,7 +10,7 @@ import { exit, type Surroundings } from '#src/cli/surroundings.ts';
 import { defaultConfigFile } from '#src/config/driver.ts';
 import { tools } from '#src/std/driver-tool.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
-import { journalFiles } from '#src/store/journal.ts';
+import { journalFiles, peerJournalFolder } from '#src/store/journal.ts';
 import { version } from '#src/version.ts';
 
 /** A host in trouble may answer slowly; each program gets this long, and all of them are asked at once, ms. */
@@ -132,6 +132,7 @@ export const report = async (argv: string[], around: Surroundings): Promise<numb
 			askAll(put),
 			askAgent(around, values.config, put),
 			copyState(around.stateFolder, join(bundle, 'state')),
+			copyState(join(around.stateFolder, peerJournalFolder), join(bundle, 'state-of-peer')),
 		]);
 		await pack(folder, name, target);
 	} finally {

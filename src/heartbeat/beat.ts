@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { DropReason } from '#src/heartbeat/drop.ts';
+import { peerNoteSchema } from '#src/heartbeat/recorder.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 
 /**
@@ -52,6 +53,15 @@ const beatSchema = z.strictObject({
 	lagMs: milliseconds,
 });
 
+const notesSchema = z.strictObject({
+	host: name,
+	bootId: id,
+	session: id,
+	/** Number of the first note in this run of the sender's agent. */
+	first: z.int().min(1),
+	notes: z.array(peerNoteSchema).min(1).max(64),
+});
+
 /** What a document says of its sender. The rest is checked where it is used, off this thread. */
 const documentHeadSchema = z.object({
 	pairId: name,
@@ -64,12 +74,14 @@ const documentHeadSchema = z.object({
 export type Hello = Readonly<z.infer<typeof helloSchema>>;
 export type Answer = Readonly<z.infer<typeof answerSchema>>;
 export type Beat = Readonly<z.infer<typeof beatSchema>>;
+export type NotesFrame = Readonly<z.infer<typeof notesSchema>>;
 export type DocumentHead = Readonly<z.infer<typeof documentHeadSchema>>;
 
 export type Frame =
 	| { readonly type: 'hello'; readonly hello: Hello }
 	| { readonly type: 'answer'; readonly answer: Answer }
 	| { readonly type: 'beat'; readonly beat: Beat }
+	| { readonly type: 'notes'; readonly notes: NotesFrame }
 	/** `text` is the document's JSON as it came. */
 	| { readonly type: 'document'; readonly head: DocumentHead; readonly text: string };
 
@@ -80,6 +92,7 @@ export type Decoded =
 export const encodeHello = (hello: Hello): string => `hello ${JSON.stringify(hello)}`;
 export const encodeAnswer = (answer: Answer): string => `answer ${JSON.stringify(answer)}`;
 export const encodeBeat = (beat: Beat): string => `beat ${JSON.stringify(beat)}`;
+export const encodeNotes = (notes: NotesFrame): string => `notes ${JSON.stringify(notes)}`;
 /** `text` is the JSON of a peer document. */
 export const encodeDocument = (text: string): string => `document ${text}`;
 
@@ -101,6 +114,8 @@ export const decodeFrame = (message: string): Decoded => {
 			return take(answerSchema.safeParse(json), (answer) => ({ type: 'answer', answer }));
 		case 'beat':
 			return take(beatSchema.safeParse(json), (beat) => ({ type: 'beat', beat }));
+		case 'notes':
+			return take(notesSchema.safeParse(json), (notes) => ({ type: 'notes', notes }));
 		case 'document':
 			return take(documentHeadSchema.safeParse(json), (head) => ({ type: 'document', head, text }));
 		default:

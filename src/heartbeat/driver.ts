@@ -17,6 +17,7 @@ import type {
 	ToWorker,
 	WorkerInput,
 } from '#src/heartbeat/message.ts';
+import { cutNote, type PeerNote, waitingMax } from '#src/heartbeat/recorder.ts';
 import { noCounts } from '#src/heartbeat/tally.ts';
 import type { LinkObservation } from '#src/ports.ts';
 import type { LeaseOrders } from '#src/witness/lease.ts';
@@ -56,6 +57,7 @@ export class PeerChannel {
 	#links: (links: readonly LinkObservation[]) => void = () => {};
 	#document: (document: PeerDocument) => void = () => {};
 	#votes: VoteCallbacks | null = null;
+	#peerNotes: (notes: readonly PeerNote[]) => void = () => {};
 	#notice: (notice: ChannelNotice) => void = () => {};
 	#failed: (error: VmpairError) => void;
 
@@ -88,6 +90,11 @@ export class PeerChannel {
 	/** What the third voter, the votes and the watchdog come to. */
 	onVotes(callbacks: VoteCallbacks): void {
 		this.#votes = callbacks;
+	}
+
+	/** Sentences of the peer's log, oldest first. */
+	onPeerNotes(callback: (notes: readonly PeerNote[]) => void): void {
+		this.#peerNotes = callback;
 	}
 
 	/** Something an admin should read, each at most once a minute. */
@@ -148,6 +155,14 @@ export class PeerChannel {
 				{ next: 'Manage fewer VMs on this pair.' },
 			);
 		this.#mailbox.update((waiting) => ({ ...waiting, document: text }));
+	}
+
+	/** Has the peer keep a sentence of the own log; it may be late or lost. */
+	record(note: PeerNote): void {
+		this.#mailbox.update((waiting) => ({
+			...waiting,
+			notes: [...(waiting.notes ?? []), cutNote(note)].slice(-waitingMax),
+		}));
 	}
 
 	/** What votes, claims and the watchdog rest on; obeyed in order, also while this loop hangs afterwards. */
@@ -225,6 +240,7 @@ export class PeerChannel {
 	#deliver(report: Partial<Report>): void {
 		if (report.counters !== undefined) this.#counters = report.counters;
 		for (const notice of report.notices ?? []) this.#notice(notice);
+		if (report.peerNotes !== undefined) this.#peerNotes(report.peerNotes);
 		if (report.hearing !== undefined) {
 			this.#bootId = report.hearing.bootId;
 			this.#hearing(report.hearing);

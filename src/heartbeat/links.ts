@@ -7,6 +7,7 @@ import { frameMaxBytes } from '#src/heartbeat/beat.ts';
 import type { DropReason } from '#src/heartbeat/drop.ts';
 import { normalizeFingerprint } from '#src/heartbeat/fingerprint.ts';
 import type { ChannelLink } from '#src/heartbeat/message.ts';
+import type { Connection } from '#src/heartbeat/session.ts';
 
 /** A peer whose kernel lives answers a connect within a round trip. */
 const connectMs = 1000;
@@ -25,18 +26,6 @@ const webSocketLimits = {
 	maxBufferedChunks: 16 * 1024,
 	skipUTF8Validation: false,
 } as const;
-
-/** A WebSocket to a holder of the pinned certificate; the agent behind it still has to prove itself. */
-export interface Connection {
-	/** Does nothing once the connection is closed. */
-	readonly send: (text: string) => void;
-	/** Bytes that wait to be sent. */
-	readonly bufferedBytes: () => number;
-	/** The agent behind it is authenticated: the time limit for that ends. */
-	readonly accept: () => void;
-	/** Ends it at once, without a farewell that would wait for a dead peer. */
-	readonly terminate: () => void;
-}
 
 export interface ConnectionHandlers {
 	readonly text: (text: string) => void;

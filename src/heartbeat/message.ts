@@ -1,5 +1,6 @@
 import type { DetectorTiming } from '#src/heartbeat/detector.ts';
 import type { DropReason } from '#src/heartbeat/drop.ts';
+import type { PeerNote } from '#src/heartbeat/recorder.ts';
 import type { Hearing, HostName, LinkObservation, MonotonicMs } from '#src/ports.ts';
 import type { Vote, WatchdogObservation, WitnessAnswer } from '#src/ports-witness.ts';
 import type { LeaseOrders, LeaseTiming } from '#src/witness/lease.ts';
@@ -92,6 +93,8 @@ export interface Orders {
 	/** The JSON of the newest document. */
 	readonly document: string;
 	readonly factor: 1 | 3;
+	/** Notes for the peer to keep, oldest first; what waits is added to. */
+	readonly notes: readonly PeerNote[];
 }
 
 /** What the heartbeat thread found; whole values, the newest wins. */
@@ -106,6 +109,8 @@ export interface Report {
 	readonly links: readonly LinkObservation[];
 	/** The JSON of the peer's newest document. */
 	readonly document: string;
+	/** Notes of the peer, oldest first; what waits is added to. */
+	readonly peerNotes: readonly PeerNote[];
 	readonly counters: ChannelCounters;
 	readonly notices: readonly ChannelNotice[];
 }

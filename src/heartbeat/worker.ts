@@ -8,18 +8,17 @@ import {
 	encodeBeat,
 	encodeDocument,
 	encodeHello,
+	encodeNotes,
 } from '#src/heartbeat/beat.ts';
-import type { Beat, DocumentHead, Frame } from '#src/heartbeat/beat.ts';
+import type { Beat, DocumentHead, Frame, NotesFrame } from '#src/heartbeat/beat.ts';
 import type { DropReason } from '#src/heartbeat/drop.ts';
 import { createDetector, detect, observe } from '#src/heartbeat/detector.ts';
 import type { DetectorState, Observed } from '#src/heartbeat/detector.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 import { createPeerIdentity, identify, shake } from '#src/heartbeat/handshake.ts';
-import type { Handshake, PeerIdentity } from '#src/heartbeat/handshake.ts';
-import { LinkSockets } from '#src/heartbeat/links.ts';
-import type { Connection, ConnectionHandlers } from '#src/heartbeat/links.ts';
-import { createMailbox } from '#src/heartbeat/mailbox.ts';
-import type { Mailbox } from '#src/heartbeat/mailbox.ts';
+import type { PeerIdentity } from '#src/heartbeat/handshake.ts';
+import { type ConnectionHandlers, LinkSockets } from '#src/heartbeat/links.ts';
+import { createMailbox, type Mailbox } from '#src/heartbeat/mailbox.ts';
 import type {
 	ChannelLink,
 	ChannelOptions,
@@ -29,12 +28,11 @@ import type {
 	ToWorker,
 	WorkerInput,
 } from '#src/heartbeat/message.ts';
-import { createReporter } from '#src/heartbeat/reporter.ts';
-import type { Reporter } from '#src/heartbeat/reporter.ts';
-import { openVotes } from '#src/heartbeat/votes.ts';
-import type { Votes } from '#src/heartbeat/votes.ts';
-import { createTally } from '#src/heartbeat/tally.ts';
-import type { Tally } from '#src/heartbeat/tally.ts';
+import { createRecorder, waitingMax, type Recorder } from '#src/heartbeat/recorder.ts';
+import { createReporter, type Reporter } from '#src/heartbeat/reporter.ts';
+import { type Connection, foreignTo, type Proven, type Session } from '#src/heartbeat/session.ts';
+import { openVotes, type Votes } from '#src/heartbeat/votes.ts';
+import { createTally, type Tally } from '#src/heartbeat/tally.ts';
 import { assert } from '#src/std/assert.ts';
 
 /**
@@ -46,27 +44,6 @@ import { assert } from '#src/std/assert.ts';
 const bufferedMaxBytes = 64 * 1024;
 /** Sending times of beats that are remembered: for longer than any D, stretched. */
 const sentMax = 1024;
-
-/** A run of the peer's agent that answered our nonce. */
-interface Proven {
-	readonly bootId: string;
-	readonly session: string;
-}
-
-/** One connection, and what its peer has proven so far. */
-interface Session {
-	readonly link: string;
-	readonly connection: Connection;
-	handshake: Handshake;
-	/** Null until the peer answered our nonce. */
-	peer: Proven | null;
-	received: { readonly seq: number; readonly atMs: number } | null;
-	echo: number;
-	/** When the peer last echoed a newer beat of ours here. */
-	acknowledgedMs: number;
-	/** Revision of the document last sent here. */
-	revision: number;
-}
 
 /** Milliseconds of the clock that all threads of this host share. */
 const monotonicMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
@@ -87,6 +64,7 @@ class HeartbeatThread {
 	readonly #mailbox: Mailbox<Report>;
 	readonly #tally: Tally;
 	readonly #reporter: Reporter;
+	readonly #recorder: Recorder = createRecorder();
 	readonly #links: readonly LinkSockets[];
 	readonly #sessions = new Set<Session>();
 	/** Sending time of our last rounds of beats by seq, ms. */
@@ -152,6 +130,7 @@ class HeartbeatThread {
 
 	#obey(orders: Partial<Orders>): void {
 		if (orders.factor !== undefined) this.#detect({ type: 'factor', factor: orders.factor });
+		if (orders.notes !== undefined) this.#recorder.take(orders.notes);
 		if (orders.document === undefined) return;
 		this.#document = orders.document;
 		this.#revision += 1;
@@ -200,7 +179,9 @@ class HeartbeatThread {
 			text: (text) => this.#take(opened, text),
 			closed: () => {
 				this.#sessions.delete(opened);
-				if (opened.peer !== null) this.#tally.add('disconnections');
+				if (opened.peer === null) return;
+				this.#tally.add('disconnections');
+				this.#recorder.broken(monotonicMs());
 			},
 		};
 	}
@@ -217,6 +198,7 @@ class HeartbeatThread {
 	#takeFrame(session: Session, frame: Frame): DropReason | null {
 		if (session.peer === null) return this.#shake(session, frame);
 		if (frame.type === 'beat') return this.#takeBeat(session, session.peer, frame.beat);
+		if (frame.type === 'notes') return this.#takeNotes(session.peer, frame.notes);
 		if (frame.type === 'document') return this.#takeDocument(session.peer, frame.head, frame.text);
 		return 'unexpected-frame';
 	}
@@ -261,9 +243,8 @@ class HeartbeatThread {
 	}
 
 	#takeBeat(session: Session, peer: Proven, beat: Beat): DropReason | null {
-		if (beat.host !== this.#options.peer) return 'wrong-host';
-		if (beat.bootId !== peer.bootId) return 'other-boot';
-		if (beat.session !== peer.session) return 'other-session';
+		const foreign = foreignTo(peer, this.#options.peer, beat);
+		if (foreign !== null) return foreign;
 		if (session.received !== null && beat.seq <= session.received.seq) return 'repeated-beat';
 		if (beat.echo !== null && beat.echo > this.#seq) return 'unknown-echo';
 		const nowMs = monotonicMs();
@@ -286,14 +267,24 @@ class HeartbeatThread {
 
 	#takeDocument(peer: Proven, head: DocumentHead, text: string): DropReason | null {
 		if (head.pairId !== this.#options.pairId) return 'wrong-pair';
-		if (head.host !== this.#options.peer) return 'wrong-host';
-		if (head.bootId !== peer.bootId) return 'other-boot';
-		if (head.session !== peer.session) return 'other-session';
+		const foreign = foreignTo(peer, this.#options.peer, head);
+		if (foreign !== null) return foreign;
 		// Every link brings each document; the first copy counts.
 		if (head.seq <= this.#peerDocumentSeq) return null;
 		this.#peerDocumentSeq = head.seq;
 		this.#tally.add('documentsReceived');
 		this.#mailbox.update((waiting) => ({ ...waiting, document: text }));
+		return null;
+	}
+
+	#takeNotes(peer: Proven, frame: NotesFrame): DropReason | null {
+		const foreign = foreignTo(peer, this.#options.peer, frame);
+		if (foreign !== null) return foreign;
+		const fresh = this.#recorder.heard(peer.session, frame);
+		this.#mailbox.update((waiting) => ({
+			...waiting,
+			peerNotes: [...(waiting.peerNotes ?? []), ...fresh].slice(-waitingMax),
+		}));
 		return null;
 	}
 
@@ -320,6 +311,7 @@ class HeartbeatThread {
 			this.#tally.add('unacknowledged');
 			session.connection.terminate();
 		}
+		this.#sendNotes(nowMs);
 		for (const link of this.#links) link.readCarrier(5 * beatIntervalMs);
 		this.#detect({ type: 'tick' });
 		this.#tally.flush();
@@ -359,6 +351,14 @@ class HeartbeatThread {
 		if (session.connection.bufferedBytes() > bufferedMaxBytes) return;
 		session.revision = this.#revision;
 		session.connection.send(encodeDocument(this.#document));
+	}
+
+	/** After the beats: what they leave of the line. */
+	#sendNotes(nowMs: number): void {
+		const { self: host, bootId, session } = this.#options;
+		this.#recorder.send(this.#sessions, nowMs, ({ first, notes }) =>
+			encodeNotes({ host, bootId, session, first, notes: [...notes] }),
+		);
 	}
 
 	#detect(input: Observed): void {

@@ -119,9 +119,10 @@ export class Journal {
 
 	/** One sentence of the log. */
 	note(note: JournalNote, nowMs: number): void {
-		const { level, message, fields } = note;
+		const { level, message, fields, of } = note;
 		const urgent = level === 'warn' || level === 'error';
-		this.#append({ type: 'note', level, message, fields }, nowMs, urgent);
+		const from = of === undefined ? {} : { of };
+		this.#append({ type: 'note', level, message, fields, ...from }, nowMs, urgent);
 	}
 
 	/** One event that the engine was given. `changed` is false when its state is still the very same. */

@@ -11,6 +11,8 @@ export interface JournalNote {
 	readonly level: NoteLevel;
 	readonly message: string;
 	readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+	/** Left out of this host's own: the host that said it, when by its wall clock, and in which boot. */
+	readonly of?: { readonly host: string; readonly at: string; readonly boot: string };
 }
 
 /** Anything the engine is told; its shape is the engine's affair. */
@@ -53,6 +55,9 @@ export type NoteEntry = Stamp & { readonly type: 'note' } & JournalNote;
 export const lineBytesMax = 512 * 1024;
 
 export const journalFileName = 'events.jsonl';
+
+/** The record of the other host has a journal of its own in this folder below the state directory. */
+export const peerJournalFolder = 'peer';
 
 /** One line with its end. */
 export const encodeEntry = (entry: JournalEntry): string => `${JSON.stringify(entry)}\n`;
@@ -207,6 +212,8 @@ export interface HistoryQuery {
 	readonly afterSeq: number;
 	/** Only entries at or after this wall-clock time, ISO 8601; null for all. */
 	readonly since: string | null;
+	/** What the peer said, as far as it was told; left out: this host's own notes. */
+	readonly peer?: boolean;
 	/** At most so many: the oldest ones after `afterSeq`, else the newest ones. */
 	readonly limit: number;
 }
@@ -214,6 +221,10 @@ export interface HistoryQuery {
 /** True for an entry that a query asks for, its limit aside. */
 export const asked = (entry: NoteEntry, query: HistoryQuery): boolean =>
 	entry.seq > query.afterSeq && (query.since === null || entry.at >= query.since);
+
+/** A note of the other host with the time of its own clock. */
+export const asOfPeer = (entry: NoteEntry): NoteEntry =>
+	entry.of === undefined ? entry : { ...entry, at: entry.of.at, boot: entry.of.boot };
 
 /** Applies the limit of a query to the entries it asks for, which are in the order of their numbers. */
 export const limited = (

@@ -45,6 +45,28 @@ test('--inputs with --json gives every repeated input in full', async (t) => {
 	t.like(entries[3], { seq: 4, same: 2, event: { type: 'replication-observed' } });
 });
 
+test('--peer tells what the other host said of itself, by its own clock, also without an agent', async (t) => {
+	const folder = await written(t);
+	const journal = await Journal.open({
+		directory: join(folder, 'peer'),
+		bootId: 'boot-1',
+		problem: () => {},
+	});
+	const of = { host: 'south', at: '2026-01-01T00:00:01.500Z', boot: 'boot-of-south' };
+	journal.note({ level: 'warn', message: 'a VM vanished without a reason', fields: {}, of }, 5);
+	await journal.close();
+	const { around, printed } = createAround({ stateFolder: folder });
+	t.is(await history(['--peer', '--json'], around), 69);
+	t.is(printed.length, 1);
+	t.like(JSON.parse(printed[0] ?? ''), {
+		at: of.at,
+		boot: of.boot,
+		message: 'a VM vanished without a reason',
+		of: { host: 'south' },
+	});
+	await t.throwsAsync(history(['--peer', '--inputs'], around), { code: 'usage' });
+});
+
 test('--inputs says when there is nothing, and does not follow', async (t) => {
 	const { around, printed, warned } = createAround();
 	t.is(await history(['--inputs', '--since', '1h'], around), 0);

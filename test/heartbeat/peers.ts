@@ -114,6 +114,8 @@ export interface Listening {
 	readonly links: Map<string, LinkObservation>;
 	readonly documents: PeerDocument[];
 	readonly notices: string[];
+	/** Sentences of the peer's log. */
+	readonly recorded: string[];
 	readonly hearing: () => HearingReport['hearing'] | undefined;
 }
 
@@ -130,6 +132,7 @@ export const listen = async (
 		links: new Map(),
 		documents: [],
 		notices: [],
+		recorded: [],
 		hearing: () => listening.hearings.at(-1)?.hearing,
 	};
 	channel.onHearing((hearing) => listening.hearings.push({ ...hearing, atMs: performance.now() }));
@@ -137,6 +140,7 @@ export const listen = async (
 		for (const link of links) listening.links.set(link.link, link);
 	});
 	channel.onDocument((document) => listening.documents.push(document));
+	channel.onPeerNotes((notes) => listening.recorded.push(...notes.map(({ message }) => message)));
 	channel.onNotice((notice) => listening.notices.push(notice.message));
 	t?.teardown(() => channel.stop());
 	await channel.start();

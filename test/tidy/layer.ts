@@ -50,6 +50,7 @@ const single: Readonly<Record<string, Layer>> = {
 	'src/agent-drivers.ts': 'agent',
 	'src/agent-load.ts': 'agent',
 	'src/agent-goodbye.ts': 'agent',
+	'src/agent-history.ts': 'agent',
 	'src/agent-preflight.ts': 'agent',
 	'src/agent-voter.ts': 'agent',
 	'src/agent-web.ts': 'agent',
