@@ -251,6 +251,8 @@ class Agent implements World {
 
 	history = (query: HistoryQuery) => this.#history.read(query);
 
+	postMortems = () => this.#history.postMortems();
+
 	async reload(): Promise<Reply> {
 		const { loaded, change } = await reloadConfig(this.#loaded);
 		const refused = restartNeeded(change);

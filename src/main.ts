@@ -33,6 +33,7 @@ const verbs: ReadonlyMap<string, () => Promise<Verb>> = new Map([
 	['migrate-send', async () => (await import('#src/cli/migrate-send.ts')).send],
 	['move', async () => (await import('#src/cli/move.ts')).move],
 	['pause', async () => (await import('#src/cli/pause.ts')).pause],
+	['post-mortem', async () => (await import('#src/cli/post-mortem.ts')).postMortem],
 	['reload', async () => (await import('#src/cli/reload.ts')).reload],
 	['report', async () => (await import('#src/cli/report.ts')).report],
 	['resume', async () => (await import('#src/cli/resume.ts')).resume],

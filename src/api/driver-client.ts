@@ -6,6 +6,7 @@ import type { EngineState } from '#src/api/what-if.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { formatDuration } from '#src/std/duration.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
+import type { PostMortem } from '#src/store/post-mortem.ts';
 
 /** Asks the agent of this host over its local socket. Throws `VmpairError` with the agent's own code. */
 export interface Client {
@@ -18,6 +19,8 @@ export interface Client {
 		/** What the peer said of itself, as far as it was told here. */
 		peer?: boolean;
 	}): Promise<HistoryEntry[]>;
+	/** Of hosts that were out and came back, newest first. */
+	postMortems(): Promise<PostMortem[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
 	/** The state of the agent's engine. Throws `version-mismatch` unless the agent is of `version`, as this program is. */
@@ -164,6 +167,8 @@ export const apiClient = (socketPath: string, limits = usualLimits): Client => {
 				path: `/history?${query.toString()}`,
 			})) as HistoryEntry[];
 		},
+		postMortems: async () =>
+			(await call(socketPath, { ...read, path: '/post-mortems' })) as PostMortem[],
 		request: async (request) =>
 			(await call(socketPath, {
 				...write,

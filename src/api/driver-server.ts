@@ -8,6 +8,7 @@ import type { ErrorReply, HistoryEntry, Status } from '#src/api/view.ts';
 import type { EngineState } from '#src/api/what-if.ts';
 import type { FenceCheck } from '#src/fence/check.ts';
 import { messageOf, VmpairError } from '#src/std/error.ts';
+import type { PostMortem } from '#src/store/post-mortem.ts';
 
 interface HistoryQuery {
 	/** Only entries after this one. */
@@ -24,6 +25,7 @@ interface HistoryQuery {
 export interface Handlers {
 	status(): Status;
 	history(query: HistoryQuery): Promise<readonly HistoryEntry[]>;
+	postMortems(): Promise<readonly PostMortem[]>;
 	request(request: Request): Promise<Reply>;
 	reload(): Promise<Reply>;
 	fenceCheck(): Promise<FenceCheck>;
@@ -127,6 +129,7 @@ const answer = async (request: IncomingMessage, handlers: Handlers): Promise<unk
 	if (route === 'GET /status') return handlers.status();
 	if (route === 'GET /engine') return handlers.engine();
 	if (route === 'GET /history') return await handlers.history(parseQuery(url.searchParams));
+	if (route === 'GET /post-mortems') return await handlers.postMortems();
 	if (route === 'POST /request') {
 		return await within(handlers.request(parseBody(requestSchema, await readBody(request))));
 	}

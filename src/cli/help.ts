@@ -36,6 +36,14 @@ export const topics: Readonly<Record<string, Topic>> = {
 			'--json       one JSON object a line',
 		],
 	},
+	'post-mortem': {
+		synopsis: 'post-mortem [N] [--json]',
+		summary: 'how a host died and how long its VMs were down, once it is back',
+		details: [
+			'N            1 is the newest; 20 are kept',
+			'--json       print it as one JSON object',
+		],
+	},
 	explain: {
 		synopsis: 'explain VM|HOST|NUMBER [--json]',
 		summary: 'why a VM or a host is as it is, or on what an event of the history rests',

@@ -83,6 +83,7 @@ const askAgent = async (
 	const print = (line: string): void => void lines.push(line);
 	await Promise.all([
 		say('status.json', () => client.status()),
+		say('post-mortems.json', () => client.postMortems()),
 		doctor(['--config', config], { ...around, colour: false, print, warn: print }),
 	]);
 	await put('doctor.txt', `${lines.join('\n')}\n`);

@@ -1,4 +1,4 @@
-import type { DropReason } from '#src/heartbeat/beat.ts';
+import type { DropReason } from '#src/heartbeat/drop.ts';
 import type { Handshake } from '#src/heartbeat/handshake.ts';
 
 /** A WebSocket to a holder of the pinned certificate; the agent behind it still has to prove itself. */

@@ -1,5 +1,6 @@
 import type { Condition } from '#src/alert/condition.ts';
 import { diffConditions } from '#src/alert/condition.ts';
+import type { Note } from '#src/engine/action.ts';
 import { conditions } from '#src/engine/conditions.ts';
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
@@ -14,6 +15,15 @@ import type { Gathered } from '#src/sim/sight.ts';
 import { isSeen } from '#src/sim/sight.ts';
 import type { ScenarioStep, Sight } from '#src/sim/step.ts';
 
+/** A sentence of an agent: as a sight looks for it, and as it was said. */
+interface SaidNote {
+	readonly host: string;
+	readonly text: string;
+	readonly note: Note;
+	/** Time of the world. */
+	readonly atMs: number;
+}
+
 /** Runs one scenario: steps in time, expectations all the time, promises checked by the way. */
 
 export interface ScenarioResult {
@@ -22,6 +32,8 @@ export interface ScenarioResult {
 	/** Broken promises that the scenario does not excuse. */
 	readonly violations: readonly Violation[];
 	readonly trace: readonly string[];
+	/** What the agents said, in order. */
+	readonly notes: readonly SaidNote[];
 	readonly endMs: number;
 }
 
@@ -49,7 +61,7 @@ export const runScenario = (
 	options: { mutation?: Mutation; seed?: number; rulesAlways?: boolean } = {},
 ): ScenarioResult => {
 	const trace: string[] = [];
-	const notes: { host: string; text: string }[] = [];
+	const notes: SaidNote[] = [];
 	const replies = new Map<string, string>();
 	const open = new Map<string, readonly Condition[]>();
 	const simulation = createSimulation({
@@ -66,7 +78,8 @@ export const runScenario = (
 				honestDevices: !scenario.excused.includes('I9'),
 				strict: true,
 				onNote: (host, note) => {
-					notes.push({ host: host.name, text: `${note.message} ${JSON.stringify(note.fields)}` });
+					const text = `${note.message} ${JSON.stringify(note.fields)}`;
+					notes.push({ host: host.name, text, note, atMs: made.queue.nowMs });
 				},
 				onReply: (_host, request, reply) => replies.set(request, reply.status),
 				onStep: (agent) => gatherConditions(made, agent, open),
@@ -87,7 +100,7 @@ export const runScenario = (
 	const violations = simulation.violations.filter(
 		(violation) => !scenario.excused.includes(violation.checker),
 	);
-	return { failures: run.failures, violations, trace, endMs: simulation.queue.nowMs };
+	return { failures: run.failures, violations, trace, notes, endMs: simulation.queue.nowMs };
 };
 
 const gatherConditions = (

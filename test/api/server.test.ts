@@ -17,6 +17,7 @@ const handlers = (changes: Partial<Handlers> = {}): Handlers => ({
 	request: async () => done,
 	reload: async () => done,
 	engine: () => ({ version: '0', state: {} }),
+	postMortems: async () => [],
 	fenceCheck: async () => ({ self: 'north', hosts: [] }),
 	alert: async () => ({ message: 'heard' }),
 	...changes,

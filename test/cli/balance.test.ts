@@ -51,6 +51,7 @@ const serve = async (t: ExecutionContext, begins: Status) => {
 				return { status: 'accepted', code: 'accepted', message: 'web is live-migrated', next: '' };
 			},
 			engine: () => ({ version: '0', state: {} }),
+			postMortems: async () => [],
 			fenceCheck: async () => ({ self: 'north', hosts: [] }),
 			reload: async () => ({ status: 'done', code: 'done', message: '', next: '' }),
 		},

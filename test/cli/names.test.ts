@@ -31,6 +31,7 @@ const withAgent = async (t: ExecutionContext, status: Status = pair) => {
 			request: unasked,
 			reload: unasked,
 			engine: () => ({ version: '0', state: {} }),
+			postMortems: async () => [],
 			fenceCheck: unasked,
 			alert: unasked,
 		},

@@ -46,6 +46,7 @@ const serve = async (t: ExecutionContext) => {
 				return { status: 'accepted', code: 'accepted', message: 'south gives up', next: '' };
 			},
 			engine: () => ({ version: '0', state: {} }),
+			postMortems: async () => [],
 			fenceCheck: async () => ({ self: 'north', hosts: [] }),
 			alert: async () => ({ message: 'heard' }),
 			reload: async () => ({ status: 'done', code: 'done', message: '', next: '' }),
