@@ -39,7 +39,7 @@ export const cutNote = (note: PeerNote): PeerNote => {
 };
 
 /** A connection as far as the recorder uses it. */
-export interface RecorderSession {
+interface RecorderSession {
 	readonly peer: object | null;
 	readonly connection: {
 		readonly send: (text: string) => void;

@@ -6,7 +6,7 @@ import { type Failover, noTimeline, type Timeline, withEntry } from '#src/web/ti
  * What is left of a host's death once it is back: what was seen when and by whom, how long each phase took, and which
  * VMs were down how long. Made of the notes of the host that lived and of those that the other one had sent before.
  */
-export const postMortemFormat = 1;
+const postMortemFormat = 1;
 
 const ms = z.number();
 const text = z.string();
