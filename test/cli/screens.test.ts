@@ -10,7 +10,7 @@ import { Since } from '#src/std/since.ts';
 import { happen, runFor, runUntil, simulationOf, worldOf } from '#test/sim/_moment.ts';
 
 /**
- * What a person on call sees in the six situations that matter, made by the engines of a simulated pair. Each screen
+ * What a person on call sees in the situations that matter, made by the engines of a simulated pair. Each screen
  * alone must tell what is wrong and what to do. Written anew with UPDATE_GOLDEN=1; read the difference like code.
  */
 
@@ -145,8 +145,18 @@ test('resync: how far it is, that a failover waits for it, and that it needs nob
 
 test('paused: that nothing is done by itself, who said so and why, and how it ends', (t) => {
 	const { simulation, statusOf } = setStage();
-	happen(simulation, { do: 'disarm', host: 'south', reason: 'new firmware of the switch' });
+	const reason = 'new firmware of the switch';
+	happen(simulation, { do: 'pause', host: 'south', for: 60 * minuteMs, reason });
 	runFor(simulation, 2 * minuteMs);
 	const lines = screen(t, 'paused', statusOf(0));
+	t.regex(lines[0] ?? '', /^PAUSED /);
+	t.regex(lines.join('\n'), /next: vmpair resume/);
+});
+
+test('disarmed: that nothing is done by itself, since when and why, and how it ends', (t) => {
+	const { simulation, statusOf } = setStage();
+	happen(simulation, { do: 'disarm', host: 'south', reason: 'new firmware of the switch' });
+	runFor(simulation, 2 * minuteMs);
+	const lines = screen(t, 'disarmed', statusOf(0));
 	t.regex(lines[0] ?? '', /^DISARMED /);
 });

@@ -267,9 +267,10 @@ test('a pause is told with its end and what ends it sooner, also while something
 	const vm = exampleVm('ldap', {
 		failover: { ready: false, to: 'south', blocker: 'the pair is paused', next: 'vmpair resume' },
 	});
-	const [word, why, next] = statusLines(exampleStatus([vm], paused), plain);
+	const [word, why, runs, next] = statusLines(exampleStatus([vm], paused), plain);
 	t.is(word, 'PAUSED  pair pair1, seen from north');
 	t.is(why, `  ${reason}`);
+	t.is(runs, '  1 of 1 VMs run');
 	t.is(next, '  next: vmpair resume');
 	const worse = exampleStatus([], { ...paused, verdict: 'holding', reason: 'ldap is down' });
 	t.true(statusLines(worse, plain).join(' ').includes('paused by root until'));

@@ -183,8 +183,8 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * 20027363: a late power-off hit a host in the middle of the resync from it. 63002331: one hit a host that had just
  * booted, before its watchdog was vouched for, and its device answered too late to be read.
  * 72004305: a VM that was paused for want of a vote went on because the peer's disk had failed, and nobody else knew.
- * 200079454: as 20097836, and it was the peer that armed the pair again. 800206868: as 20018448, and the resync had ended,
- * but nobody else had read that yet.
+ * 200079454: as 20097836, and it was the peer that armed the pair again. 800206868: as 20018448, and the resync had
+ * ended, but nobody else had read that yet.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
