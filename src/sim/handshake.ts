@@ -154,7 +154,7 @@ const connectDiskless = (simulation: Simulation, one: Replica, other: Replica): 
 	}
 	for (const replica of [one, other]) {
 		// Frozen I/O goes on over the network or alone: the connection is back.
-		if (replica.frozen) thaw(simulation, replica, replica.peerDisk !== 'Diskless');
+		if (replica.frozen) thaw(simulation, replica, !atMost(replica.peerDisk, 'Failed'));
 		changed(simulation, replica);
 	}
 };

@@ -66,10 +66,11 @@ test('faults in the middle of live migrations break no promise', (t) => {
 
 /**
  * 200002580: the target was frozen, its disk had failed, and the source stayed off. 200015424 and 200022093: the
- * source's tools hung, and its half minute of patience began after that.
+ * source's tools hung, and its half minute of patience began after that. 800300030: the simulated DRBD began no new
+ * data generation when it connected to a disk that was just being detached.
  */
 test('seeds of live migrations that once broke a promise keep it', (t) => {
-	for (const seed of [200_002_580, 200_015_424, 200_022_093]) {
+	for (const seed of [200_002_580, 200_015_424, 200_022_093, 800_300_030]) {
 		const { violations } = runSeed(seed, { swarmClass: 'migration' });
 		const command = `vmpair simulate --seeds 1 --seed ${seed} --class migration --trace`;
 		t.deepEqual(violations, [], command);
