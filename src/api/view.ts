@@ -275,7 +275,7 @@ const statusViewSchema = z.strictObject({
 			at: z.string(),
 			until: z.string(),
 			forMs: ageMs,
-			/** What is left of it; time in which both hosts are off does not count. */
+			/** Time in which both hosts are off does not count. 0: over, and it lasts until both are together. */
 			leftMs: ageMs,
 		})
 		.nullable(),

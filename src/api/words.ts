@@ -29,8 +29,11 @@ export const verdictTones: Readonly<Record<Verdict, WordTone>> = {
 };
 
 /** Who paused the pair, for how long still, and why. */
-export const pauseText = ({ by, until, leftMs, reason }: NonNullable<Status['pause']>): string =>
-	`paused by ${by} until ${until} (${span(leftMs)} left): ${reason}`;
+export const pauseText = ({ by, until, leftMs, reason }: NonNullable<Status['pause']>): string => {
+	const left =
+		leftMs > 0 ? `${span(leftMs)} left` : 'its time is over: it waits for the other host';
+	return `paused by ${by} until ${until} (${left}): ${reason}`;
+};
 
 /** Whether the pair acts by itself, in a word. */
 export const automaticText = ({ armed, pause }: Pick<Status, 'armed' | 'pause'>): string =>

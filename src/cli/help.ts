@@ -186,7 +186,8 @@ export const topics: Readonly<Record<string, Topic>> = {
 		synopsis: 'pause [--for 1h] --reason TEXT',
 		summary: 'no automatic takeover, fence or move for a while, on both hosts; VMs go on',
 		details: [
-			'Ends by itself. What protects data goes on; alerts about the work wait for the end.',
+			'Ends by itself while both hosts are up and hear each other, else as soon as they do.',
+			'What protects data goes on; alerts about the work wait for the end.',
 			'--for        how long, 1h when left out, 24h at most; once more: so long from now on',
 			'--reason     why, for those who look at the status',
 			...acting,

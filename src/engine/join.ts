@@ -57,18 +57,16 @@ const judge = (state: State, mine: ResourceRecord, theirs: ResourceRecord): stri
 	return null;
 };
 
-/** Both joined, in contact, echoed, and the records of this resource equal. */
+/** Both hosts are up and joined, and hear each other. */
+export const hostsTogether = (state: State): boolean =>
+	inContact(state) && state.peer.echoed && joined(state) && state.peer.document?.joined === true;
+
+/** The hosts are together, and the records of this resource equal. */
 export const together = (state: State, resource: ResourceName): boolean => {
 	const mine = recordOf(state, resource);
 	const theirs = peerRecordOf(state, resource);
 	return (
-		inContact(state) &&
-		state.peer.echoed &&
-		joined(state) &&
-		state.peer.document?.joined === true &&
-		mine !== undefined &&
-		theirs !== undefined &&
-		sameRecord(mine, theirs)
+		hostsTogether(state) && mine !== undefined && theirs !== undefined && sameRecord(mine, theirs)
 	);
 };
 

@@ -1,10 +1,12 @@
 import { changePersisted, type Draft, note, wakeBy } from '#src/engine/draft.ts';
+import { hostsTogether } from '#src/engine/join.ts';
 import type { State } from '#src/engine/state.ts';
 import type { Pause, PairRecord, Persisted } from '#src/store/record.ts';
 
 /**
  * A pause: automatic action rests for a while. Everything that protects data goes on - lease and watchdog, exclusions,
- * refusals - so that neither its beginning nor its end needs the other host's consent (ADR 0021).
+ * refusals - so that neither its beginning nor its end needs the other host's consent. By the clock it ends only while
+ * both hosts are together: nobody is fenced by a timer, perhaps in the middle of a person's work (ADR 0021).
  */
 
 /** What is left is made durable so often: a reboot makes the pause longer by no more than this, ms. */
@@ -17,18 +19,55 @@ export const pauseOf = ({ persisted: { pair } }: State): Pause | null =>
 /** The pair record without its pause. */
 export const unpaused = ({ pause: _over, ...pair }: PairRecord): PairRecord => pair;
 
+/** The time of the pause is over, and it lasts because the hosts are not together. */
+export const isOverdue = (state: State): boolean => {
+	const { pair, pauseClock: clock } = state.persisted;
+	return pauseOf(state) !== null && clock?.generation === pair.generation && clock.leftMs === 0;
+};
+
 /** Who paused the pair, until when and why, for people. */
-export const pauseWords = ({ by, until, reason }: Pause): string =>
-	`paused by ${by} until ${until}: ${reason}`;
+export const pauseWords = (state: State, { by, until, reason }: Pause): string => {
+	const longer = isOverdue(state) ? `, and on until ${state.config.peer} is back` : '';
+	return `paused by ${by} until ${until}${longer}: ${reason}`;
+};
+
+/** What keeps the hosts apart, as the predicate of a sentence about the peer. */
+const apartWords = ({ peer: { status }, config }: State): string => {
+	switch (status) {
+		case 'online':
+			return `has not joined with ${config.self} yet`;
+		case 'unknown':
+			return 'was not heard yet';
+		case 'suspect':
+			return 'is not heard';
+		case 'agent-down':
+			return 'is silent, but lives';
+		case 'left':
+			return 'has left';
+		case 'lost':
+		case 'out':
+			return `is ${status}`;
+	}
+};
+
+/** What an overdue pause waits for, as a sentence. */
+export const overdueWords = (state: State): string => {
+	const { peer } = state.config;
+	return `the time of the pause is over, but ${peer} ${apartWords(state)}: the pair stays paused until ${peer} is back, or until vmpair resume`;
+};
+
+/** What to do about an overdue pause. */
+export const overdueNext = ({ config }: State): string =>
+	`look at ${config.peer}; if the work is done: vmpair resume`;
 
 /** Why this pair does nothing by itself, as a sentence; null when it acts. */
 export const idleReason = (state: State): string | null => {
 	if (!state.persisted.pair.armed) return 'the pair is disarmed';
 	const pause = pauseOf(state);
-	return pause === null ? null : `the pair is ${pauseWords(pause)}`;
+	return pause === null ? null : `the pair is ${pauseWords(state, pause)}`;
 };
 
-/** How long the pause still lasts, ms; null when there is none. */
+/** What is left of the time of the pause, ms, 0 also when it is overdue; null when there is none. */
 export const pauseLeftMs = (state: State, nowMs: number): number | null => {
 	const pause = pauseOf(state);
 	if (pause === null) return null;
@@ -50,19 +89,11 @@ const setClock = (draft: Draft, leftMs: number): void => {
 	changePersisted(draft, { pauseClock: clock });
 };
 
-/**
- * Counts the pause down, and ends it for both hosts. The one that has been up all the time knows best: what the other
- * one says counts when it is less.
- */
-export const pauseRule = (draft: Draft): void => {
-	const { state, nowMs } = draft;
-	const { pair, pauseClock: clock } = state.persisted;
-	const leftMs = pauseLeftMs(state, nowMs);
-	if (leftMs === null) {
-		if (clock !== null) changePersisted(draft, { pauseClock: null });
-		return;
-	}
-	if (leftMs <= 0) {
+/** The time is over: it ends for both hosts, or lasts until they are together. */
+const endRule = (draft: Draft): void => {
+	const { state } = draft;
+	const { pair } = state.persisted;
+	if (hostsTogether(state)) {
 		// The same content on both hosts, so that it does not matter which one is first.
 		changePersisted(draft, {
 			pair: { ...unpaused(pair), generation: pair.generation + 1 },
@@ -71,11 +102,34 @@ export const pauseRule = (draft: Draft): void => {
 		note(draft, 'info', 'the pause is over: the pair acts by itself again', {});
 		return;
 	}
+	if (isOverdue(state)) return;
+	// Durable as the end of the count: no reboot makes it last longer once the hosts are together.
+	setClock(draft, 0);
+	note(draft, 'warn', overdueWords(state), {});
+};
+
+/**
+ * Counts the pause down, and ends it for both hosts. The one that has been up all the time knows best: what the other
+ * one says counts when it is less.
+ */
+export const pauseRule = (draft: Draft): void => {
+	const { state, nowMs } = draft;
+	const { pair, pauseClock: clock } = state.persisted;
+	const ownMs = pauseLeftMs(state, nowMs);
+	if (ownMs === null) {
+		if (clock !== null) changePersisted(draft, { pauseClock: null });
+		return;
+	}
 	const theirsMs = peerLeftMs(state);
-	const late = theirsMs !== null && theirsMs + countMs < leftMs;
+	const late = theirsMs !== null && theirsMs + countMs < ownMs;
+	const leftMs = late ? theirsMs : ownMs;
+	if (leftMs <= 0) {
+		endRule(draft);
+		return;
+	}
 	const known = clock?.generation === pair.generation && clock.bootId === state.bootId;
 	const set = late || !known || nowMs - clock.atMs >= countMs;
-	if (set) setClock(draft, late ? theirsMs : leftMs);
+	if (set) setClock(draft, leftMs);
 	wakeBy(draft, (set ? nowMs : clock.atMs) + countMs);
-	wakeBy(draft, nowMs + (late ? theirsMs : leftMs));
+	wakeBy(draft, nowMs + leftMs);
 };

@@ -38,7 +38,8 @@ export const pairBlocker = (
 			next: 'vmpair arm',
 		};
 	const pause = pauseOf(state);
-	if (pause !== null) return { blocker: `the pair is ${pauseWords(pause)}`, next: 'vmpair resume' };
+	if (pause !== null)
+		return { blocker: `the pair is ${pauseWords(state, pause)}`, next: 'vmpair resume' };
 	if (state.diskProblem !== null)
 		return {
 			blocker: `the disk of the state file on ${config.self} takes nothing`,

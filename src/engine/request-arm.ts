@@ -36,7 +36,7 @@ const armedReply = (state: State): Reply => {
 	const pause = pauseOf(state);
 	return pause === null
 		? done('the pair is armed')
-		: done(`the pair is armed, and ${pauseWords(pause)}`, 'vmpair resume');
+		: done(`the pair is armed, and ${pauseWords(state, pause)}`, 'vmpair resume');
 };
 
 /** Why the pair can't be armed now, as a sentence; null when it can. */
@@ -145,7 +145,7 @@ const pauseReply = (
 	if (now?.at !== pending.at || now.by !== by) return overtaken;
 	if (pairAgreed(state)) return done(`the pair is paused until ${until}`);
 	if (isAway(state))
-		return done(`${self} is paused until ${until}, and ${peer} when it is back before that`);
+		return done(`${self} is paused until ${until}, or until ${peer} is back if that is later`);
 	if (nowMs - pending.sinceMs < patienceMs) return null;
 	return refused(
 		'unconfirmed',

@@ -27,7 +27,7 @@ import { fenceDelayMs, fencesLastHour, holdWords } from '#src/engine/fencing.ts'
 import { handoverBlocker } from '#src/engine/handover.ts';
 import { inContact } from '#src/engine/join.ts';
 import { migrationBlocker } from '#src/engine/migration.ts';
-import { pauseLeftMs, pauseOf } from '#src/engine/pause.ts';
+import { isOverdue, overdueNext, overdueWords, pauseLeftMs, pauseOf } from '#src/engine/pause.ts';
 import { attemptsOf, degradedLevel, powerOf } from '#src/engine/ladder.ts';
 import { proofOf } from '#src/engine/peer.ts';
 import { pairBlocker, readinessOf, runsSomewhere } from '#src/engine/readiness.ts';
@@ -268,6 +268,25 @@ const isStuck = ({ vm, wanted, state }: VmView, paged: readonly Condition[]): bo
 		(state === 'unknown' &&
 			paged.some(({ name, subject }) => name === 'vm-down' && subject === vm)));
 
+const judgePause = (state: State, nowMs: number): Judgement | null => {
+	const pause = pauseOf(state);
+	if (pause === null) return null;
+	const { by, reason, until } = pause;
+	const verdict = 'paused';
+	if (isOverdue(state))
+		return {
+			verdict,
+			reason: `by ${by} until ${until}: ${reason}; ${overdueWords(state)}`,
+			next: overdueNext(state),
+		};
+	const left = span(pauseLeftMs(state, nowMs) ?? 0);
+	return {
+		verdict,
+		reason: `by ${by} until ${until} (${left} left): ${reason}`,
+		next: 'vmpair resume',
+	};
+};
+
 /** The one word, from the VMs and what keeps the pair from acting. */
 const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement => {
 	const proof = proofOf(state, nowMs);
@@ -293,16 +312,8 @@ const judge = (state: State, vms: readonly VmView[], nowMs: number): Judgement =
 		const { by, reason } = state.persisted.pair;
 		return { verdict: 'disarmed', reason: `by ${by}: ${reason}`, next: 'vmpair arm' };
 	}
-	const pause = pauseOf(state);
-	if (pause !== null) {
-		const { by, reason, until } = pause;
-		const left = span(pauseLeftMs(state, nowMs) ?? 0);
-		return {
-			verdict: 'paused',
-			reason: `by ${by} until ${until} (${left} left): ${reason}`,
-			next: 'vmpair resume',
-		};
-	}
+	const paused = judgePause(state, nowMs);
+	if (paused !== null) return paused;
 	const blocked = pairBlocker(state, nowMs);
 	if (blocked !== null)
 		return {

@@ -127,7 +127,7 @@ const rightOn = (simulation: Simulation, place: Place, arbiter: ArbiterDue): Rig
 	const sole = record.owner === host.name && record.inSync.length === 1;
 	if (sole && joined && isHeldBack(host, replica))
 		return { host, why: 'it alone holds the data and asks nobody', withinMs: promptMs };
-	// Somebody wanted that: it is over by itself.
+	// Somebody wanted that. It is over by itself while both hosts are together; else it stays, and people are told.
 	if (content.pair.pause !== undefined) return null;
 	if (simulation.vms.some((each) => replicaOf(host, each).connection === 'Connected')) return null;
 	// A host in standby takes nothing over; its own VMs it runs.
