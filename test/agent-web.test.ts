@@ -43,7 +43,10 @@ const config = (port: number, changes: Partial<WebConfig> = {}): WebConfig => ({
 	...changes,
 });
 
-/** Asks until somebody answers; the status and the text. */
+/**
+ * Asks until somebody answers; the status and the text. A port that was just closed may still be held by a child that
+ * another test is about to start, a copy of this process until it has become its program: then 15 s pass.
+ */
 const asked = async (
 	port: number,
 	path: string,
@@ -56,7 +59,7 @@ const asked = async (
 			});
 			return { status: response.status, text: await response.text() };
 		} catch (error) {
-			if (attempt === 100) throw error;
+			if (attempt === 500) throw error;
 			await new Promise((resolve) => setTimeout(resolve, 50));
 		}
 	}
