@@ -90,7 +90,7 @@ const localResourceSchema = z.strictObject({
 	lastDrill: lastDrillSchema.nullable().default(null),
 });
 
-/** A pause of automatic action is over by itself after this long at the most, ms. */
+/** The time of a pause is this long at the most, ms. What may make it last longer is told (ADR 0021). */
 export const pauseMaxMs = 86_400_000;
 
 /** Automatic action of an armed pair rests for a while: who wanted it, why, and for how long. */
