@@ -192,6 +192,7 @@ const createVm = (
 		name: described.name,
 		index,
 		engine: present?.configs[0].vms[index] ?? engineVm(described),
+		metMs: Number.NEGATIVE_INFINITY,
 		connectTimer: null,
 		resyncTimer: null,
 		acknowledged: 0,

@@ -2,7 +2,7 @@ import type { SimHost, SimVm, Simulation } from '#src/sim/model.ts';
 import { peerOf, replicaOf, violate } from '#src/sim/model.ts';
 import { durableRecord } from '#src/sim/truth.ts';
 
-/** A disk that failed, or writes let go on, so shortly before may not have been noticed yet, ms. */
+/** A disk that failed, copies that met, or writes let go on, so shortly before may not have been noticed yet, ms. */
 const noticedMs = 1000;
 
 /**
@@ -14,7 +14,7 @@ export const checkGain = (simulation: Simulation, victim: SimHost): void => {
 	const { nowMs } = simulation.queue;
 	const justChanged = (vm: SimVm) =>
 		durableRecord(sender, vm)?.inSync.includes(sender.name) === true &&
-		nowMs - Math.max(vm.wentOnAloneMs, replicaOf(sender, vm).frozenChangedMs) < noticedMs;
+		nowMs - Math.max(vm.wentOnAloneMs, vm.metMs, replicaOf(sender, vm).frozenChangedMs) < noticedMs;
 	if (simulation.vms.some((vm) => isGain(sender, victim, vm) || justChanged(vm))) return;
 	violate(
 		simulation,

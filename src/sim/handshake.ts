@@ -96,6 +96,7 @@ const connect = (simulation: Simulation, vm: SimVm): void => {
 		bothStandAlone(simulation, vm, 'incompatible allow-two-primaries settings');
 		return;
 	}
+	vm.metMs = simulation.queue.nowMs;
 	for (const replica of vm.replicas) {
 		replica.connection = 'Connected';
 		replica.connects += 1;

@@ -87,6 +87,8 @@ export interface SimVm {
 	readonly index: number;
 	readonly engine: EngineVm;
 	readonly replicas: [Replica, Replica];
+	/** When its copies last connected. */
+	metMs: number;
 	connectTimer: Timer | null;
 	resyncTimer: Timer | null;
 	/** The number of the last acknowledged write; `settledMs`: writes up to then are counted. */
@@ -353,9 +355,7 @@ export const inAgentAfter = (
 	delayMs: number,
 	callback: () => void,
 ): Timer =>
-	schedule(simulation.queue, simulation.queue.nowMs + delayMs, () => {
-		inAgent(agent, callback);
-	});
+	schedule(simulation.queue, simulation.queue.nowMs + delayMs, () => inAgent(agent, callback));
 
 /** True while the host's kernel answers. */
 export const kernelAnswers = (host: SimHost): boolean => host.kernelUp && !host.hung;
