@@ -218,6 +218,8 @@ const beginResync = (simulation: Simulation, source: Replica, target: Replica): 
 	// The before-resync-target handler runs now, on the target.
 	vm.resyncTimer = onHost(simulation, target.host, delay(simulation, 50, 400), () => {
 		if (target.connects !== connects || target.connection !== 'Connected') return;
+		// It begins by the source's word (P_SYNC_UUID), and a kernel that has dropped the connection gives none.
+		if (source.connection !== 'Connected') return;
 		if (!resyncAllowed(simulation, target)) {
 			count(simulation, 'resyncs refused');
 			tell(simulation, target.host.name, `drbd ${vm.name}: before-resync-target refused`);

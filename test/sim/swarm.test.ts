@@ -151,14 +151,15 @@ test('seeds that once broke a promise keep it', (t) => {
  * went down while its copy was being outdated. 200335502: a host that wrote alone by an older file took the other one's
  * newer record over, in which both copies counted. 700008066: a file was restored beside a frozen target of a
  * migration, whose source had turned back; and a new disk passed for one that was written on its own. 800618858: an
- * `off` was under way when the copies met, and the sender's turned out to be the old one.
+ * `off` was under way when the copies met, and the sender's turned out to be the old one. 800822531: a resync began
+ * although its source had dropped the connection while the target's host hung.
  */
 test('seeds of the second edition that once broke a promise keep it', (t) => {
 	keepPromises(
 		t,
 		[
 			121, 1145, 40_540, 80_856, 28_484, 516_501, 20_030_562, 20_223_701, 50_031_506, 63_001_166,
-			71_004_697, 200_335_502, 700_008_066, 800_618_858,
+			71_004_697, 200_335_502, 700_008_066, 800_618_858, 800_822_531,
 		],
 		'honest',
 		2,
