@@ -74,7 +74,6 @@ export const history = async (argv: string[], around: Surroundings): Promise<num
 		return exit.unreachable;
 	}
 	entries.forEach(tell);
-	if (values.follow)
-		await follow(client, { ...query, afterSeq: entries.at(-1)?.seq ?? 0, since: null }, tell);
+	if (values.follow) await follow(client, { ...query, afterSeq: entries.at(-1)?.seq ?? 0 }, tell);
 	return exit.done;
 };

@@ -10,7 +10,7 @@ import { splitReported } from '#src/engine/split.ts';
 import { domainsChanged } from '#src/engine/vm.ts';
 import { changeWitness, takeAnswer } from '#src/engine/witness.ts';
 import type { PeerDocument } from '#src/heartbeat/document.ts';
-import type { HandlerCall } from '#src/ports.ts';
+import type { HandlerCall, Hearing, MonotonicMs } from '#src/ports.ts';
 import { protocolVersion } from '#src/heartbeat/document.ts';
 import { same } from '#src/std/same.ts';
 
@@ -99,11 +99,19 @@ const hearingChanged = (draft: Draft, event: Extract<Event, { type: 'hearing-cha
 	changePeer(draft, {
 		hearing: event.hearing,
 		hearingSinceMs: event.hearing === peer.hearing ? peer.hearingSinceMs : draft.nowMs,
+		heardMs: lastHeardMs(draft, event.hearing),
 		echoed: event.echoed,
 		echoedMs: event.echoedMs ?? peer.echoedMs,
 		lagMs: event.peerLagMs,
 		bootId: event.bootId ?? peer.bootId,
 	});
+};
+
+/** A peer that is heard no more was so until its first missing beats had been waited for. */
+const lastHeardMs = ({ state, nowMs }: Draft, hearing: Hearing): MonotonicMs | null => {
+	if (hearing === 'online') return nowMs;
+	const { peer, config } = state;
+	return peer.hearing === 'online' ? nowMs - config.timing.suspectMs : peer.heardMs;
 };
 
 const acceptable = (draft: Draft, document: PeerDocument): string | null => {

@@ -51,6 +51,8 @@ export interface PeerState {
 	readonly statusSinceMs: MonotonicMs;
 	readonly hearing: Hearing | null;
 	readonly hearingSinceMs: MonotonicMs;
+	/** When its last beat came at the latest; null before the first one. */
+	readonly heardMs: MonotonicMs | null;
 	readonly echoed: boolean;
 	/** When we sent the youngest beat that it echoed, as last told; null: none since this agent started. */
 	readonly echoedMs: MonotonicMs | null;
@@ -255,6 +257,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	statusSinceMs: nowMs,
 	hearing: null,
 	hearingSinceMs: nowMs,
+	heardMs: null,
 	echoed: false,
 	echoedMs: null,
 	met: false,

@@ -84,6 +84,10 @@ const peerReason = (state: State, nowMs: number): string => {
 	}
 };
 
+/** While beats arrive it is heard now. */
+const heardAgeMs = ({ peer: { status, heardMs } }: State, nowMs: number): number | null =>
+	heardMs === null ? null : status === 'online' ? 0 : nowMs - heardMs;
+
 const peerHost = (state: State, nowMs: number): HostView => {
 	const { peer, config } = state;
 	const { document } = peer;
@@ -93,8 +97,7 @@ const peerHost = (state: State, nowMs: number): HostView => {
 		state: peer.status,
 		ageMs: nowMs - peer.statusSinceMs,
 		reason: peerReason(state, nowMs),
-		heardAgeMs:
-			document === null ? null : peer.status === 'online' ? 0 : nowMs - peer.hearingSinceMs,
+		heardAgeMs: heardAgeMs(state, nowMs),
 		bootId: peer.bootId,
 		version: document?.version ?? null,
 		joined: document?.joined ?? null,
@@ -185,8 +188,7 @@ const peerSight = (state: State, vm: EngineVm, nowMs: number): SightView => {
 		connected: sight?.connected ?? false,
 		frozen: sight?.frozen ?? false,
 		// While beats arrive the last document is the present one: it is sent again with every change.
-		ageMs:
-			peer.document === null ? null : peer.status === 'online' ? 0 : nowMs - peer.hearingSinceMs,
+		ageMs: peer.document === null ? null : heardAgeMs(state, nowMs),
 	};
 };
 
