@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Parts } from '#src/agent-drivers.ts';
+import { monotonicMs, type Parts } from '#src/agent-drivers.ts';
 import type { Note } from '#src/engine/action.ts';
 import type { State } from '#src/engine/state.ts';
 import type { PeerNote } from '#src/heartbeat/recorder.ts';
@@ -43,10 +43,7 @@ export class History {
 		this.#writing = this.#writePostMortem(self).catch((error: unknown) => {
 			const problem = { error: messageOf(error) };
 			const told = 'the post-mortem could not be written; the history has what it is made of';
-			this.#parts.journal.note(
-				{ level: 'warn', message: told, fields: problem },
-				performance.now(),
-			);
+			this.#parts.journal.note({ level: 'warn', message: told, fields: problem }, monotonicMs());
 		});
 	}
 
