@@ -73,10 +73,11 @@ export const checkLoneWrite = (simulation: Simulation, writer: Replica, copy: Re
 		if (local.resources[vm.engine.resource]?.selfExcludedAt !== null) return;
 	}
 	if (vm.wentOnAloneMs > 0) {
-		// Nobody reacts while the agent is down, stopped, or cannot see DRBD.
+		// Nobody reacts while the agent is down, stopped, or cannot see DRBD; and which copy is in use is known by the VM.
 		const { agent } = host;
 		const stands = agent?.alive !== true || agent.stopped || agent.loopStalled;
-		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, host.drbdHungUntilMs);
+		const hungMs = Math.max(host.drbdHungUntilMs, host.xlHungUntilMs);
+		const sinceMs = Math.max(vm.wentOnAloneMs, host.agentSinceMs, hungMs);
 		if (stands || simulation.queue.nowMs - sinceMs <= diskReactionMs) {
 			vm.writtenAlone = { last: vm.acknowledged, kept: otherCopy.head };
 			return;

@@ -279,8 +279,11 @@ const knownDisarmed = (simulation: Simulation, host: SimHost): boolean => {
 	// Armed again since the watchdog was told to rest: it counts from when the other one learns of it.
 	if (own.pair.armed) return theirs !== null && theirs !== 'corrupt' && !theirs.pair.armed;
 	if (theirs === null || theirs === 'corrupt') return true;
-	// An older file was put in the place of the one that knew; its agent acts only on the witness, which vouches no more.
-	if (peerOf(simulation, host).fileReplacedMs > 0 && !isVouched(simulation, host)) return true;
+	// An older file was put in the place of the one that knew: while what it had confirmed is being done, or its agent
+	// acts only on the witness, which vouches no more.
+	const replacedMs = simulation.queue.nowMs - peerOf(simulation, host).fileReplacedMs;
+	if (replacedMs < answerDelayMs) return true;
+	if (replacedMs < simulation.queue.nowMs && !isVouched(simulation, host)) return true;
 	return !theirs.pair.armed || theirs.pair.generation > own.pair.generation;
 };
 

@@ -190,12 +190,13 @@ test('seeds of faults that are made to meet which once broke a promise keep it',
  * booted, before its watchdog was vouched for, and its device answered too late to be read.
  * 72004305: a VM that was paused for want of a vote went on because the peer's disk had failed, and nobody else knew.
  * 200079454: as 20097836, and it was the peer that armed the pair again. 800206868: as 20018448, and the resync had
- * ended, but nobody else had read that yet.
+ * ended, but nobody else had read that yet. 800600960: a file from before a disarm was put back in the moment in which
+ * the other host let its watchdog rest on it.
  */
 const witnessSeeds = [
 	5595, 4638, 10_616, 2992, 5380, 9500, 62_928, 9_002_931, 127_223, 20_071_911, 20_097_836,
 	20_147_102, 20_022_457, 20_032_473, 31_003_224, 20_018_448, 20_027_363, 42_009_748, 72_004_305,
-	63_002_331, 200_079_454, 800_206_868,
+	63_002_331, 200_079_454, 800_206_868, 800_600_960,
 ];
 
 test('seeds of the second edition with a witness that once broke a promise keep it', (t) => {
@@ -224,13 +225,14 @@ test('fence devices that lie break nothing that does not rest on their word', (t
  * 42030829: a file was taken away while the handler's answer was on its way. 200022125: so it was, and the host that
  * waited for the answer stood still. 200028597, 200057631 and 200102952: an xl waited for a frozen disk, as above.
  * 200024425: a copy that came up beside a host without a disk was first seen UpToDate, and passed for compared.
- * 700010777: a disk that took no mark was mended while the handler's answer was on its way.
+ * 700010777: a disk that took no mark was mended while the handler's answer was on its way. 800800369: whose disk had
+ * failed could not be told from the copy in use while xl hung.
  */
 const wrongPeople: readonly number[] = [
 	3189, 23_876, 126_045, 20_022_580, 20_064_923, 20_024_406, 20_044_010, 20_059_709, 20_062_005,
 	20_093_699, 20_119_855, 20_124_207, 31_002_075, 20_055_865, 20_068_380, 20_070_918, 42_037_421,
 	42_078_382, 42_042_905, 42_043_830, 42_030_829, 200_022_125, 200_028_597, 200_057_631,
-	200_102_952, 200_024_425, 700_010_777,
+	200_102_952, 200_024_425, 700_010_777, 800_800_369,
 ];
 
 test('seeds of people who are wrong that once broke a promise keep it', (t) => {
