@@ -11,7 +11,7 @@ import { Site } from '#src/web/driver-server.ts';
 import { metricsText } from '#src/web/metrics.ts';
 import { pageOf, type PageView } from '#src/web/page.ts';
 import { sampleMs, withSample, type PageSample } from '#src/web/samples.ts';
-import { noTimeline, withEntry, type Timeline } from '#src/web/timeline.ts';
+import { noTimeline, withEntry, type Timeline } from '#src/store/timeline.ts';
 
 /** The agent's part of page and metrics. Whatever goes wrong in it is a sentence; the agent never stops for it. */
 

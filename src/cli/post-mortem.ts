@@ -32,7 +32,7 @@ export const postMortem = async (argv: string[], around: Surroundings): Promise<
 		around.warn(
 			all.length === 0
 				? 'no host was out and came back while this one looked on; "vmpair history" and "vmpair history --peer" have what is known'
-				: `there are ${all.length} post-mortems; 1 is the newest`,
+				: `of post-mortems there are ${all.length}, and 1 is the newest`,
 		);
 		return all.length === 0 ? exit.done : exit.usage;
 	}

@@ -13,7 +13,7 @@ import { handoverBlocker, openHandover } from '#src/engine/handover.ts';
 import { migrationBlocker, openMigration } from '#src/engine/migration.ts';
 import { idleReason } from '#src/engine/pause.ts';
 import type { State } from '#src/engine/state.ts';
-import { type DrainState, noDrain } from '#src/engine/state-drain.ts';
+import { type DrainState, noDrain } from '#src/engine/state-plans.ts';
 import { same } from '#src/std/same.ts';
 
 /**

@@ -326,7 +326,7 @@ export const powerOffEnded = (draft: Draft, level: number, outcome: Outcome): vo
 	changeFencing(draft, { notBeforeMs: draft.nowMs + retryPauseMs + callMs });
 	// An answer of before the `off` says nothing of after it: what is still under way is asked once more.
 	if (callMs > 0 && !start(draft, { type: 'query-power', host, level }, callMs))
-		changePeer(draft, { powerIdleMs: draft.nowMs });
+		changePeer(draft, { powerStaleMs: draft.nowMs });
 };
 
 /** Policy `afterFence: on`: power again once everything that can run here was started or given up. */

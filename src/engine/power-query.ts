@@ -30,9 +30,9 @@ const queryLevel = (draft: Draft, level: number, callMs: number): void => {
 	const lastMs = power?.atMs ?? null;
 	const changed = lastMs !== null && lastMs < state.peer.statusSinceMs;
 	const settled = state.peer.status === 'online' || state.peer.status === 'left';
-	// Of what somebody waits for now the last answer says nothing.
-	const { powerIdleMs } = state.peer;
-	const owed = lastMs !== null && powerIdleMs !== null && lastMs <= powerIdleMs && !settled;
+	// What was asked while nobody waited for the answer must not hold back the question for which somebody does.
+	const { powerStaleMs } = state.peer;
+	const owed = lastMs !== null && powerStaleMs !== null && lastMs <= powerStaleMs && !settled;
 	// Slow devices and slow hosts are asked more slowly, or the questions alone would load the host.
 	const tookMs = power?.tookMs ?? 0;
 	// A reading `off` from before it came back would look like a device of another host.
@@ -45,7 +45,7 @@ const queryLevel = (draft: Draft, level: number, callMs: number): void => {
 	if (dueMs <= nowMs) {
 		const started = start(draft, { type: 'query-power', host, level }, callMs);
 		if (started && settled)
-			draft.state = { ...draft.state, peer: { ...draft.state.peer, powerIdleMs: nowMs } };
+			draft.state = { ...draft.state, peer: { ...draft.state.peer, powerStaleMs: nowMs } };
 	} else {
 		wakeBy(draft, dueMs);
 		if (changed) wakeBy(draft, restedMs + 1);

@@ -22,6 +22,13 @@ import type { PairRecord } from '#src/store/record.ts';
 /** A change waits this long for the peer, or for what is under way, before it is refused, ms. */
 const patienceMs = 15_000;
 
+/** Two requests that wait would undo each other for ever. */
+const overtaken = refused(
+	'busy',
+	'a newer request has changed it again meanwhile',
+	'vmpair status',
+);
+
 const markWritten = (draft: Draft, pending: PendingRequest): void => {
 	draft.state = {
 		...draft.state,
@@ -92,9 +99,7 @@ export const arm = (draft: Draft, pending: PendingRequest, armed: boolean): Repl
 		if (missing === null) return armed ? armedReply(state) : done('the pair is disarmed');
 		return nowMs - pending.sinceMs < patienceMs ? null : missing;
 	}
-	// Two requests that wait would undo each other for ever.
-	if (pending.written === true)
-		return refused('busy', 'a newer request has changed it again meanwhile', 'vmpair status');
+	if (pending.written === true) return overtaken;
 	const blocker = armed ? armBlocker(state, nowMs) : disarmBlocker(state);
 	if (blocker !== null) {
 		if (!armed && nowMs - pending.sinceMs < patienceMs) return null;
@@ -118,13 +123,6 @@ const disarmBlocker = (state: State): string | null => {
 	);
 	return moving === undefined ? null : `${moving.vm} is being handed over`;
 };
-
-/** Two requests that wait would undo each other for ever. */
-const overtaken = refused(
-	'busy',
-	'a newer request has changed it again meanwhile',
-	'vmpair status',
-);
 
 const writePair = (draft: Draft, pending: PendingRequest, pair: PairRecord): void => {
 	changePersisted(draft, { pair: { ...pair, generation: pair.generation + 1 } });

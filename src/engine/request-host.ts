@@ -5,7 +5,7 @@ import { peerWarning } from '#src/engine/health.ts';
 import { inContact, together } from '#src/engine/join.ts';
 import { accepted, done, refused } from '#src/engine/reply.ts';
 import type { State } from '#src/engine/state.ts';
-import { noDrain } from '#src/engine/state-drain.ts';
+import { noDrain } from '#src/engine/state-plans.ts';
 
 /** What people ask of a host. */
 

@@ -2,7 +2,7 @@ import type { Request } from '#src/api/request.ts';
 import type { Evidence, GiveUp, Release, Resolve, Stuck } from '#src/engine/state-apart.ts';
 import { initialWitness, type WitnessState } from '#src/engine/state-witness.ts';
 import type { Action, CarriedAction, Note } from '#src/engine/action.ts';
-import { noPlans, type Plans } from '#src/engine/state-drain.ts';
+import { noPlans, type Plans } from '#src/engine/state-plans.ts';
 import type { FencingState, LevelPower } from '#src/engine/state-fencing.ts';
 import { type Burden, unburdened } from '#src/engine/state-load.ts';
 import type { MigrationMemory } from '#src/engine/state-migration.ts';
@@ -51,7 +51,7 @@ export interface PeerState {
 	readonly statusSinceMs: MonotonicMs;
 	readonly hearing: Hearing | null;
 	readonly hearingSinceMs: MonotonicMs;
-	/** When its last beat came at the latest; null before the first one. */
+	/** When it was last heard, rather some beats too early than too late; null before the first one. */
 	readonly heardMs: MonotonicMs | null;
 	readonly echoed: boolean;
 	/** When we sent the youngest beat that it echoed, as last told; null: none since this agent started. */
@@ -73,8 +73,8 @@ export interface PeerState {
 	readonly proof: Proof | null;
 	/** Last answers of its fence devices, by level; null where a level was not read yet. */
 	readonly power: readonly (LevelPower | null)[];
-	/** What was asked until then holds back no later question: nobody waited for it, or an `off` came after it. */
-	readonly powerIdleMs: MonotonicMs | null;
+	/** Answers to what was asked until then hold back no later question: nobody waited, or an `off` came after it. */
+	readonly powerStaleMs: MonotonicMs | null;
 }
 
 /** One loss of replication of one resource. */
@@ -272,7 +272,7 @@ const initialPeer = (persisted: Persisted | null, nowMs: MonotonicMs): PeerState
 	unreplicatedSinceMs: nowMs,
 	proof: null,
 	power: [],
-	powerIdleMs: null,
+	powerStaleMs: null,
 });
 
 /**

@@ -26,13 +26,14 @@ export const writePostMortem = async (directory: string, found: PostMortem): Pro
 	const folder = folderOf(directory);
 	await mkdir(folder, { recursive: true, mode: 0o700 });
 	const stamp = found.at.slice(0, 19).replaceAll(/[-:]/g, '');
-	const path = join(folder, `post-mortem-${stamp}Z.json`);
+	// One name for all: a crash leaves one of these at most.
+	const unfinished = join(folder, 'post-mortem.new');
 	{
-		await using handle = await open(`${path}.new`, 'w', 0o600);
+		await using handle = await open(unfinished, 'w', 0o600);
 		await handle.writeFile(`${JSON.stringify(found, null, '\t')}\n`);
 		await handle.sync();
 	}
-	await rename(`${path}.new`, path);
+	await rename(unfinished, join(folder, `post-mortem-${stamp}Z.json`));
 	const names = await namesIn(folder);
 	for (const name of names.slice(0, -keptMax)) await unlink(join(folder, name));
 };

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { NoteEntry } from '#src/store/journal.ts';
-import { type Failover, noTimeline, type Timeline, withEntry } from '#src/web/timeline.ts';
+import { type Failover, noTimeline, type Timeline, withEntry } from '#src/store/timeline.ts';
 
 /**
  * What is left of a host's death once it is back: what was seen when and by whom, how long each phase took, and which

@@ -1,4 +1,4 @@
-import { phasesOf, type Failover, type FailoverVm, type Timeline } from '#src/web/timeline.ts';
+import { phasesOf, type Failover, type FailoverVm, type Timeline } from '#src/store/timeline.ts';
 import { element, type Element, type Maybe } from '#src/web/tree.ts';
 
 const proofWords: Readonly<Record<string, string>> = {

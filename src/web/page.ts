@@ -20,7 +20,7 @@ import { failoverSection } from '#src/web/page-failover.ts';
 import { loadSection } from '#src/web/page-load.ts';
 import { badge, vmSection } from '#src/web/page-vms.ts';
 import type { PageSample } from '#src/web/samples.ts';
-import type { Timeline } from '#src/web/timeline.ts';
+import type { Timeline } from '#src/store/timeline.ts';
 import { element, type Content, type Element, type Maybe } from '#src/web/tree.ts';
 
 /** Everything that the page tells of. */

@@ -79,12 +79,8 @@ export class MigrationUnits implements Migrations {
 		}
 	}
 
-	async receive(vm: VmName, limitMs: number): Promise<Outcome> {
-		try {
-			return await this.#asked(this.#receive(vm, limitMs));
-		} finally {
-			this.#starting.delete(vm);
-		}
+	receive(vm: VmName, limitMs: number): Promise<Outcome> {
+		return this.#asked(this.#receive(vm, limitMs));
 	}
 
 	send(vm: VmName, limitMs: number): Promise<Outcome> {
@@ -105,13 +101,21 @@ export class MigrationUnits implements Migrations {
 			return failed('migration-under-way', `${before[0]?.unit ?? ''} is still under way`);
 		}
 		this.#starting.add(vm);
+		try {
+			return await this.#startReceiver(vm, limitMs, endMs);
+		} finally {
+			this.#starting.delete(vm);
+		}
+	}
+
+	async #startReceiver(vm: VmName, limitMs: number, endMs: number): Promise<Outcome> {
 		const unit = this.#name('receive', vm);
 		const args = receiveArguments(unit, vm, this.#plan);
 		const ended = await this.#tools.run({ file: 'systemd-run', args, limitMs });
 		if (ended.end === 'not-started') return failed('migrate-failed', ended.detail);
 		if (ended.end === 'unknown') return unknown(`${ended.detail}; unit ${unit}`);
 		if (ended.exitCode !== 0) return failed('migrate-failed', wordsOf(ended));
-		return this.#listening(vm, unit, endMs);
+		return await this.#listening(vm, unit, endMs);
 	}
 
 	/** The receiver listens when its file says so. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { appendFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { mock } from 'node:test';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { condition } from '#src/alert/condition.ts';
@@ -245,18 +245,24 @@ test('alerts are told also when the disk cannot be written, and that is reported
 	t.deepEqual(problems, ['alert-outbox-write-failed']);
 });
 
-test('an outbox that is closed while the disk fails writes nothing afterwards', async (t) => {
-	const directory = await folder(t);
-	await writeFile(join(directory, 'state'), 'a file in the place of the folder');
-	const failed = Promise.withResolvers<void>();
-	const outbox = await openOutbox(t, directory, [], { problem: () => failed.resolve() });
-	await failed.promise;
-	await outbox.close();
-	await rm(join(directory, 'state'));
-	// Longer than the outbox waits before it tries a disk again that failed.
-	await setTimeout(1500);
-	await t.throwsAsync(stat(join(directory, 'state')), { code: 'ENOENT' });
-});
+// Serial: its clock is that of the whole process.
+test.serial(
+	'an outbox that is closed while the disk fails writes nothing afterwards',
+	async (t) => {
+		mock.timers.enable({ apis: ['setTimeout'] });
+		t.teardown(() => mock.timers.reset());
+		const directory = await folder(t);
+		await writeFile(join(directory, 'state'), 'a file in the place of the folder');
+		const failed = Promise.withResolvers<void>();
+		const outbox = await openOutbox(t, directory, [], { problem: () => failed.resolve() });
+		await failed.promise;
+		await outbox.close();
+		await rm(join(directory, 'state'));
+		mock.timers.tick(60_000);
+		await outbox.durable();
+		await t.throwsAsync(stat(join(directory, 'state')), { code: 'ENOENT' });
+	},
+);
 
 test('the outbox stays small when nobody takes its messages', async (t) => {
 	const directory = await folder(t);

@@ -3,10 +3,9 @@ import test, { type ExecutionContext } from 'ava';
 import type { Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
 import { conditions } from '#src/engine/conditions.ts';
-import { statusView } from '#src/engine/view.ts';
-import { noCounts } from '#src/heartbeat/tally.ts';
 import { hostClock, type SimAgent, type Simulation } from '#src/sim/model.ts';
 import { Since } from '#src/std/since.ts';
+import { simulatedStatus } from '#test/cli/simulated.ts';
 import { happen, runFor, runUntil, simulationOf, worldOf } from '#test/sim/_moment.ts';
 
 /**
@@ -56,30 +55,9 @@ const setStage = (change: Partial<Parameters<typeof worldOf>[0]> = {}): Stage =>
 		statusOf: (index) => {
 			const { agent } = simulation.hosts[index];
 			if (agent?.alive !== true) throw new Error(`no agent runs on host ${index + 1}`);
-			const { host, loop } = agent;
-			const nowMs = hostClock(simulation, host);
+			const nowMs = hostClock(simulation, agent.host);
 			const memory = remember(agent);
-			return {
-				...statusView(loop.state, nowMs),
-				at: '2026-01-01T00:00:00.000Z',
-				conditions: conditionsOf(agent).map((each) => ({
-					...each,
-					ageMs: memory.ageMs(each.key, nowMs),
-					acknowledged: null,
-				})),
-				advice: [],
-				heartbeat: noCounts(),
-				receivers: [],
-				deadman: null,
-				agent: {
-					version: '0.1.0',
-					pid: 1,
-					session: agent.session,
-					uptimeMs: nowMs - loop.state.startedAtMs,
-					alertsPending: 0,
-					historyLost: 0,
-				},
-			};
+			return simulatedStatus(simulation, agent, (key) => memory.ageMs(key, nowMs));
 		},
 	};
 };

@@ -1,15 +1,12 @@
-import type { ConditionView } from '#src/api/view-alert.ts';
 import type { Status } from '#src/api/view.ts';
 import { statusLines } from '#src/cli/status-text.ts';
-import { conditions } from '#src/engine/conditions.ts';
-import { statusView } from '#src/engine/view.ts';
-import { noCounts } from '#src/heartbeat/tally.ts';
 import { createSimulation } from '#src/sim/build.ts';
 import { createObserver } from '#src/sim/checker.ts';
 import { applyStep } from '#src/sim/fault.ts';
 import { hostClock, type Simulation } from '#src/sim/model.ts';
 import { runNext } from '#src/sim/queue.ts';
 import { parseScenario } from '#src/sim/scenario.ts';
+import { simulatedStatus } from '#test/cli/simulated.ts';
 
 const hourMs = 3_600_000;
 const names = ['ldap', 'samba', 'batch', 'ui', 'ce'];
@@ -29,31 +26,13 @@ const { world, seed, steps } = parseScenario({
 
 /** The status of a host and, as the agent does, since when each condition stands. */
 const statusOf = (simulation: Simulation, name: string, since: Map<string, number>): Status => {
-	const host = simulation.hosts.find((each) => each.name === name);
-	const state = host?.agent?.loop.state;
-	if (host === undefined || state === undefined) throw new Error(`no agent on ${name}`);
-	const nowMs = hostClock(simulation, host);
-	const list = conditions(state, nowMs).map((each): ConditionView => {
-		if (!since.has(each.key)) since.set(each.key, nowMs);
-		return { ...each, ageMs: nowMs - (since.get(each.key) ?? nowMs), acknowledged: null };
+	const agent = simulation.hosts.find((each) => each.name === name)?.agent;
+	if (agent === undefined || agent === null) throw new Error(`no agent on ${name}`);
+	const nowMs = hostClock(simulation, agent.host);
+	return simulatedStatus(simulation, agent, (key) => {
+		if (!since.has(key)) since.set(key, nowMs);
+		return nowMs - (since.get(key) ?? nowMs);
 	});
-	return {
-		...statusView(state, nowMs),
-		at: '2026-01-01T00:00:00.000Z',
-		conditions: list,
-		advice: [],
-		heartbeat: noCounts(),
-		receivers: [],
-		deadman: null,
-		agent: {
-			version: '0.1.0',
-			pid: 1,
-			session: 's',
-			uptimeMs: nowMs,
-			alertsPending: 0,
-			historyLost: 0,
-		},
-	};
 };
 
 const screen = (status: Status): string =>

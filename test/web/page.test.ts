@@ -3,7 +3,7 @@ import type { HistoryEntry, HostView, Status } from '#src/api/view.ts';
 import { pageDocument } from '#src/web/document.ts';
 import { pageOf, type PageFacts, type PageView } from '#src/web/page.ts';
 import { samplesMax, sampleMs, withSample, type PageSample } from '#src/web/samples.ts';
-import { noTimeline, withEntry } from '#src/web/timeline.ts';
+import { noTimeline, withEntry } from '#src/store/timeline.ts';
 import { element, toHtml, type Content, type Element } from '#src/web/tree.ts';
 import { exampleStatus, exampleVm } from '#test/cli/example.ts';
 import { burdened, condition, fullStatus } from '#test/web/example.ts';

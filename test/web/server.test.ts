@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { Secret } from '#src/std/secret.ts';
 import { Site, type SiteOptions } from '#src/web/driver-server.ts';
 import { pageOf, type PageView } from '#src/web/page.ts';
-import { noTimeline } from '#src/web/timeline.ts';
+import { noTimeline } from '#src/store/timeline.ts';
 import { fullStatus, metricsOf } from '#test/web/example.ts';
 
 const token = 'a-token-of-the-test-1234';

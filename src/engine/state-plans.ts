@@ -1,6 +1,8 @@
 import type { HostName, MonotonicMs, VmName } from '#src/ports.ts';
 
-/** A person's order to empty this host, of this run of the agent. */
+/** Orders of people that this host carries out step by step, kept while this run of the agent lasts. */
+
+/** A person's order to empty this host. */
 interface Evacuation {
 	readonly by: string;
 	/** What can't go live is stopped here and started over there. */
@@ -30,7 +32,7 @@ export const noDrain: DrainState = {
 	idleSinceMs: null,
 };
 
-/** What people have ordered of this host and its VMs, of this run of the agent. */
+/** All of them. */
 export interface Plans {
 	/** How far this host is emptied. */
 	readonly drain: DrainState;

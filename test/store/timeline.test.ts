@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import type { HistoryEntry } from '#src/api/view.ts';
-import { noTimeline, phasesOf, withEntry, type Timeline } from '#src/web/timeline.ts';
+import { noTimeline, phasesOf, withEntry, type Timeline } from '#src/store/timeline.ts';
 
 const fieldOf = (written: string): string | null =>
 	written === 'null' ? null : written.replace(/^"(.*)"$/, '$1');
